@@ -1,0 +1,12 @@
+import type { Execution } from '../db/claims.ts';
+import type { Pool } from '../db/client.ts';
+import type { Connection } from '../db/connections.ts';
+
+/** Tools the activities get from the worker. Workflows see none of it. */
+export interface Deps {
+  pool: Pool;
+  /** Loads a connection with its credential opened; throws ConnectionUnknown, SealBroken. */
+  connection(id: string): Promise<Connection>;
+  /** Asks Temporal whether an execution is still open. */
+  isOpen(execution: Execution): Promise<boolean>;
+}

@@ -1,0 +1,100 @@
+import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
+
+/** Failure types a run can end with or a step can count; the names are what retry policies and people match. */
+export type FailureType =
+  /** The input or the connection's options are wrong; nothing was read. */
+  | 'InvalidInput'
+  | 'ConnectionUnknown'
+  /** The worker's SYNCLINE_SECRET_KEY is missing or another one. */
+  | 'SealBroken'
+  /** The source refused the credential (401) or its rights (403, LDAP 49, 50). */
+  | 'Unauthorized'
+  | 'Forbidden'
+  /** The source answered something that is not its protocol: HTML, cut JSON, no list, a page that repeats. */
+  | 'BadAnswer'
+  /** Empty where there were rows before: nothing is deleted, somebody must look. */
+  | 'EmptyAnswer'
+  /** The page chain broke (expired cursor): the list is read from its start. */
+  | 'ChainBroken'
+  | 'UserLimit'
+  | 'ClaimLost'
+  | 'StageLost'
+  /** Postgres refused a statement for its data (SQLSTATE 22, 23). */
+  | 'DataRefused'
+  /** A defect of ours. */
+  | 'Defect'
+  /** Network, server, timeouts, 5xx, Postgres away: retried without a limit. */
+  | 'Unavailable';
+
+/** Born where the fault is seen; `failure()` turns it into what Temporal is told. */
+export class SyncError extends Error {
+  override name = 'SyncError';
+  readonly type: FailureType;
+  constructor(type: FailureType, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.type = type;
+  }
+}
+
+/** The source asks to wait: the slice ends and the workflow sleeps, so that no slot is held. */
+export class RetryLater extends Error {
+  override name = 'RetryLater';
+  readonly waitMs: number;
+  constructor(waitMs: number) {
+    super(`The source asks to wait ${Math.ceil(waitMs / 1000)} s`);
+    this.waitMs = waitMs;
+  }
+}
+
+/** First characters of SQLSTATEs that mean "the server or the connection, not the data". */
+const unavailableSql = ['08', '53', '57', '58', '40', '55', 'XX'];
+const unavailableNode = /^(ECONN|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|UND_ERR)/;
+const poolTimeout =
+  /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
+
+/** Types Temporal retries by itself, without a limit. All others end the step and are counted by the workflow. */
+const retried: ReadonlySet<FailureType> = new Set(['Unavailable']);
+
+/**
+ * One table from error to failure. Messages of foreign errors never pass: drivers and servers quote SQL parameters and
+ * values. What passes is a code, a class name, and sentences written here.
+ */
+export function failure(error: unknown, step: string): Error {
+  if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
+  const { type, message } = classify(error, step);
+  return ApplicationFailure.create({ type, message, nonRetryable: !retried.has(type) });
+}
+
+function classify(error: unknown, step: string): { type: FailureType; message: string } {
+  if (error instanceof SyncError) return { type: error.type, message: error.message };
+  if (!(error instanceof Error)) return { type: 'Defect', message: `${step}: something that is no error was thrown` };
+  if (
+    error.name === 'ClaimLost' ||
+    error.name === 'StageLost' ||
+    error.name === 'ConnectionUnknown' ||
+    error.name === 'SealBroken'
+  ) {
+    return { type: error.name, message: error.message };
+  }
+  const code = codeOf(error);
+  if (unavailableNode.test(code) || poolTimeout.test(error.message)) {
+    return { type: 'Unavailable', message: `${step}: connection trouble (${code || 'no answer in time'})` };
+  }
+  if (/^[0-9A-Z]{5}$/.test(code)) {
+    const place = [(error as { table?: string }).table, (error as { constraint?: string }).constraint]
+      .filter(Boolean)
+      .join(', ');
+    if (unavailableSql.includes(code.slice(0, 2)))
+      return { type: 'Unavailable', message: `${step}: Postgres is not available (SQLSTATE ${code})` };
+    return {
+      type: 'DataRefused',
+      message: `${step}: Postgres refused a statement (SQLSTATE ${code}${place ? `, ${place}` : ''})`,
+    };
+  }
+  return { type: 'Defect', message: `${step}: ${error.name} (${code || 'no code'}); the worker's log has the stack` };
+}
+
+function codeOf(error: Error): string {
+  const code = (error as { code?: unknown }).code ?? (error.cause as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : '';
+}

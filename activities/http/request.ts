@@ -1,0 +1,86 @@
+import { Agent, type Dispatcher } from 'undici';
+import { SyncError } from '../errors.ts';
+
+export interface HttpRequest {
+  url: string;
+  method?: 'GET' | 'POST';
+  headers?: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal;
+}
+
+export interface HttpAnswer {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: Buffer;
+}
+
+/** A page of 10,000 fat records is about 20 MB; more than this is not a page. */
+const bodyCap = 64 * 1024 * 1024;
+const headersTimeoutMs = 60_000;
+const bodyTimeoutMs = 60_000;
+const connectTimeoutMs = 10_000;
+
+/** One agent an origin: keep-alive connections and their limits belong to the server they talk to. */
+const agents = new Map<string, Agent>();
+
+function agentOf(url: URL): Agent {
+  let agent = agents.get(url.origin);
+  if (!agent) {
+    agent = new Agent({
+      connections: 64,
+      headersTimeout: headersTimeoutMs,
+      bodyTimeout: bodyTimeoutMs,
+      connect: { timeout: connectTimeoutMs },
+    });
+    agents.set(url.origin, agent);
+  }
+  return agent;
+}
+
+/** Sends one request and reads the whole answer. Trouble of the network is `Unavailable`; texts name origin and path only. */
+export async function send(request: HttpRequest): Promise<HttpAnswer> {
+  const url = new URL(request.url);
+  try {
+    const answer = await agentOf(url).request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: request.method ?? 'GET',
+      headers: request.headers ?? {},
+      body: request.body ?? null,
+      signal: request.signal ?? null,
+    });
+    return { status: answer.statusCode, headers: answer.headers, body: await readBody(answer, url) };
+  } catch (error) {
+    if (request.signal?.aborted || error instanceof SyncError) throw error;
+    const code = (error as { code?: string }).code ?? (error as Error).name;
+    throw new SyncError('Unavailable', `${where(url)} did not answer (${code})`, { cause: error });
+  }
+}
+
+/** Closes idle connections; the next request opens new ones. */
+export async function closeAgents(): Promise<void> {
+  const all = [...agents.values()];
+  agents.clear();
+  await Promise.all(all.map((agent) => agent.destroy()));
+}
+
+/** What may be said of an address in an error: never its query, never user info. */
+export function where(url: URL): string {
+  return `${url.origin}${url.pathname}`;
+}
+
+async function readBody(answer: Dispatcher.ResponseData, url: URL): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of answer.body) {
+    size += (chunk as Buffer).length;
+    if (size > bodyCap)
+      throw new SyncError(
+        'BadAnswer',
+        `${where(url)} sent more than ${bodyCap} bytes for one page: ask for smaller pages`,
+      );
+    chunks.push(chunk as Buffer);
+  }
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
+}

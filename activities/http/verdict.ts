@@ -1,0 +1,71 @@
+import { RetryLater, SyncError } from '../errors.ts';
+import { type HttpAnswer, where } from './request.ts';
+
+/** Waits are at least this long when a 429 names none. */
+const defaultWaitMs = 5_000;
+const longestWaitMs = 24 * 3600 * 1000;
+
+/**
+ * Reads a JSON answer or says what it means. 2xx with a JSON object: returned. 404: null. 401 Unauthorized, 403 Forbidden,
+ * 429 (and 503 with Retry-After) RetryLater, 5xx and 408 Unavailable, everything else and everything that is not JSON
+ * BadAnswer. Bodies never reach an error text; `scimType` codes do.
+ */
+export function readJson(answer: HttpAnswer, address: string): Record<string, unknown> | null {
+  const place = where(new URL(address));
+  const { status } = answer;
+  if (status >= 200 && status < 300) return parse(answer, place);
+  if (status === 404) return null;
+  if (status === 401) {
+    throw new SyncError(
+      'Unauthorized',
+      `${place} refused the credential (401). Give a valid one: npx syncline connect NAME --credential-env VARIABLE`,
+    );
+  }
+  if (status === 403)
+    throw new SyncError(
+      'Forbidden',
+      `${place}: the credential may not read this (403). Grant it read access to users and groups.`,
+    );
+  if (status === 429 || (status === 503 && answer.headers['retry-after'] !== undefined))
+    throw new RetryLater(retryAfterMs(answer));
+  if (status >= 500 || status === 408) throw new SyncError('Unavailable', `${place} answered ${status}`);
+  const code = errorCode(answer);
+  throw new SyncError('BadAnswer', `${place} answered ${status}${code ? ` (${code})` : ''}`);
+}
+
+function parse(answer: HttpAnswer, place: string): Record<string, unknown> {
+  const type = String(answer.headers['content-type'] ?? 'no content type').split(';')[0];
+  let value: unknown;
+  try {
+    value = JSON.parse(answer.body.toString('utf8'));
+  } catch (cause) {
+    const kind =
+      type === 'text/html' || answer.body.subarray(0, 1).toString() === '<' ? 'HTML' : 'truncated or broken JSON';
+    throw new SyncError(
+      'BadAnswer',
+      `${place} answered 200 with ${kind} (${type}, ${answer.body.length} bytes) instead of JSON: a login page, a proxy or a cut answer`,
+      { cause },
+    );
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new SyncError('BadAnswer', `${place} answered 200 with JSON that is no object`);
+}
+
+/** Retry-After in seconds or as an HTTP date (RFC 9110, 10.2.3); at most a day. */
+export function retryAfterMs(answer: HttpAnswer, now = Date.now()): number {
+  const header = answer.headers['retry-after'];
+  const text = Array.isArray(header) ? header[0] : header;
+  if (text === undefined) return defaultWaitMs;
+  const ms = /^\d+$/.test(text.trim()) ? Number(text) * 1000 : Date.parse(text) - now;
+  return Number.isFinite(ms) ? Math.min(Math.max(ms, 100), longestWaitMs) : defaultWaitMs;
+}
+
+/** `scimType` (RFC 7644, 3.12) of an error body; undefined where there is none. */
+export function errorCode(answer: HttpAnswer): string | undefined {
+  try {
+    const type = (JSON.parse(answer.body.toString('utf8')) as { scimType?: unknown } | null)?.scimType;
+    return typeof type === 'string' && /^\w{1,40}$/.test(type) ? type : undefined;
+  } catch {
+    return undefined;
+  }
+}

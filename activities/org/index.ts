@@ -1,0 +1,99 @@
+import { writeUnderClaim } from '../../db/claims.ts';
+import { applyChunk, flushCommits, releaseNames } from '../../db/org/apply.ts';
+import { markGroups } from '../../db/org/groups.ts';
+import { judgePlan } from '../../db/org/limits.ts';
+import { type ApplyStep, applySteps, closePlan, type Plan, type Range } from '../../db/org/plan.ts';
+import { markUsers } from '../../db/org/users.ts';
+import type { Deps } from '../deps.ts';
+import { SyncError } from '../errors.ts';
+import { type Call, step } from '../step.ts';
+import { confirmMissing } from './confirm.ts';
+import { type PrepareInput, prepare } from './prepare.ts';
+import { directoryOptionsOf, openSource } from './sources.ts';
+import { stageSlice } from './stage.ts';
+
+export interface PlanInput {
+  plan: Plan;
+}
+export interface MarkInput extends PlanInput {
+  /** Steps that will not run. */
+  skipped: ApplyStep[];
+}
+export interface JudgeInput extends MarkInput {
+  scopeChanged: boolean;
+  dryRun: boolean;
+}
+export interface ApplyInput extends PlanInput {
+  range: Range;
+}
+export interface FinishInput extends PlanInput {
+  verdict: 'planned' | 'applied' | 'declined';
+}
+
+/** The steps of orgSync, each an activity of its own name. */
+export function orgActivities(deps: Deps) {
+  const { pool } = deps;
+  const apply = (name: ApplyStep) => step(name, (input: ApplyInput, call) => applySlice(deps, name, input, call));
+  return {
+    prepare: step('prepare', (input: PrepareInput) => prepare(deps, input)),
+    stageGroups: step('stageGroups', ({ plan }: PlanInput, call) => stageSlice(deps, plan, 'groups', call)),
+    stageUsers: step('stageUsers', ({ plan }: PlanInput, call) => stageSlice(deps, plan, 'users', call)),
+    confirmMissing: step('confirmMissing', ({ plan }: PlanInput, call) => confirmMissing(deps, plan, call)),
+    markGroups: step('markGroups', async ({ plan }: MarkInput) => {
+      const { maxDepth } = directoryOptionsOf(await deps.connection(plan.claim.connection));
+      return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, (client) =>
+        markGroups(client, plan, { maxDepth }),
+      );
+    }),
+    markUsers: step('markUsers', async ({ plan, skipped }: MarkInput) => {
+      const connection = await deps.connection(plan.claim.connection);
+      const rules = {
+        clearAbsent: plan.mode === 'full' || openSource(connection).absentMeansNone,
+        usersWithoutGroup: directoryOptionsOf(connection).usersWithoutGroup,
+        mayRename: !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers'),
+        mayRemove: !skipped.includes('deleteUsers'),
+      };
+      return writeUnderClaim(pool, plan.claim, { name: 'markUsers', heavy: true }, (client) =>
+        markUsers(client, plan, rules),
+      );
+    }),
+    checkLimits: step('checkLimits', async ({ plan, skipped, scopeChanged, dryRun }: JudgeInput) => {
+      const { userLimit, guards } = directoryOptionsOf(await deps.connection(plan.claim.connection));
+      const judgement = await judgePlan(pool, plan, { userLimit, guards, scopeChanged, skipped }, dryRun);
+      if (judgement.overLimit && !dryRun) {
+        const { limit, living, planned, reserved } = judgement.overLimit;
+        await closePlan(pool, plan, 'declined');
+        throw new SyncError(
+          'UserLimit',
+          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${reserved ? ` + ${reserved} reserved by other runs` : ''}. Nothing was written. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
+        );
+      }
+      return judgement;
+    }),
+    ...(Object.fromEntries(applySteps.map((name) => [name, apply(name)])) as Record<
+      ApplyStep,
+      ReturnType<typeof apply>
+    >),
+    finish: step('finish', ({ plan, verdict }: FinishInput) => closePlan(pool, plan, verdict)),
+  };
+}
+
+/** Applies chunks until the range ends or the slice's time is up; `next` is where the following slice begins. */
+async function applySlice(
+  deps: Deps,
+  name: ApplyStep,
+  { plan, range }: ApplyInput,
+  call: Call,
+): Promise<{ next: number | null }> {
+  let from = range.from;
+  if (name === 'addUsers' || name === 'editUsers') await releaseNames(deps.pool, plan);
+  while (from <= range.to) {
+    from = await applyChunk(deps.pool, plan, name, { from, to: range.to });
+    call.report({ applied: from - range.from, of: range.to - range.from + 1 });
+    if (call.shouldEnd()) break;
+  }
+  await flushCommits(deps.pool, plan);
+  return { next: from <= range.to ? from : null };
+}
+
+export type OrgActivities = ReturnType<typeof orgActivities>;

@@ -1,0 +1,46 @@
+import type { ReadEnd, StagePage, Stream } from '../../db/org/stage.ts';
+
+/** One page of a list as read from a source, checked and mapped, with the cursor that stands behind it. */
+export interface SourcePage {
+  page: StagePage;
+  /** Position after this page, for `pages(stream, cursor)`. Plain JSON, kept in Postgres with the rows. */
+  cursor: unknown;
+  /** Requests made for it. */
+  requests: number;
+  /** Set on the last page: how the source said that the list is over. */
+  ended: ReadEnd | null;
+}
+
+/** A company directory that can be read. A new platform implements this and nothing else (one file, one line in sources.ts). */
+export interface OrgSource {
+  /** False: a page chain that broke must start over (LDAP); the stage of the list is emptied first. */
+  readonly resumable: boolean;
+  /**
+   * True: a field that a record lacks has no value (LDAP knows no null). False: the record says nothing about it, and
+   * an incremental run leaves ours as it is (SCIM). Either way a field that no record of the pass carries was not read.
+   */
+  readonly absentMeansNone: boolean;
+  /** Reads a list from the cursor on (null: from its start), one page at a time, in the source's order. */
+  pages(stream: Stream, cursor: unknown, signal: AbortSignal): AsyncIterable<SourcePage>;
+  /**
+   * Reads one group or person by source id, with memberships as far as the source tells them; null when the source
+   * says that it does not exist. Absent where the source offers no such read.
+   */
+  readOne?(stream: Stream, id: string, signal: AbortSignal): Promise<StagePage | null>;
+  /** Reads one page of each list for `connect` and says what it saw; throws the same errors as a run. */
+  probe(signal: AbortSignal): Promise<Probe>;
+  close(): Promise<void>;
+}
+
+/** What `connect` tells about a source. Counts and names of settings only. */
+export interface Probe {
+  users: number;
+  groups: number;
+  /** Totals the source names, where it does. */
+  userTotal: number | null;
+  groupTotal: number | null;
+  /** Faults of the first page by reason, and hints such as `the server advertises cursor paging`. */
+  notes: string[];
+}
+
+export const emptyPage = (): StagePage => ({ groups: [], users: [], members: [], unkeyed: [] });

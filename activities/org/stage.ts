@@ -1,0 +1,181 @@
+import { livingRows } from '../../db/org/living.ts';
+import type { Plan } from '../../db/org/plan.ts';
+import {
+  appendStage,
+  readStage,
+  restartStream,
+  type StagePage,
+  type StageState,
+  type Stream,
+} from '../../db/org/stage.ts';
+import type { Deps } from '../deps.ts';
+import { RetryLater, SyncError } from '../errors.ts';
+import type { Call } from '../step.ts';
+import { emptyPage, type OrgSource } from './source.ts';
+import { openSource } from './sources.ts';
+
+/** Rows a COPY takes: 500–2,000 are fastest, more only hold memory (facts/postgres-landing, 1). */
+const batchRows = 2_000;
+
+export interface Slice {
+  done: boolean;
+  rows: number;
+  members: number;
+  pages: number;
+  requests: number;
+  /** The source's own count, where it names one: the base of the progress bar. */
+  total: number | null;
+  /** The source asks to wait so long before the next slice. */
+  waitMs: number;
+}
+
+/** Reads one list into the stage until it ends, the slice's time is up or the source asks to wait. */
+export async function stageSlice(deps: Deps, plan: Plan, stream: Stream, call: Call): Promise<Slice> {
+  let state = await readStage(deps.pool, plan.id, stream);
+  if (state.ended) return told(state);
+  const source = openSource(await deps.connection(plan.claim.connection));
+  try {
+    if (!source.resumable && state.pages > 0) {
+      await restartStream(deps.pool, plan.claim, plan.id, stream, state.passes);
+      state = await readStage(deps.pool, plan.id, stream);
+    }
+    const writer = new StageWriter(deps, plan, stream, state);
+    const waitMs = await readInto(writer, source, call);
+    if (writer.state.ended && plan.only === null) {
+      await refuseEmpty(deps, plan, stream, writer.state);
+      if (writer.state.ended.doubt && state.passes === 1) {
+        // Rows moved while they were read: one more pass often agrees with itself.
+        await restartStream(deps.pool, plan.claim, plan.id, stream, 2);
+        return { ...told(writer.state), done: false, waitMs };
+      }
+    }
+    return { ...told(writer.state), waitMs };
+  } catch (error) {
+    if (error instanceof SyncError && error.type === 'ChainBroken')
+      await restartStream(deps.pool, plan.claim, plan.id, stream, state.passes);
+    throw error;
+  } finally {
+    await source.close();
+  }
+}
+
+async function readInto(writer: StageWriter, source: OrgSource, call: Call): Promise<number> {
+  const { plan, stream } = writer;
+  try {
+    if (stream === 'users' && plan.only !== null) await readPerson(writer, source, plan.only, call);
+    else {
+      for await (const { page, cursor, requests, ended } of source.pages(stream, writer.state.cursor, call.signal)) {
+        await writer.add(plan.only === null ? page : onlyMember(page, plan.only), { cursor, requests, ended });
+        call.report({ rows: writer.state.rows, pages: writer.state.pages });
+        if (source.resumable && !ended && call.shouldEnd()) break;
+      }
+    }
+    await writer.flush();
+    return 0;
+  } catch (error) {
+    // What came before the trouble is whole pages: kept, so that the next slice goes on behind them.
+    await writer.flush();
+    if (error instanceof RetryLater) return error.waitMs;
+    throw error;
+  }
+}
+
+/** One person, read directly. A person who is gone leaves an empty stage, which plans the deletion. */
+async function readPerson(writer: StageWriter, source: OrgSource, id: string, call: Call): Promise<void> {
+  if (!source.readOne)
+    throw new SyncError(
+      'InvalidInput',
+      'The option only.user needs a source that reads one person directly; this one does not',
+    );
+  const page = await source.readOne('users', id, call.signal);
+  await writer.add(page ?? emptyPage(), {
+    cursor: null,
+    requests: 1,
+    ended: { sign: 'direct read', firstTotal: null, lastTotal: null, doubt: null },
+  });
+}
+
+function onlyMember(page: StagePage, id: string): StagePage {
+  return { ...page, members: page.members.filter((m) => m.memberId === id || m.isGroup !== false) };
+}
+
+/** Collects pages and writes one batch while the next pages are read. */
+class StageWriter {
+  readonly plan: Plan;
+  readonly stream: Stream;
+  state: StageState;
+  private readonly deps: Deps;
+  private batch = emptyPage();
+  private pending = 0;
+  private writing: Promise<void> = Promise.resolve();
+
+  constructor(deps: Deps, plan: Plan, stream: Stream, state: StageState) {
+    this.deps = deps;
+    this.plan = plan;
+    this.stream = stream;
+    this.state = state;
+  }
+
+  async add(page: StagePage, at: Pick<StageState, 'cursor' | 'ended'> & { requests: number }): Promise<void> {
+    const { batch, state } = this;
+    batch.groups.push(...page.groups);
+    batch.users.push(...page.users);
+    for (const member of page.members) batch.members.push(member);
+    batch.unkeyed.push(...page.unkeyed);
+    this.state = {
+      cursor: at.cursor,
+      ended: at.ended,
+      pages: state.pages + 1,
+      rows: state.rows + page.groups.length + page.users.length,
+      members: state.members + page.members.length,
+      unkeyed: state.unkeyed + page.unkeyed.length,
+      requests: state.requests + at.requests,
+      passes: state.passes,
+    };
+    this.pending += 1;
+    if (batch.groups.length + batch.users.length + batch.members.length >= batchRows) await this.write();
+  }
+
+  async flush(): Promise<void> {
+    if (this.pending > 0) await this.write();
+    await this.writing;
+  }
+
+  private async write(): Promise<void> {
+    const { batch, state } = this;
+    this.batch = emptyPage();
+    this.pending = 0;
+    await this.writing;
+    this.writing = appendStage(this.deps.pool, this.plan.claim, this.plan.id, this.stream, batch, state);
+    // Its failure is met by the next write or by flush.
+    this.writing.catch(() => undefined);
+  }
+}
+
+async function refuseEmpty(deps: Deps, plan: Plan, stream: Stream, state: StageState): Promise<void> {
+  if (state.rows > 0) return;
+  const living = await livingRows(deps.pool, plan.claim.connection, stream);
+  if (living === 0) return;
+  throw new SyncError(
+    'EmptyAnswer',
+    `The source answered with no ${stream} where we hold ${living}: nothing was changed. Check the credential's rights, the filter and the base address; if the directory really is empty, delete the connection's rows by hand.`,
+  );
+}
+
+function told(state: StageState): Slice {
+  const { rows, members, pages, requests } = state;
+  return {
+    done: state.ended !== null,
+    rows,
+    members,
+    pages,
+    requests,
+    total: state.ended?.lastTotal ?? totalOf(state.cursor),
+    waitMs: 0,
+  };
+}
+
+function totalOf(cursor: unknown): number | null {
+  const total = (cursor as { lastTotal?: unknown } | null)?.lastTotal;
+  return typeof total === 'number' ? total : null;
+}

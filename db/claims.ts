@@ -1,0 +1,80 @@
+import type { Client, Pool } from './client.ts';
+import { type TransactionOptions, transaction } from './client.ts';
+
+/** Who may write: handed from activity to activity. Holds nothing secret. */
+export interface Claim {
+  connection: string;
+  pipeline: string;
+  epoch: number;
+}
+
+export interface Execution {
+  workflowId: string;
+  runId: string;
+}
+
+export interface ClaimRequest extends Execution {
+  connection: string;
+  pipeline: string;
+  /** Asks Temporal whether that execution is still open. */
+  isOpen: (execution: Execution) => Promise<boolean>;
+}
+
+/** Another run took the connection over: whatever this activity still holds must not be written. */
+export class ClaimLost extends Error {
+  override name = 'ClaimLost';
+}
+
+/**
+ * Takes the connection for a run. A holder that Temporal calls open keeps it; a closed, terminated or forgotten holder
+ * loses it. Two takers at once: the epoch is compared and set, so one wins and the other sees the winner. Asking again
+ * from the same run returns the same epoch.
+ */
+export async function takeClaim(pool: Pool, request: ClaimRequest): Promise<Claim | { heldBy: Execution }> {
+  const { connection, pipeline, workflowId, runId } = request;
+  for (;;) {
+    const { rows } = await pool.query(
+      `SELECT epoch, workflow_id AS "workflowId", run_id AS "runId" FROM syncline.claims
+       WHERE connection_id = $1 AND pipeline = $2`,
+      [connection, pipeline],
+    );
+    const held = rows[0] as (Execution & { epoch: number }) | undefined;
+    if (held?.workflowId === workflowId && held.runId === runId) return { connection, pipeline, epoch: held.epoch };
+    if (held && (await request.isOpen(held))) return { heldBy: { workflowId: held.workflowId, runId: held.runId } };
+    const taken = await pool.query(
+      `INSERT INTO syncline.claims AS c (connection_id, pipeline, epoch, workflow_id, run_id) VALUES ($1, $2, 1, $3, $4)
+       ON CONFLICT (connection_id, pipeline) DO UPDATE
+         SET epoch = c.epoch + 1, workflow_id = $3, run_id = $4, claimed_at = now() WHERE c.epoch = $5
+       RETURNING epoch`,
+      [connection, pipeline, workflowId, runId, held?.epoch ?? 0],
+    );
+    if (taken.rows[0]) return { connection, pipeline, epoch: taken.rows[0].epoch };
+  }
+}
+
+/**
+ * The only way activities write: one transaction that first proves the claim. FOR SHARE makes a successor wait for the
+ * commit, so nothing of an older epoch lands after the successor has begun.
+ */
+export async function writeUnderClaim<T>(
+  pool: Pool,
+  claim: Claim,
+  options: TransactionOptions,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  return transaction(pool, { ...options, name: `${options.name} ${claim.connection}` }, async (client) => {
+    await proveClaim(client, claim);
+    return work(client);
+  });
+}
+
+async function proveClaim(client: Client, claim: Claim): Promise<void> {
+  const { rowCount } = await client.query(
+    'SELECT 1 FROM syncline.claims WHERE connection_id = $1 AND pipeline = $2 AND epoch = $3 FOR SHARE',
+    [claim.connection, claim.pipeline, claim.epoch],
+  );
+  if (rowCount === 1) return;
+  throw new ClaimLost(
+    `Connection "${claim.connection}" was taken over by a later run: this one (epoch ${claim.epoch}) writes nothing more.`,
+  );
+}

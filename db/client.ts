@@ -1,0 +1,73 @@
+import pg from 'pg';
+
+/** Source or workflow details never reach the database's log: only this name does. */
+const maxNameLength = 63;
+
+export interface PoolOptions {
+  url: string;
+  /** Connections at most. Default 20. */
+  size?: number;
+  /** What pg_stat_activity shows before an activity gives its own name. */
+  name?: string;
+  /** Called when an idle connection breaks (server restarted). Without a listener node-postgres ends the process. */
+  onError?: (error: Error) => void;
+}
+
+/**
+ * Pool with the settings every room counts on. `statement_timeout` (2 minutes) bounds a chunk; plans raise it for
+ * themselves. `client_connection_check_interval` ends a query whose worker was killed: without it a plan was seen to
+ * run on for 8 minutes after its client.
+ */
+export function createPool(options: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.size ?? 20,
+    application_name: (options.name ?? 'syncline').slice(0, maxNameLength),
+    connectionTimeoutMillis: 15_000,
+    idleTimeoutMillis: 30_000,
+    options: '-c statement_timeout=120000 -c client_connection_check_interval=2000 -c jit=off',
+  });
+  pool.on('error', options.onError ?? (() => undefined));
+  return pool;
+}
+
+export type Pool = pg.Pool;
+export type Client = pg.PoolClient;
+
+export interface TransactionOptions {
+  /** Shown in pg_stat_activity while it runs, e.g. `addUsers acme`. */
+  name: string;
+  /** False lets the server flush the commit later (the caller commits durably afterwards). Default true. */
+  durable?: boolean;
+  /** Heavy sorts and hashes: work_mem 128 MB and 15 minutes instead of 2. Default false. */
+  heavy?: boolean;
+}
+
+/** Runs `work` in one transaction on one connection; rolls back and rethrows what it throws. */
+export async function transaction<T>(
+  pool: Pool,
+  options: TransactionOptions,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    const settings = [
+      `SET LOCAL application_name = ${pg.escapeLiteral(`syncline ${options.name}`.slice(0, maxNameLength))}`,
+    ];
+    if (options.durable === false) settings.push('SET LOCAL synchronous_commit = off');
+    if (options.heavy) settings.push(`SET LOCAL work_mem = '128MB'`, `SET LOCAL statement_timeout = '15min'`);
+    await client.query(`BEGIN; ${settings.join('; ')}`);
+    const result = await work(client);
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    broken = await client.query('ROLLBACK').then(
+      () => undefined,
+      (rollbackError: Error) => rollbackError,
+    );
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}

@@ -1,0 +1,74 @@
+import { eq } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/node-postgres';
+import type { Pool } from './client.ts';
+import { connections } from './schema/syncline.ts';
+import { seal, unseal } from './seal.ts';
+
+/** A connection as activities use it: options as stored (validate them), credential opened. */
+export interface Connection {
+  id: string;
+  no: number;
+  tenant: string;
+  platform: string;
+  baseUrl: string;
+  options: Record<string, unknown>;
+  credential: string | null;
+}
+
+export type ConnectionInput = Omit<Connection, 'no'>;
+
+/** No row of that name: the message lists the names there are. */
+export class ConnectionUnknown extends Error {
+  override name = 'ConnectionUnknown';
+}
+
+/** Writes a connection whole; the same name again replaces address, options and credential. */
+export async function saveConnection(pool: Pool, key: Buffer, input: ConnectionInput): Promise<void> {
+  const { credential, ...rest } = input;
+  const row = {
+    ...rest,
+    credential: credential === null ? null : seal(key, input.id, credential),
+    updatedAt: new Date(),
+  };
+  await drizzle({ client: pool })
+    .insert(connections)
+    .values(row)
+    .onConflictDoUpdate({ target: connections.id, set: row });
+}
+
+/** Loads a connection and opens its credential. Throws ConnectionUnknown, SealBroken. */
+export async function loadConnection(pool: Pool, key: Buffer, id: string): Promise<Connection> {
+  const db = drizzle({ client: pool });
+  const [row] = await db.select().from(connections).where(eq(connections.id, id));
+  if (!row) {
+    const known = await db.select({ id: connections.id }).from(connections).orderBy(connections.id).limit(20);
+    const names = known.map((r) => r.id).join(', ') || 'none yet';
+    throw new ConnectionUnknown(
+      `Connection "${id.slice(0, 64)}" does not exist. Known connections: ${names}. Make it with: npx syncline connect ${id.slice(0, 64)} --platform scim --url https://…`,
+    );
+  }
+  return {
+    id: row.id,
+    no: row.no,
+    tenant: row.tenant,
+    platform: row.platform,
+    baseUrl: row.baseUrl,
+    options: row.options as Record<string, unknown>,
+    credential: row.credential === null ? null : unseal(key, row.id, row.credential),
+  };
+}
+
+/** Names, platforms and tenants of all connections, by name. */
+export async function listConnections(
+  pool: Pool,
+): Promise<Pick<Connection, 'id' | 'platform' | 'tenant' | 'baseUrl'>[]> {
+  return drizzle({ client: pool })
+    .select({
+      id: connections.id,
+      platform: connections.platform,
+      tenant: connections.tenant,
+      baseUrl: connections.baseUrl,
+    })
+    .from(connections)
+    .orderBy(connections.id);
+}

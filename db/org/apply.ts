@@ -1,0 +1,121 @@
+import { writeUnderClaim } from '../claims.ts';
+import type { Client, Pool } from '../client.ts';
+import type { ApplyStep, Plan, Range } from './plan.ts';
+import { userFields } from './stage.ts';
+
+/** Changes applied in one transaction: about 100 ms, so that a kill loses and blocks little (facts/postgres-landing, 3). */
+export const chunkSize = 10_000;
+
+/**
+ * Applies the changes `range.from` to at most `range.from + chunkSize` of a step in one transaction. Every statement
+ * may run again: a chunk whose answer was lost changes nothing the second time. Its commit is flushed by `flushCommits`.
+ * @returns number of the first change behind the chunk
+ */
+export async function applyChunk(pool: Pool, plan: Plan, step: ApplyStep, range: Range): Promise<number> {
+  const to = Math.min(range.to, range.from + chunkSize - 1);
+  await writeUnderClaim(pool, plan.claim, { name: step, durable: false }, async (client) => {
+    const chunk: Chunk = { client, plan, values: [plan.id, range.from, to, step, plan.claim.connection] };
+    if (step === 'deleteUsers' || step === 'deleteGroups') {
+      await removeMemberships(chunk);
+      await (step === 'deleteUsers' ? deleteUsers(chunk) : deleteGroups(chunk));
+      return;
+    }
+    if (step === 'addGroups') return writeGroups(chunk);
+    if (step !== 'moveUsers') await writeUsers(chunk);
+    await removeMemberships(chunk);
+    await writeMemberships(chunk);
+  });
+  return to + 1;
+}
+
+/**
+ * Makes every commit before it durable. A slice ends with it: Temporal must not count a chunk as done that a crash of
+ * the server could still take back.
+ */
+export async function flushCommits(pool: Pool, plan: Plan): Promise<void> {
+  await writeUnderClaim(pool, plan.claim, { name: 'flush' }, async () => undefined);
+}
+
+interface Chunk {
+  client: Client;
+  plan: Plan;
+  /** $1 plan, $2 from, $3 to, $4 step, $5 connection. */
+  values: unknown[];
+}
+
+const ofChunk = 'c.plan_id = $1 AND c.no BETWEEN $2 AND $3 AND c.step = $4';
+
+async function writeGroups({ client, plan, values }: Chunk): Promise<void> {
+  await client.query(
+    `INSERT INTO org.groups (connection_id, id, tenant, name, parent_id, generation)
+     SELECT $5, c.source_id, $6, c.after->>'name', c.after->>'parent_id', $1 FROM org.changes c WHERE ${ofChunk} AND c.kind = 'group'
+     ORDER BY c.source_id
+     ON CONFLICT (connection_id, id) DO UPDATE SET tenant = excluded.tenant, name = excluded.name, parent_id = excluded.parent_id,
+       generation = excluded.generation, synced_at = now(), deleted_at = NULL`,
+    [...values, plan.tenant],
+  );
+}
+
+async function writeUsers({ client, plan, values }: Chunk): Promise<void> {
+  const record = [...userFields.map((f) => `${f} ${f === 'active' ? 'boolean' : 'text'}`), 'attributes jsonb'].join(
+    ', ',
+  );
+  const columns = [...userFields, 'attributes'];
+  await client.query(
+    `INSERT INTO org.users (connection_id, id, tenant, user_name_key, generation, ${columns.join(', ')})
+     SELECT $5, c.source_id, $6, lower(a.user_name), $1, ${columns.map((f) => `a.${f}`).join(', ')}
+     FROM org.changes c, jsonb_to_record(c.after) AS a(${record}) WHERE ${ofChunk} AND c.kind = 'user' ORDER BY c.source_id
+     ON CONFLICT (connection_id, id) DO UPDATE SET tenant = excluded.tenant, user_name_key = excluded.user_name_key,
+       generation = excluded.generation, synced_at = now(), deleted_at = NULL, ${columns.map((f) => `${f} = excluded.${f}`).join(', ')}`,
+    [...values, plan.tenant],
+  );
+}
+
+async function writeMemberships({ client, values }: Chunk): Promise<void> {
+  await client.query(
+    `INSERT INTO org.memberships (connection_id, user_id, group_id, is_primary, generation)
+     SELECT $5, c.source_id, c.group_id, (c.after->>'is_primary')::boolean, $1 FROM org.changes c
+     WHERE ${ofChunk} AND c.kind = 'membership' AND c.after IS NOT NULL ORDER BY c.source_id, c.group_id
+     ON CONFLICT (connection_id, user_id, group_id) DO UPDATE SET is_primary = excluded.is_primary, generation = excluded.generation`,
+    values,
+  );
+}
+
+async function removeMemberships({ client, values }: Chunk): Promise<void> {
+  await client.query(
+    `DELETE FROM org.memberships m USING org.changes c WHERE ${ofChunk} AND c.kind = 'membership' AND c.action = 'remove'
+       AND m.connection_id = $5 AND m.user_id = c.source_id AND m.group_id = c.group_id`,
+    values,
+  );
+}
+
+async function deleteUsers({ client, values }: Chunk): Promise<void> {
+  await client.query(
+    `UPDATE org.users u SET deleted_at = now(), user_name_key = NULL, generation = $1, synced_at = now() FROM org.changes c
+     WHERE ${ofChunk} AND c.kind = 'user' AND u.connection_id = $5 AND u.id = c.source_id AND u.deleted_at IS NULL`,
+    values,
+  );
+}
+
+async function deleteGroups({ client, values }: Chunk): Promise<void> {
+  await client.query(
+    `UPDATE org.groups g SET deleted_at = now(), generation = $1, synced_at = now() FROM org.changes c
+     WHERE ${ofChunk} AND c.kind = 'group' AND g.connection_id = $5 AND g.id = c.source_id AND g.deleted_at IS NULL`,
+    values,
+  );
+}
+
+/**
+ * Frees the names that this plan takes from people, before anybody gets them: two people may swap names, and a new
+ * one may take a name that another gives up in a later step. A freed name comes back with the row's own edit.
+ */
+export async function releaseNames(pool: Pool, plan: Plan): Promise<void> {
+  await writeUnderClaim(pool, plan.claim, { name: 'release names', durable: false }, async (client) => {
+    await client.query(
+      `UPDATE org.users u SET user_name_key = NULL FROM org.changes c
+       WHERE c.plan_id = $1 AND c.kind = 'user' AND c.action = 'edit' AND lower(c.before->>'user_name') <> lower(c.after->>'user_name')
+         AND u.connection_id = $2 AND u.id = c.source_id AND u.user_name_key = lower(c.before->>'user_name')`,
+      [plan.id, plan.claim.connection],
+    );
+  });
+}

@@ -1,0 +1,164 @@
+import type { Client } from '../client.ts';
+import { doubtOf } from './living.ts';
+import { ChangeWriter, type Plan } from './plan.ts';
+import { keepRejects } from './rejects.ts';
+import { proveStage, stageTables } from './stage.ts';
+
+export interface GroupRules {
+  /** Deepest level accepted; a root is level 1. */
+  maxDepth: number;
+}
+
+export interface GroupMarks {
+  staged: number;
+  added: number;
+  changed: number;
+  deleted: number;
+  /** Living groups that the source did not bring and that stay, and why. */
+  withheld: number;
+  doubt: string | null;
+  rejected: number;
+}
+
+/**
+ * Plans the groups: builds the tree the source describes, parks what cannot hang in it (with its subtree, never the
+ * rest), and writes one change for each group that differs from ours. One transaction of the caller.
+ */
+export async function markGroups(client: Client, plan: Plan, rules: GroupRules): Promise<GroupMarks> {
+  await proveStage(client, plan.id);
+  const { connection } = plan.claim;
+  const stage = stageTables(plan.id);
+  await client.query(`ANALYZE ${stage.groups}`);
+  await client.query(`ANALYZE ${stage.members}`);
+  await buildTree(client, plan);
+  await parkDuplicates(client, plan);
+  await parkByDepth(client, plan, rules.maxDepth);
+  const rejected = await keepRejects(
+    client,
+    plan,
+    'groups',
+    `
+    SELECT t.id, t.reason, t.field, coalesce(t.record, jsonb_build_object('id', t.id, 'name', t.name, 'parentId', t.parent_id)::text), t.position
+    FROM ${stage.tree} t WHERE t.reason IS NOT NULL`,
+  );
+
+  // A run for one person looks at the groups and leaves them as they are.
+  if (plan.only !== null) return { staged: 0, added: 0, changed: 0, deleted: 0, withheld: 0, doubt: null, rejected };
+  const changes = await ChangeWriter.open(client, plan, ['group']);
+  const row = (r: string) => `jsonb_build_object('name', ${r}.name, 'parent_id', ${r}.parent_id)`;
+  const valid = `${stage.tree} t LEFT JOIN org.groups o ON o.connection_id = $1 AND o.id = t.id WHERE t.depth IS NOT NULL`;
+  const added = await changes.add(
+    'addGroups',
+    `
+    SELECT 'group', 'add', t.id, NULL::text, CASE WHEN o.id IS NOT NULL THEN ${row('o')} END, ${row('t')}
+    FROM ${valid} AND (o.id IS NULL OR o.deleted_at IS NOT NULL) ORDER BY t.depth, t.id`,
+    [connection],
+  );
+  const changed = await changes.add(
+    'addGroups',
+    `
+    SELECT 'group', CASE WHEN o.parent_id IS DISTINCT FROM t.parent_id THEN 'move' ELSE 'edit' END, t.id, NULL::text, ${row('o')}, ${row('t')}
+    FROM ${valid} AND o.id IS NOT NULL AND o.deleted_at IS NULL AND (o.name, o.parent_id) IS DISTINCT FROM (t.name, t.parent_id) ORDER BY t.depth, t.id`,
+    [connection],
+  );
+  const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${stage.tree}`);
+  const staged: number = rows[0].n;
+  const doubt = await doubtOf(client, plan.id, 'groups', staged);
+  const missing = await countMissing(client, plan);
+  const deleted =
+    missing > 0 && doubt === null ? await changes.add('deleteGroups', missingGroups(plan, row), [connection]) : 0;
+  await changes.close();
+  const why = missing > deleted ? (doubt ?? 'a parked group hangs below them') : null;
+  return { staged, added, changed, deleted, withheld: missing - deleted, doubt: why, rejected };
+}
+
+/** One row a group: repeated ids drop to the last one read; the parent comes from the group itself or from group members. */
+async function buildTree(client: Client, plan: Plan): Promise<void> {
+  const stage = stageTables(plan.id);
+  await client.query(`DROP TABLE IF EXISTS ${stage.tree}`);
+  await client.query(`
+    CREATE UNLOGGED TABLE ${stage.tree} AS
+    WITH last AS (SELECT DISTINCT ON (id) * FROM ${stage.groups} ORDER BY id, ctid DESC),
+    edges AS (
+      SELECT m.member_id AS id, min(m.group_id) AS parent_id, count(DISTINCT m.group_id) AS parents
+      FROM ${stage.members} m JOIN last c ON c.id = m.member_id WHERE m.is_group IS NOT FALSE GROUP BY 1)
+    SELECT g.id, g.name, CASE WHEN g.parent_told THEN g.parent_id ELSE e.parent_id END AS parent_id, g.members_read,
+           coalesce(g.reason, CASE
+             WHEN NOT g.parent_told AND e.parents > 1 THEN 'several_parents'
+             WHEN g.parent_told AND g.parent_id IS NOT NULL AND p.id IS NULL THEN 'orphan_parent' END) AS reason,
+           g.field, g.record, g.position, NULL::int AS depth
+    FROM last g LEFT JOIN edges e ON e.id = g.id LEFT JOIN last p ON p.id = g.parent_id`);
+  await client.query(`CREATE INDEX ON ${stage.tree} (id); CREATE INDEX ON ${stage.tree} (parent_id)`);
+  await client.query(`ANALYZE ${stage.tree}`);
+}
+
+/** Siblings of one name: who holds the name with us keeps it; without a holder all are handed back, for nobody may guess. */
+async function parkDuplicates(client: Client, plan: Plan): Promise<void> {
+  const { tree } = stageTables(plan.id);
+  await client.query(
+    `UPDATE ${tree} t SET reason = 'duplicate_name', field = 'name'
+     FROM (SELECT id, count(*) OVER (PARTITION BY parent_id, lower(name)) AS n FROM ${tree} WHERE reason IS NULL) d
+     WHERE d.id = t.id AND d.n > 1 AND NOT EXISTS (
+       SELECT 1 FROM org.groups o WHERE o.connection_id = $1 AND o.id = t.id AND o.deleted_at IS NULL
+         AND o.parent_id IS NOT DISTINCT FROM t.parent_id AND lower(o.name) = lower(t.name))`,
+    [plan.claim.connection],
+  );
+}
+
+/** Walks down from the roots. What is not reached is too deep, hangs below a parked group, or is (or hangs below) a cycle. */
+async function parkByDepth(client: Client, plan: Plan, maxDepth: number): Promise<void> {
+  const { tree } = stageTables(plan.id);
+  await client.query(
+    `WITH RECURSIVE walk AS (
+       SELECT id, 1 AS depth FROM ${tree} WHERE parent_id IS NULL AND reason IS NULL
+       UNION ALL
+       SELECT c.id, w.depth + 1 FROM walk w JOIN ${tree} c ON c.parent_id = w.id WHERE c.reason IS NULL AND w.depth <= $1)
+     UPDATE ${tree} t SET depth = CASE WHEN w.depth <= $1 THEN w.depth END,
+       reason = CASE WHEN w.depth > $1 THEN 'too_deep' END, field = CASE WHEN w.depth > $1 THEN 'parentId' END
+     FROM walk w WHERE w.id = t.id`,
+    [maxDepth],
+  );
+  await client.query(
+    `WITH RECURSIVE below AS (
+       SELECT id FROM ${tree} WHERE reason IS NOT NULL
+       UNION
+       SELECT c.id FROM below b JOIN ${tree} c ON c.parent_id = b.id)
+     UPDATE ${tree} t SET reason = 'parent_parked', field = 'parentId' FROM below b
+     WHERE b.id = t.id AND t.reason IS NULL AND t.depth IS NULL`,
+  );
+  // What is left has parents only among itself: cycles and what hangs below them. 100 steps up tell the two apart.
+  await client.query(
+    `WITH RECURSIVE up AS (
+       SELECT id AS origin, parent_id AS at, 1 AS n FROM ${tree} WHERE depth IS NULL AND reason IS NULL
+       UNION ALL
+       SELECT u.origin, t.parent_id, u.n + 1 FROM up u JOIN ${tree} t ON t.id = u.at WHERE u.at <> u.origin AND u.n < 100)
+     UPDATE ${tree} t SET field = 'parentId',
+       reason = CASE WHEN EXISTS (SELECT 1 FROM up WHERE up.origin = t.id AND up.at = t.id) THEN 'cycle' ELSE 'below_cycle' END
+     WHERE t.depth IS NULL AND t.reason IS NULL`,
+  );
+}
+
+/** Living groups the source did not bring, without those that a parked group still hangs below. */
+function missingGroups(plan: Plan, row: (r: string) => string): string {
+  const stage = stageTables(plan.id);
+  return `
+    WITH RECURSIVE held AS (
+      SELECT o.parent_id AS id FROM org.groups o JOIN ${stage.tree} t ON t.id = o.id AND t.reason IS NOT NULL
+      WHERE o.connection_id = $1 AND o.deleted_at IS NULL
+      UNION
+      SELECT o.parent_id FROM held h JOIN org.groups o ON o.connection_id = $1 AND o.id = h.id WHERE o.parent_id IS NOT NULL)
+    SELECT 'group', 'delete', o.id, NULL::text, ${row('o')}, NULL::jsonb FROM org.groups o
+    WHERE o.connection_id = $1 AND o.deleted_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM ${stage.tree} t WHERE t.id = o.id)
+      AND NOT EXISTS (SELECT 1 FROM held h WHERE h.id = o.id)
+    ORDER BY o.id`;
+}
+
+async function countMissing(client: Client, plan: Plan): Promise<number> {
+  const { rows } = await client.query(
+    `SELECT count(*)::int AS n FROM org.groups o WHERE o.connection_id = $1 AND o.deleted_at IS NULL
+     AND NOT EXISTS (SELECT 1 FROM ${stageTables(plan.id).tree} t WHERE t.id = o.id)`,
+    [plan.claim.connection],
+  );
+  return rows[0].n;
+}

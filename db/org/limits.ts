@@ -1,0 +1,138 @@
+import { writeUnderClaim } from '../claims.ts';
+import type { Client, Pool } from '../client.ts';
+import type { ApplyStep, Plan, Range } from './plan.ts';
+
+export interface Guard {
+  count: number;
+  percent: number;
+  smallCount: number;
+  smallPercent: number;
+}
+
+export interface Limits {
+  userLimit: number | null;
+  guards: { users: Guard; groups: Guard; membershipsPercent: number; additionsPercent: number };
+  /** Another scope than last time: whoever is missing may only be out of scope, so every deletion is asked for. */
+  scopeChanged: boolean;
+  /** Steps that will not run: their changes are not judged. */
+  skipped: ApplyStep[];
+}
+
+/** A guard the plan breaks. Numbers only. */
+export interface Breach {
+  guard: string;
+  planned: number;
+  /** Living rows the share is taken of. */
+  of: number;
+  allowed: number;
+}
+
+export interface Judgement {
+  breaches: Breach[];
+  /** Set when the tenant's user limit would be exceeded. */
+  overLimit: { limit: number; living: number; planned: number; reserved: number } | null;
+  /** Identifies exactly this list of changes; an approval is bound to it. Null when nothing has to be approved. */
+  digest: string | null;
+  ranges: Partial<Record<ApplyStep, Range>>;
+}
+
+/** Guards look at small companies and first fills with other eyes (Okta: from 100 users on). */
+const small = 100;
+
+/** Judges the whole plan before anything is written, and reserves its seats in the tenant. */
+export async function judgePlan(pool: Pool, plan: Plan, limits: Limits, dryRun: boolean): Promise<Judgement> {
+  return writeUnderClaim(pool, plan.claim, { name: 'checkLimits', heavy: true }, async (client) => {
+    const counts = await countPlan(client, plan, limits.skipped);
+    const breaches = plan.only === null ? judge(counts, limits) : [];
+    const seats = counts.user.add - counts.user.delete;
+    const overLimit = await reserveSeats(client, plan, limits.userLimit, seats, dryRun);
+    const digest = breaches.length > 0 || dryRun ? await digestPlan(client, plan) : null;
+    const { rows } = await client.query('SELECT steps FROM org.plans WHERE id = $1', [plan.id]);
+    return { breaches, overLimit, digest, ranges: rows[0].steps };
+  });
+}
+
+interface Counts {
+  user: { add: number; delete: number; living: number };
+  group: { add: number; delete: number; living: number };
+  membership: { remove: number; living: number };
+}
+
+async function countPlan(client: Client, plan: Plan, skipped: ApplyStep[]): Promise<Counts> {
+  const { rows } = await client.query(
+    `WITH planned AS (SELECT kind, action, step, count(*)::int AS n FROM org.changes WHERE plan_id = $1 AND step <> ALL($3) GROUP BY 1, 2, 3)
+     SELECT (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'user' AND action = 'add') AS user_add,
+            (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'user' AND action = 'delete') AS user_delete,
+            (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'group' AND action = 'add') AS group_add,
+            (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'group' AND action = 'delete') AS group_delete,
+            (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'membership' AND action = 'remove' AND step <> 'deleteUsers') AS removed,
+            (SELECT count(*)::int FROM org.users WHERE connection_id = $2 AND deleted_at IS NULL) AS users,
+            (SELECT count(*)::int FROM org.groups WHERE connection_id = $2 AND deleted_at IS NULL) AS groups,
+            (SELECT count(*)::int FROM org.memberships WHERE connection_id = $2) AS memberships`,
+    [plan.id, plan.claim.connection, skipped],
+  );
+  const r = rows[0];
+  return {
+    user: { add: r.user_add, delete: r.user_delete, living: r.users },
+    group: { add: r.group_add, delete: r.group_delete, living: r.groups },
+    membership: { remove: r.removed, living: r.memberships },
+  };
+}
+
+/** Pure: which guards a plan breaks. */
+export function judge(counts: Counts, limits: Limits): Breach[] {
+  const breaches: Breach[] = [];
+  const percentOf = (share: number, of: number) => Math.floor((share * of) / 100);
+  for (const kind of ['user', 'group'] as const) {
+    const { add, delete: gone, living } = counts[kind];
+    const guard = limits.guards[kind === 'user' ? 'users' : 'groups'];
+    const [most, percent] = living < small ? [guard.smallCount, guard.smallPercent] : [guard.count, guard.percent];
+    const allowed = limits.scopeChanged ? 0 : Math.min(most, percentOf(percent, living));
+    if (gone > allowed) {
+      breaches.push({
+        guard: `${kind} deletions${limits.scopeChanged ? ' after a change of scope' : ''}`,
+        planned: gone,
+        of: living,
+        allowed,
+      });
+    }
+    const additions = percentOf(limits.guards.additionsPercent, living);
+    if (living >= small && add > additions)
+      breaches.push({ guard: `${kind} additions`, planned: add, of: living, allowed: additions });
+  }
+  const { remove, living } = counts.membership;
+  const removals = percentOf(limits.guards.membershipsPercent, living);
+  if (living >= small && remove > removals)
+    breaches.push({ guard: 'membership removals', planned: remove, of: living, allowed: removals });
+  return breaches;
+}
+
+/**
+ * Counts the tenant's living people and the seats that open plans of other connections have reserved. The lock makes two
+ * connections of one tenant judge one after the other: both could fit alone and exceed the limit together.
+ */
+async function reserveSeats(client: Client, plan: Plan, limit: number | null, seats: number, dryRun: boolean) {
+  await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline seats ' || $1, 0))`, [plan.tenant]);
+  const { rows } = await client.query(
+    `SELECT (SELECT count(*)::int FROM org.users WHERE tenant = $1 AND deleted_at IS NULL) AS living,
+            (SELECT coalesce(sum(greatest(p.seats, 0)), 0)::int FROM org.plans p
+             JOIN syncline.claims c ON c.connection_id = p.connection_id AND c.pipeline = $3 AND c.epoch = p.epoch
+             WHERE p.tenant = $1 AND p.id <> $2 AND p.verdict = 'planned' AND p.connection_id <> $4) AS reserved`,
+    [plan.tenant, plan.id, plan.claim.pipeline, plan.claim.connection],
+  );
+  const { living, reserved } = rows[0];
+  if (limit !== null && seats > 0 && living + reserved + seats > limit)
+    return { limit, living, planned: seats, reserved };
+  if (!dryRun) await client.query('UPDATE org.plans SET seats = $2 WHERE id = $1', [plan.id, seats]);
+  return null;
+}
+
+/** Sum of the changes' hashes: the same list gives the same digest, whatever its order. */
+async function digestPlan(client: Client, plan: Plan): Promise<string> {
+  const { rows } = await client.query(
+    `SELECT to_hex(hashtextextended(coalesce(sum(hashtextextended(concat_ws('|', kind, action, source_id, group_id, after::text), 0)::numeric), 0)::text, 0)) AS digest
+     FROM org.changes WHERE plan_id = $1`,
+    [plan.id],
+  );
+  return rows[0].digest;
+}

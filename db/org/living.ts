@@ -1,0 +1,48 @@
+import type { Client, Pool } from '../client.ts';
+import type { Plan } from './plan.ts';
+import { type ReadEnd, type Stream, stageTables } from './stage.ts';
+
+const table: Record<Stream, string> = { groups: 'org.groups', users: 'org.users' };
+
+/** Rows of the connection that are not deleted. */
+export async function livingRows(pool: Pool, connection: string, stream: Stream): Promise<number> {
+  const { rows } = await pool.query(
+    `SELECT count(*)::int AS n FROM ${table[stream]} WHERE connection_id = $1 AND deleted_at IS NULL`,
+    [connection],
+  );
+  return rows[0].n;
+}
+
+/** Ids of living rows that the stage does not hold, at most `most` + 1 of them. */
+export async function missingIds(client: Client | Pool, plan: Plan, stream: Stream, most: number): Promise<string[]> {
+  const stage = stageTables(plan.id)[stream];
+  const { rows } = await client.query(
+    `SELECT o.id FROM ${table[stream]} o LEFT JOIN ${stage} s ON s.id = o.id
+     WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND s.id IS NULL LIMIT $2`,
+    [plan.claim.connection, most + 1],
+  );
+  return rows.map((r) => r.id);
+}
+
+/**
+ * Why the read of a list proves nothing about who is missing, or null when it does. A person missing without proof stays.
+ * @param ids different ids in the stage, where they are known already
+ */
+export async function doubtOf(
+  client: Client | Pool,
+  planId: number,
+  stream: Stream,
+  ids?: number,
+): Promise<string | null> {
+  const { rows } = await client.query('SELECT ended, unkeyed FROM org.stages WHERE plan_id = $1 AND stream = $2', [
+    planId,
+    stream,
+  ]);
+  const { ended, unkeyed } = rows[0] as { ended: ReadEnd | null; unkeyed: number };
+  if (!ended) return 'the list was not read to its end';
+  if (ended.doubt) return ended.doubt;
+  if (unkeyed > 0) return `${unkeyed} records came without a usable id, and nobody can tell who they are`;
+  if (ids !== undefined && ended.lastTotal !== null && ids < ended.lastTotal)
+    return `${ids} different rows came of ${ended.lastTotal}`;
+  return null;
+}

@@ -1,0 +1,259 @@
+import { type Claim, writeUnderClaim } from '../claims.ts';
+import type { Client, Pool } from '../client.ts';
+import { type CopyValue, copyRows } from '../stage.ts';
+
+export type Stream = 'groups' | 'users';
+
+/** A group as the source tells it. `undefined` = the source did not say, `null` = the source says there is none. */
+export interface GroupRow {
+  id: string;
+  name: string | null | undefined;
+  /** Source id of the parent; undefined where the tree comes from group members instead (SCIM). */
+  parentId?: string | null;
+  /** False when the answer carried no member list: nobody leaves such a group in this pass. */
+  membersRead: boolean;
+  fault?: Fault;
+}
+
+/** A person as the source tells it: mapped fields in the order of `userFields`. */
+export interface UserRow {
+  id: string;
+  /** Values by position of `userFields`; undefined = the source did not say. */
+  fields: readonly (string | boolean | null | undefined)[];
+  /** Extra mapped fields; undefined = none mapped. */
+  attributes?: Record<string, unknown>;
+  fault?: Fault;
+}
+
+export interface MemberRow {
+  groupId: string;
+  memberId: string;
+  /** True: the member is a group (that is how SCIM nests); null: the source did not say. */
+  isGroup: boolean | null;
+  /** True where the source calls this the person's primary group. */
+  isPrimary: boolean;
+}
+
+/** Why a record cannot be applied. */
+export interface Fault {
+  reason: string;
+  field: string | null;
+  /** The record as it came, for syncline.rejects. */
+  record: string;
+  position: string;
+}
+
+/** A record that cannot even be named: kept under its position. */
+export type Unkeyed = Fault;
+
+export interface StagePage {
+  groups: GroupRow[];
+  users: UserRow[];
+  members: MemberRow[];
+  unkeyed: Unkeyed[];
+}
+
+export interface ReadEnd {
+  /** What told that the list is over, e.g. `empty page`, `no nextCursor`, `empty cookie`. */
+  sign: string;
+  /** Totals the source named on its first and last page, where it names one. */
+  firstTotal: number | null;
+  lastTotal: number | null;
+  /** Why the read proves nothing about who is missing; null when it is proven complete as far as the source can. */
+  doubt: string | null;
+}
+
+export interface StageState {
+  cursor: unknown;
+  pages: number;
+  rows: number;
+  members: number;
+  unkeyed: number;
+  requests: number;
+  /** 1, or 2 after a pass that proved nothing was read again. */
+  passes: number;
+  ended: ReadEnd | null;
+}
+
+/** Columns of org.users that a source fills, in the order of UserRow.fields. */
+export const userFields = [
+  'user_name',
+  'display_name',
+  'given_name',
+  'family_name',
+  'email',
+  'phone',
+  'title',
+  'employee_number',
+  'active',
+] as const;
+
+const faultColumns = ['reason', 'field', 'record', 'position'] as const;
+
+/** Names of a plan's stage tables. */
+export function stageTables(planId: number) {
+  const prefix = `org_stage.p${planId}`;
+  return {
+    groups: `${prefix}_groups`,
+    users: `${prefix}_users`,
+    members: `${prefix}_members`,
+    tree: `${prefix}_tree`,
+    effective: `${prefix}_effective`,
+  };
+}
+
+/** Makes the empty stage of a plan and drops what other plans of the connection left behind. */
+export async function createStage(client: Client, connection: string, planId: number): Promise<void> {
+  await dropStages(client, connection);
+  const stage = stageTables(planId);
+  const fault = 'reason text, field text, record text, position text';
+  await client.query(`
+    CREATE UNLOGGED TABLE ${stage.groups} (id text COLLATE "C" NOT NULL, name text, parent_id text COLLATE "C", parent_told boolean, members_read boolean, ${fault});
+    CREATE UNLOGGED TABLE ${stage.members} (group_id text COLLATE "C" NOT NULL, member_id text COLLATE "C" NOT NULL, is_group boolean, is_primary boolean NOT NULL, stream text NOT NULL);
+    CREATE UNLOGGED TABLE ${stage.users} (id text COLLATE "C" NOT NULL, ${userFields
+      .map((f) => `${f} ${f === 'active' ? 'boolean' : 'text'}`)
+      .join(', ')}, attributes jsonb, told int NOT NULL, ${fault})`);
+  await client.query(`INSERT INTO org.stages (plan_id, stream) VALUES ($1, 'groups'), ($1, 'users')`, [planId]);
+}
+
+/** Drops every stage of the connection: of ended, terminated and given-up runs alike. */
+export async function dropStages(client: Client, connection: string): Promise<void> {
+  const { rows } = await client.query(
+    `SELECT format('%I.%I', t.schemaname, t.tablename) AS name
+     FROM pg_tables t JOIN org.plans p ON p.id = substring(t.tablename FROM '^p([0-9]+)_')::bigint
+     WHERE t.schemaname = 'org_stage' AND p.connection_id = $1`,
+    [connection],
+  );
+  for (const { name } of rows) await client.query(`DROP TABLE ${name}`);
+  await client.query('DELETE FROM org.stages s USING org.plans p WHERE p.id = s.plan_id AND p.connection_id = $1', [
+    connection,
+  ]);
+}
+
+export async function readStage(pool: Pool, planId: number, stream: Stream): Promise<StageState> {
+  const { rows } = await pool.query(
+    'SELECT cursor, pages, rows, members, unkeyed, requests, passes, ended FROM org.stages WHERE plan_id = $1 AND stream = $2',
+    [planId, stream],
+  );
+  if (!rows[0]) throw new StageLost(planId, `it has no state for ${stream}`);
+  return rows[0];
+}
+
+/** Empties one list of the stage: a page chain broke, or a pass proved nothing and is read again (`passes` 2). */
+export async function restartStream(
+  pool: Pool,
+  claim: Claim,
+  planId: number,
+  stream: Stream,
+  passes: number,
+): Promise<void> {
+  const stage = stageTables(planId);
+  await writeUnderClaim(pool, claim, { name: 'restart stage' }, async (client) => {
+    await client.query(`TRUNCATE ${stream === 'groups' ? stage.groups : stage.users}`);
+    await client.query(`DELETE FROM ${stage.members} WHERE stream = $1`, [stream]);
+    await client.query(
+      `UPDATE org.stages SET cursor = NULL, pages = 0, rows = 0, members = 0, unkeyed = 0, passes = $3, ended = NULL
+       WHERE plan_id = $1 AND stream = $2`,
+      [planId, stream, passes],
+    );
+  });
+}
+
+/** Copies pages and moves the cursor in one transaction. The last call of a list (`ended`) commits durably. */
+export async function appendStage(
+  pool: Pool,
+  claim: Claim,
+  planId: number,
+  stream: Stream,
+  page: StagePage,
+  state: StageState,
+): Promise<void> {
+  const stage = stageTables(planId);
+  await writeUnderClaim(pool, claim, { name: `stage ${stream}`, durable: state.ended !== null }, async (client) => {
+    if (page.groups.length > 0) await copyRows(client, stage.groups, groupColumns, page.groups.map(groupValues));
+    if (page.users.length > 0) await copyRows(client, stage.users, userColumns, page.users.map(userValues));
+    if (page.members.length > 0)
+      await copyRows(
+        client,
+        stage.members,
+        memberColumns,
+        page.members.map((m) => [m.groupId, m.memberId, m.isGroup, m.isPrimary, stream]),
+      );
+    for (const fault of page.unkeyed) await keepUnkeyed(client, claim, stream, fault);
+    await client.query(
+      `UPDATE org.stages SET cursor = $3, pages = $4, rows = $5, members = $6, unkeyed = $7, requests = $8, ended = $9
+       WHERE plan_id = $1 AND stream = $2`,
+      [
+        planId,
+        stream,
+        JSON.stringify(state.cursor),
+        state.pages,
+        state.rows,
+        state.members,
+        state.unkeyed,
+        state.requests,
+        state.ended === null ? null : JSON.stringify(state.ended),
+      ],
+    );
+  });
+}
+
+/** Before a stage is used: what stands in it must be what was committed. An unlogged table is empty after a crash. */
+export async function proveStage(client: Client, planId: number): Promise<void> {
+  const stage = stageTables(planId);
+  const { rows } = await client.query(
+    `SELECT (SELECT sum(rows) FROM org.stages WHERE plan_id = $1)::int AS committed_rows,
+            (SELECT sum(members) FROM org.stages WHERE plan_id = $1)::int AS committed_members,
+            (SELECT count(*) FROM ${stage.groups})::int + (SELECT count(*) FROM ${stage.users})::int AS rows,
+            (SELECT count(*) FROM ${stage.members})::int AS members`,
+    [planId],
+  );
+  const r = rows[0];
+  if (r.committed_rows === r.rows && r.committed_members === r.members) return;
+  throw new StageLost(
+    planId,
+    `${r.rows} of ${r.committed_rows} rows and ${r.members} of ${r.committed_members} memberships are there`,
+  );
+}
+
+/** The stage is not what was committed (the database restarted): it is read again, never planned from. */
+export class StageLost extends Error {
+  override name = 'StageLost';
+  constructor(planId: number, what: string) {
+    super(`The stage of plan ${planId} was lost: ${what}. It is read again.`);
+  }
+}
+
+const groupColumns = ['id', 'name', 'parent_id', 'parent_told', 'members_read', ...faultColumns];
+const memberColumns = ['group_id', 'member_id', 'is_group', 'is_primary', 'stream'];
+const userColumns = ['id', ...userFields, 'attributes', 'told', ...faultColumns];
+
+function groupValues(g: GroupRow): CopyValue[] {
+  return [g.id, g.name ?? null, g.parentId ?? null, g.parentId !== undefined, g.membersRead, ...faultValues(g.fault)];
+}
+
+function userValues(u: UserRow): CopyValue[] {
+  let told = u.attributes === undefined ? 0 : 1 << userFields.length;
+  const values: CopyValue[] = [u.id];
+  for (let i = 0; i < userFields.length; i++) {
+    const value = u.fields[i];
+    if (value !== undefined) told |= 1 << i;
+    values.push(value ?? null);
+  }
+  values.push(u.attributes === undefined ? null : JSON.stringify(u.attributes), told, ...faultValues(u.fault));
+  return values;
+}
+
+function faultValues(fault: Fault | undefined): CopyValue[] {
+  return fault ? [fault.reason, fault.field, fault.record, fault.position] : [null, null, null, null];
+}
+
+async function keepUnkeyed(client: Client, claim: Claim, stream: Stream, fault: Unkeyed): Promise<void> {
+  await client.query(
+    `INSERT INTO syncline.rejects AS r (connection_id, pipeline, stream, source_id, reason, field, record, position, epoch)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $4, $8)
+     ON CONFLICT (connection_id, pipeline, stream, source_id) DO UPDATE
+       SET reason = $5, field = $6, record = $7, epoch = $8, last_seen = now(), resolved_at = NULL`,
+    [claim.connection, claim.pipeline, stream, fault.position, fault.reason, fault.field, fault.record, claim.epoch],
+  );
+}

@@ -1,0 +1,221 @@
+import type { Client } from '../client.ts';
+import { doubtOf } from './living.ts';
+import { buildEffective, countDangling, markMemberships } from './memberships.ts';
+import { ChangeWriter, type Plan } from './plan.ts';
+import { keepRejects } from './rejects.ts';
+import { proveStage, stageTables, userFields } from './stage.ts';
+
+export interface UserRules {
+  /** A field that the source did not send for a person, but for others in this pass, is cleared. Else it stays as it is. */
+  clearAbsent: boolean;
+  usersWithoutGroup: 'reject' | 'accept';
+  /** False when the step editUsers is switched off: nobody gives a name back in this plan. */
+  mayRename: boolean;
+  /** False when the step deleteUsers is switched off: who is gone keeps the name. */
+  mayRemove: boolean;
+}
+
+export interface UserMarks {
+  staged: number;
+  added: number;
+  edited: number;
+  moved: number;
+  deleted: number;
+  /** Living people that the source did not bring and that stay, and why. */
+  withheld: number;
+  doubt: string | null;
+  conflicts: number;
+  rejected: number;
+  memberships: { staged: number; added: number; changed: number; removed: number };
+}
+
+/** Plans people and memberships: faults and conflicts first, then one change for each difference. One transaction of the caller. */
+export async function markUsers(client: Client, plan: Plan, rules: UserRules): Promise<UserMarks> {
+  await proveStage(client, plan.id);
+  const stage = stageTables(plan.id);
+  await client.query(`ANALYZE ${stage.users}`);
+  const staged = await dropRepeats(client, plan);
+  const doubt = await doubtOf(client, plan.id, 'users', staged);
+  const clear = await clearMask(client, plan, rules);
+  await findDelta(client, plan, clear);
+  const missing = await countMissing(client, plan);
+  const mayDelete = doubt === null && missing > 0;
+  await rejectDoubleNames(client, plan);
+  const conflicts = await findConflicts(client, plan, mayDelete && rules.mayRemove, rules.mayRename);
+  await buildEffective(client, plan);
+  if (rules.usersWithoutGroup === 'reject') await rejectGroupless(client, plan);
+  const rejected = await keepRejects(
+    client,
+    plan,
+    'users',
+    `
+    SELECT u.id, u.reason, u.field, u.record, u.position FROM ${stage.users} u WHERE u.reason <> 'conflict'`,
+  );
+  const dangling = await countDangling(client, plan);
+
+  const changes = await ChangeWriter.open(client, plan, ['user', 'membership']);
+  const deleted = mayDelete ? await changes.add('deleteUsers', missingUsers(plan), [plan.claim.connection]) : 0;
+  const added = await changes.add('addUsers', deltaChanges(plan, clear, 'add'), [plan.claim.connection]);
+  const edited = await changes.add('editUsers', deltaChanges(plan, clear, 'edit'), [plan.claim.connection]);
+  const memberships = await markMemberships(client, plan, changes);
+  await changes.close();
+  return {
+    staged,
+    added,
+    edited,
+    deleted,
+    moved: memberships.movedUsers,
+    withheld: missing - deleted,
+    doubt: missing > deleted ? doubt : null,
+    conflicts,
+    rejected: rejected + dangling,
+    memberships: memberships.counts,
+  };
+}
+
+/** A row that came twice (it moved between pages) counts once: the last read. Two people under one id are both handed back. */
+async function dropRepeats(client: Client, plan: Plan): Promise<number> {
+  const { users } = stageTables(plan.id);
+  const { rows } = await client.query(`SELECT count(*)::int AS rows, count(DISTINCT id)::int AS ids FROM ${users}`);
+  if (rows[0].rows === rows[0].ids) return rows[0].ids;
+  await client.query(`
+    UPDATE ${users} u SET reason = 'duplicate_id', field = 'id', record = coalesce(u.record, to_jsonb(u)::text)
+    FROM (SELECT id FROM ${users} GROUP BY id HAVING count(DISTINCT lower(user_name)) > 1) d WHERE d.id = u.id`);
+  await client.query(`
+    DELETE FROM ${users} WHERE ctid IN (
+      SELECT ctid FROM (SELECT ctid, row_number() OVER (PARTITION BY id ORDER BY ctid DESC) AS n FROM ${users}) x WHERE n > 1)`);
+  await client.query(`UPDATE org.stages SET rows = $2 WHERE plan_id = $1 AND stream = 'users'`, [plan.id, rows[0].ids]);
+  return rows[0].ids;
+}
+
+/** Bits of the fields that an absent value clears: those that some record of the pass carried. A field absent everywhere was not read. */
+async function clearMask(client: Client, plan: Plan, rules: UserRules): Promise<number> {
+  if (!rules.clearAbsent) return 0;
+  const { rows } = await client.query(
+    `SELECT coalesce(bit_or(told), 0) AS told FROM ${stageTables(plan.id).users} WHERE reason IS NULL`,
+  );
+  return rows[0].told;
+}
+
+/** What the row will be: the source's word where it spoke, ours where it did not. */
+function merged(clear: number): { name: string; sql: string }[] {
+  const pick = (name: string, bit: number) =>
+    `CASE WHEN (u.told | ${clear}) & ${1 << bit} <> 0 THEN u.${name} ELSE o.${name} END`;
+  const fields = userFields.map((name, bit) => ({
+    name,
+    sql: name === 'active' ? `coalesce(${pick(name, bit)}, true)` : pick(name, bit),
+  }));
+  return [...fields, { name: 'attributes', sql: pick('attributes', userFields.length) }];
+}
+
+/** Ids of valid people that are new or differ from our row. Temporary, and empty when nothing changed. */
+async function findDelta(client: Client, plan: Plan, clear: number): Promise<void> {
+  const { users } = stageTables(plan.id);
+  const fields = merged(clear);
+  await client.query(
+    `CREATE TEMP TABLE delta ON COMMIT DROP AS
+     SELECT u.id, CASE WHEN o.id IS NULL OR o.deleted_at IS NOT NULL THEN 'add' ELSE 'edit' END AS action,
+            o.user_name_key IS DISTINCT FROM lower(u.user_name) AS renamed
+     FROM ${users} u LEFT JOIN org.users o ON o.connection_id = $1 AND o.id = u.id
+     WHERE u.reason IS NULL AND (o.id IS NULL OR o.deleted_at IS NOT NULL OR o.user_name_key IS DISTINCT FROM lower(u.user_name)
+       OR (${fields.map((f) => f.sql).join(', ')}) IS DISTINCT FROM (${fields.map((f) => `o.${f.name}`).join(', ')}))`,
+    [plan.claim.connection],
+  );
+  await client.query('ANALYZE delta');
+}
+
+/** Living people the source did not bring. Counted first: the list itself is read only when there are some. */
+async function countMissing(client: Client, plan: Plan): Promise<number> {
+  const { users } = stageTables(plan.id);
+  const { rows } = await client.query(
+    `SELECT (SELECT count(*) FROM org.users WHERE connection_id = $1 AND deleted_at IS NULL AND ($2::text IS NULL OR id = $2))::int
+          - (SELECT count(*) FROM ${users} WHERE reason IS NULL)::int
+          + (SELECT count(*) FROM delta WHERE action = 'add')::int
+          - (SELECT count(*) FROM ${users} u JOIN org.users o ON o.connection_id = $1 AND o.id = u.id AND o.deleted_at IS NULL
+             WHERE u.reason IS NOT NULL)::int AS n`,
+    [plan.claim.connection, plan.only],
+  );
+  return rows[0].n;
+}
+
+function missingUsers(plan: Plan): string {
+  const row = userFields.map((f) => `'${f}', o.${f}`).join(', ');
+  return `
+    SELECT 'user', 'delete', o.id, NULL::text, jsonb_strip_nulls(jsonb_build_object(${row})), NULL::jsonb FROM org.users o
+    LEFT JOIN ${stageTables(plan.id).users} u ON u.id = o.id
+    WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND u.id IS NULL ${plan.only === null ? '' : `AND o.id = '${plan.only.replaceAll("'", "''")}'`}
+    ORDER BY o.id`;
+}
+
+function deltaChanges(plan: Plan, clear: number, action: 'add' | 'edit'): string {
+  const fields = merged(clear);
+  const before = `jsonb_strip_nulls(jsonb_build_object(${[...userFields, 'attributes'].map((f) => `'${f}', o.${f}`).join(', ')}))`;
+  const after = `jsonb_strip_nulls(jsonb_build_object(${fields.map((f) => `'${f.name}', ${f.sql}`).join(', ')}))`;
+  return `
+    SELECT 'user', '${action}', u.id, NULL::text, CASE WHEN o.id IS NOT NULL THEN ${before} END, ${after}
+    FROM delta d JOIN ${stageTables(plan.id).users} u ON u.id = d.id LEFT JOIN org.users o ON o.connection_id = $1 AND o.id = d.id
+    WHERE d.action = '${action}' AND u.reason IS NULL`;
+}
+
+/** One name twice inside the source: who holds it with us keeps it, the others are handed back. Only new names can be double. */
+async function rejectDoubleNames(client: Client, plan: Plan): Promise<void> {
+  const { users } = stageTables(plan.id);
+  const { rowCount } = await client.query('SELECT 1 FROM delta WHERE renamed LIMIT 1');
+  if (rowCount === 0) return;
+  await client.query(
+    `UPDATE ${users} u SET reason = 'duplicate_name', field = 'userName', record = to_jsonb(u)::text
+     FROM (SELECT lower(user_name) AS name FROM ${users} WHERE reason IS NULL GROUP BY 1 HAVING count(*) > 1) d
+     WHERE lower(u.user_name) = d.name AND u.reason IS NULL AND NOT EXISTS (
+       SELECT 1 FROM org.users o WHERE o.connection_id = $1 AND o.id = u.id AND o.user_name_key = d.name)`,
+    [plan.claim.connection],
+  );
+}
+
+/**
+ * Names that a living row of the tenant holds and does not give back in this plan. Handing one person back may leave
+ * another's new name taken, so it is asked again until nobody is added.
+ */
+async function findConflicts(client: Client, plan: Plan, mayDelete: boolean, mayRename: boolean): Promise<number> {
+  const { users } = stageTables(plan.id);
+  const { connection } = plan.claim;
+  let total = 0;
+  for (;;) {
+    const { rowCount } = await client.query(
+      `WITH held AS (
+         SELECT u.id, u.user_name, o.connection_id, o.id AS owner_id
+         FROM delta d JOIN ${users} u ON u.id = d.id AND u.reason IS NULL
+         JOIN org.users o ON o.tenant = $2 AND o.user_name_key = lower(u.user_name) AND (o.connection_id, o.id) <> ($1, u.id)
+         LEFT JOIN ${users} ou ON o.connection_id = $1 AND ou.id = o.id
+         WHERE d.renamed AND NOT (o.connection_id = $1 AND (
+           (ou.id IS NULL AND $4) OR (ou.id IS NOT NULL AND ou.reason IS NULL AND lower(ou.user_name) <> o.user_name_key AND $5)))),
+       told AS (
+         INSERT INTO org.conflicts (connection_id, source_id, user_name, owner_connection_id, owner_source_id, plan_id)
+         SELECT $1, id, user_name, connection_id, owner_id, $3 FROM held
+         ON CONFLICT (connection_id, source_id) DO UPDATE SET user_name = excluded.user_name, plan_id = $3, resolved_at = NULL,
+           owner_connection_id = excluded.owner_connection_id, owner_source_id = excluded.owner_source_id)
+       UPDATE ${users} u SET reason = 'conflict', field = 'userName' FROM held h WHERE h.id = u.id`,
+      [connection, plan.tenant, plan.id, mayDelete, mayRename],
+    );
+    if (!rowCount) break;
+    total += rowCount;
+  }
+  if (plan.only === null) {
+    await client.query(
+      'UPDATE org.conflicts SET resolved_at = now() WHERE connection_id = $1 AND resolved_at IS NULL AND plan_id < $2',
+      [connection, plan.id],
+    );
+  }
+  return total;
+}
+
+/** People in no valid group are handed back; who is with us already stays as he is. */
+async function rejectGroupless(client: Client, plan: Plan): Promise<void> {
+  const stage = stageTables(plan.id);
+  const { rows } = await client.query(
+    `SELECT (SELECT count(*) FROM ${stage.users} WHERE reason IS NULL) = (SELECT count(*) FROM ${stage.effective} WHERE is_primary) AS all_seated`,
+  );
+  if (rows[0].all_seated) return;
+  await client.query(`
+    UPDATE ${stage.users} u SET reason = 'no_group', field = 'groups', record = to_jsonb(u)::text
+    WHERE u.reason IS NULL AND NOT EXISTS (SELECT 1 FROM ${stage.effective} e WHERE e.user_id = u.id)`);
+}

@@ -1,0 +1,178 @@
+import { resolve } from 'node:path';
+import pg from 'pg';
+import { type Cluster, openCluster, readPidFile } from './cluster.ts';
+import { launch, onFreePort, ServerStartError } from './launch.ts';
+import { withLock } from './lock.ts';
+import { endProcess, type ProcessIdentity, signalProcess, stopOnExit } from './process.ts';
+import { assertShareable, disownRecord, findServer, removeRecord, writeRecord } from './record.ts';
+
+export interface PostgresOptions {
+  /**
+   * Folder for the cluster, its log and its password; made when missing. As root the folders above it must let other
+   * users pass (`o+x`), since the server runs as the user `postgres`; the folder itself is opened for it.
+   */
+  dataDir: string;
+  /** TCP port on 127.0.0.1. Default 0: a free one. */
+  port?: number;
+  /**
+   * True survives a power failure. False is for tests: no fsync, and a commit returns up to about 0.6 s before it is
+   * written, so that `crash()` may lose the last commits (the data stays consistent).
+   */
+  durable: boolean;
+  /** Server settings over the defaults below, such as `{ max_connections: '50' }`. */
+  settings?: Record<string, string>;
+  /** Password of the user `postgres`. Default: a random one, made with the cluster and kept in `<dataDir>/password`. */
+  superuserPassword?: string;
+}
+
+/** A Postgres server that belongs to this process, or that it shares with the one that started it. */
+export interface EmbeddedPostgres {
+  /** `postgres://postgres:<password>@127.0.0.1:<port>/postgres`; the same after a restart. */
+  readonly url: string;
+  /** Process number of the postmaster; another one after a restart. */
+  readonly pid: number;
+  readonly dataDir: string;
+  /** True when another living process started it: `stop` then leaves it alone, `crash` and `restart` refuse. */
+  readonly shared: boolean;
+  /** Ends all sessions, writes a checkpoint and returns when the server is gone. Harmless when it is stopped. */
+  stop(): Promise<void>;
+  /** SIGKILL to the server, as a failing machine would. `restart` recovers from it. */
+  crash(): Promise<void>;
+  /** Stops it if it runs, and starts it on the same port and data. */
+  restart(): Promise<void>;
+}
+
+/** For a laptop: enough for a few dozen workers' connections, and few checkpoints while a million rows land. */
+const defaultSettings: Record<string, string> = {
+  shared_buffers: '256MB',
+  max_wal_size: '4GB',
+  max_connections: '200',
+  checkpoint_timeout: '15min',
+  wal_compression: 'on',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+};
+const undurable = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+/** The server is reached over TCP on this machine only; a socket folder would need another place that both users may enter. */
+const fixedSettings = { listen_addresses: '127.0.0.1', unix_socket_directories: '' };
+
+/** Fast shutdown first, immediate shutdown when sessions do not end, SIGKILL last. */
+const shutdown: [NodeJS.Signals, number][] = [
+  ['SIGINT', 30_000],
+  ['SIGQUIT', 5_000],
+  ['SIGKILL', 5_000],
+];
+const recoveryMs = 120_000;
+
+/**
+ * Starts Postgres 18 in `dataDir`, makes the cluster first when there is none, and ends with this process (see
+ * `stopOnExit`). A server that outlived its killed owner is stopped and started anew; one whose owner lives is shared,
+ * and must have been started with the same `durable` and `settings`. Throws `ServerStartError` with the end of the log.
+ */
+export async function startPostgres(options: PostgresOptions): Promise<EmbeddedPostgres> {
+  const cluster = await openCluster(resolve(options.dataDir), options);
+  const settings = { ...defaultSettings, ...(options.durable ? {} : undurable), ...options.settings, ...fixedSettings };
+  const key = JSON.stringify(settings);
+  return withLock(`${cluster.dir}/start.lock`, { waitMs: recoveryMs }, async () => {
+    const found = findServer(cluster.recordFile);
+    if (found.state === 'shared') {
+      assertShareable('Postgres', cluster.dir, found.record, key);
+      return share(cluster, found.record.server.pid, await cluster.password(), found.record.ports.port ?? 0);
+    }
+    await cluster.clearLeftover(shutdown);
+    await cluster.initialise(!options.durable);
+    const password = await cluster.password();
+    return onFreePort({ port: options.port ?? 0 }, async (port) => {
+      const start = () => startServer(cluster, port, settings, key, password);
+      return own(cluster, await start(), urlOf(password, port), start);
+    });
+  });
+}
+
+async function startServer(
+  cluster: Cluster,
+  port: number,
+  settings: Record<string, string>,
+  key: string,
+  password: string,
+): Promise<ProcessIdentity> {
+  const flags = Object.entries({ ...settings, port: String(port) }).flatMap(([name, value]) => [
+    '-c',
+    `${name}=${value}`,
+  ]);
+  const plan = {
+    name: 'Postgres',
+    program: cluster.program.postgres,
+    args: ['-D', cluster.data, ...flags],
+    env: cluster.env,
+    user: cluster.program.user,
+    logFile: `${cluster.dir}/server.log`,
+    readyWithinMs: recoveryMs,
+    ready: async (pid: number) => {
+      const file = readPidFile(cluster.data);
+      if (file?.pid !== pid || file.status !== 'ready') return false;
+      await ask(urlOf(password, port));
+      return true;
+    },
+  };
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    try {
+      const server = await launch(plan);
+      writeRecord(cluster.recordFile, { server, ports: { port }, settings: key });
+      return server;
+    } catch (error) {
+      // The sessions of a killed server need a moment to notice, and keep its shared memory until then.
+      const sessionsLinger = error instanceof ServerStartError && /shared memory block/.test(error.logTail);
+      if (!sessionsLinger || Date.now() > deadline) throw error;
+    }
+  }
+}
+
+async function ask(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  // A broken connection rejects the query below; without a listener it would end the process as well.
+  client.on('error', () => undefined);
+  await client.connect();
+  await client.query('select 1');
+  await client.end();
+}
+
+function urlOf(password: string, port: number): string {
+  return `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`;
+}
+
+function own(cluster: Cluster, first: ProcessIdentity, url: string, start: () => Promise<ProcessIdentity>) {
+  let server = first;
+  const watch = () => stopOnExit(() => signalProcess(server, 'SIGINT'));
+  let unregister = watch();
+  const end = async (steps: [NodeJS.Signals, number][]) => {
+    disownRecord(cluster.recordFile);
+    await endProcess(server, steps);
+    unregister();
+    removeRecord(cluster.recordFile);
+  };
+  return {
+    url,
+    dataDir: cluster.dir,
+    shared: false,
+    get pid() {
+      return server.pid;
+    },
+    stop: () => end(shutdown),
+    crash: () => end([['SIGKILL', 10_000]]),
+    async restart() {
+      await end(shutdown);
+      server = await start();
+      unregister = watch();
+    },
+  } satisfies EmbeddedPostgres;
+}
+
+function share(cluster: Cluster, pid: number, password: string, port: number): EmbeddedPostgres {
+  const refuse = async () => {
+    throw new Error(`Postgres in ${cluster.dir} belongs to another process; only that one may crash or restart it`);
+  };
+  const url = urlOf(password, port);
+  return { url, pid, dataDir: cluster.dir, shared: true, stop: async () => undefined, crash: refuse, restart: refuse };
+}

@@ -1,0 +1,110 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Config } from '../config.ts';
+import { isRoot } from './places.ts';
+import { type EmbeddedPostgres, startPostgres } from './postgres.ts';
+import { type EmbeddedTemporal, startTemporal } from './temporal.ts';
+
+export interface ServersOptions {
+  /** Serve Temporal's web UI, on the usual ports 7233 and 8233 when they are free. Default false, on free ports. */
+  ui?: boolean;
+  /** False for tests: nothing is flushed to disk and workflows live in memory. Default true. */
+  durable?: boolean;
+  /** Folder for both servers' data instead of the configuration's. */
+  dataDir?: string;
+  /** Receives one line for each server when it is there, and more while something is downloaded or built. */
+  onProgress?: (line: string) => void;
+}
+
+/** The two servers that everything else needs, wherever they run. */
+export interface Servers {
+  databaseUrl: string;
+  temporal: {
+    /** `host:port`. */
+    address: string;
+    namespace: string;
+    /** For `Connection.connect` and `NativeConnection.connect`. */
+    connectionOptions: NonNullable<Config['temporal']> & { address: string };
+  };
+  /** Temporal's web UI, when it was started here. */
+  uiAddress?: string;
+  /** What was started here. */
+  embedded: { postgres?: EmbeddedPostgres; temporal?: EmbeddedTemporal };
+  /** Stops what was started here; servers named by the configuration run on. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Uses the servers that the configuration names, and starts those that it does not, both at once. When one does not come
+ * up the other is stopped again, and the first error is thrown.
+ */
+export async function openServers(config: Config, options: ServersOptions = {}): Promise<Servers> {
+  const [postgres, temporal] = await Promise.allSettled([openPostgres(config, options), openTemporal(config, options)]);
+  const started = [postgres, temporal].flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const stop = async () => {
+    await Promise.all(started.map((server) => server?.stop()));
+  };
+  for (const result of [temporal, postgres]) {
+    if (result.status === 'fulfilled') continue;
+    await stop();
+    throw result.reason;
+  }
+  const embedded = { postgres: value(postgres), temporal: value(temporal) };
+  const address = embedded.temporal?.address ?? config.temporal?.address ?? 'localhost:7233';
+  const databaseUrl = embedded.postgres?.url ?? config.databaseUrl;
+  if (databaseUrl === undefined) throw new Error('Neither DATABASE_URL nor a started Postgres gave an address');
+  return {
+    databaseUrl,
+    temporal: { address, namespace: config.namespace, connectionOptions: { ...config.temporal, address } },
+    uiAddress: embedded.temporal?.uiAddress,
+    embedded,
+    stop,
+  };
+}
+
+function value<T>(result: PromiseSettledResult<T>): T | undefined {
+  return result.status === 'fulfilled' ? result.value : undefined;
+}
+
+async function openPostgres(config: Config, options: ServersOptions): Promise<EmbeddedPostgres | undefined> {
+  const tell = options.onProgress ?? (() => undefined);
+  if (config.databaseUrl) {
+    tell(`Postgres: ${new URL(config.databaseUrl).host}, named by DATABASE_URL`);
+    return undefined;
+  }
+  const dataDir = join(openFolder(config, options), 'postgres');
+  const postgres = await startPostgres({ dataDir, durable: options.durable ?? true });
+  tell(
+    `Postgres: ${new URL(postgres.url).host}, ${postgres.shared ? 'shared with a running process' : 'started'}, data in ${dataDir}`,
+  );
+  return postgres;
+}
+
+async function openTemporal(config: Config, options: ServersOptions): Promise<EmbeddedTemporal | undefined> {
+  const tell = options.onProgress ?? (() => undefined);
+  if (config.temporal) {
+    tell(`Temporal: ${config.temporal.address ?? 'localhost:7233'}, named by the environment`);
+    return undefined;
+  }
+  const ui = options.ui ?? false;
+  const temporal = await startTemporal({
+    dataDir: join(openFolder(config, options), 'temporal'),
+    folders: config.programFolders,
+    namespace: config.namespace,
+    dbFilename: (options.durable ?? true) ? 'temporal.db' : undefined,
+    ui,
+    usualPorts: ui,
+    onProgress: tell,
+  });
+  const page = temporal.uiAddress ? `, web UI at ${temporal.uiAddress}` : '';
+  tell(`Temporal: ${temporal.address}, ${temporal.shared ? 'shared with a running process' : 'started'}${page}`);
+  return temporal;
+}
+
+function openFolder(config: Config, options: ServersOptions): string {
+  const folder = resolve(options.dataDir ?? config.dataDir);
+  mkdirSync(folder, { recursive: true });
+  // A folder of mkdtemp is closed to others, and Postgres runs as another user then.
+  if (isRoot) chmodSync(folder, 0o711);
+  return folder;
+}

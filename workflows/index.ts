@@ -1,0 +1,1 @@
+export { orgSync } from './org.ts';
