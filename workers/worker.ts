@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
 import type { Execution } from '../db/claims.ts';
 import { createPool, type Pool } from '../db/client.ts';
@@ -65,13 +65,16 @@ export async function createWorker(
 
 /** Bundles the workflow code once, ahead of workers: bundling inside one costs 75 MB of its memory. */
 export async function bundleWorkflows(): Promise<string> {
-  const { code } = await bundleWorkflowCode({ workflowsPath: workflowsPath() });
+  const { code } = await bundleWorkflowCode({ workflowsPath: workflowsPath(), logger: new DefaultLogger('WARN') });
   return code;
 }
 
 /** Sends the logs of the native side and of workflows through one logger. Once a process, before any connection. */
 export function installRuntime(level: Config['logLevel']): void {
-  Runtime.install({ telemetryOptions: { logging: { filter: { core: 'WARN', other: level } } } });
+  Runtime.install({
+    logger: new DefaultLogger(level),
+    telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: level } } },
+  });
 }
 
 function workflowsPath(): string {
