@@ -15,6 +15,12 @@ export interface Connection {
   credential: string | null;
 }
 
+/** A connection without its credential: what can be shown, and read without the key. */
+export interface StoredConnection extends Omit<Connection, 'credential'> {
+  hasCredential: boolean;
+  updatedAt: Date;
+}
+
 export type ConnectionInput = Omit<Connection, 'no'>;
 
 /** No row of that name: the message lists the names there are. */
@@ -38,24 +44,41 @@ export async function saveConnection(pool: Pool, key: Buffer, input: ConnectionI
 
 /** Loads a connection and opens its credential. Throws ConnectionUnknown, SealBroken. */
 export async function loadConnection(pool: Pool, key: Buffer, id: string): Promise<Connection> {
-  const db = drizzle({ client: pool });
-  const [row] = await db.select().from(connections).where(eq(connections.id, id));
-  if (!row) {
-    const known = await db.select({ id: connections.id }).from(connections).orderBy(connections.id).limit(20);
-    const names = known.map((r) => r.id).join(', ') || 'none yet';
-    throw new ConnectionUnknown(
-      `Connection "${id.slice(0, 64)}" does not exist. Known connections: ${names}. Make it with: npx syncline connect ${id.slice(0, 64)} --platform scim --url https://…`,
-    );
-  }
-  return {
-    id: row.id,
-    no: row.no,
-    tenant: row.tenant,
-    platform: row.platform,
-    baseUrl: row.baseUrl,
-    options: row.options as Record<string, unknown>,
-    credential: row.credential === null ? null : unseal(key, row.id, row.credential),
-  };
+  const row = await findRow(pool, id);
+  if (!row) throw await unknown(pool, id);
+  const credential = row.credential === null ? null : unseal(key, row.id, row.credential);
+  return { ...open(row), credential };
+}
+
+/** A connection without its credential. Throws ConnectionUnknown. */
+export async function storedConnection(pool: Pool, id: string): Promise<StoredConnection> {
+  const row = await findRow(pool, id);
+  if (!row) throw await unknown(pool, id);
+  return { ...open(row), hasCredential: row.credential !== null, updatedAt: row.updatedAt };
+}
+
+type Row = typeof connections.$inferSelect;
+
+async function findRow(pool: Pool, id: string): Promise<Row | undefined> {
+  const [row] = await drizzle({ client: pool }).select().from(connections).where(eq(connections.id, id));
+  return row;
+}
+
+async function unknown(pool: Pool, id: string): Promise<ConnectionUnknown> {
+  const known = await drizzle({ client: pool })
+    .select({ id: connections.id })
+    .from(connections)
+    .orderBy(connections.id)
+    .limit(20);
+  const names = known.map((r) => r.id).join(', ') || 'none yet';
+  return new ConnectionUnknown(
+    `Connection "${id.slice(0, 64)}" does not exist. Known connections: ${names}. Make it with: npx syncline connect ${id.slice(0, 64)} --platform scim --url https://…`,
+  );
+}
+
+function open(row: Row): Omit<Connection, 'credential'> {
+  const { id, no, tenant, platform, baseUrl } = row;
+  return { id, no, tenant, platform, baseUrl, options: row.options as Record<string, unknown> };
 }
 
 /** Names, platforms and tenants of all connections, by name. */

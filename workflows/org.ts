@@ -15,6 +15,7 @@ import type { Activities } from '../activities/index.ts';
 import type { Prepared } from '../activities/org/prepare.ts';
 import type { Judgement } from '../db/org/limits.ts';
 import type { ApplyStep, Plan, Range } from '../db/org/plan.ts';
+import type { Stream } from '../db/org/stage.ts';
 import { quick, slice, whole } from './options.ts';
 import { orgSyncInput, readInput } from './org.input.ts';
 import { applySteps, type OrgSyncProgress, type OrgSyncResult, RunView } from './org.view.ts';
@@ -95,22 +96,15 @@ async function runPlan(
   const skipped = applySteps.filter((s) => (request.steps[s] ?? !prepared.off.includes(s)) === false);
   view.begin(plan.mode, skipped);
 
-  for (const name of ['stageGroups', 'stageUsers'] as const) {
-    for (;;) {
-      await gate.pass();
-      const part = await tried(name, () => long[name]({ plan }));
-      view.staged(name, part);
-      if (part.done) break;
-      await gate.wait(part.waitMs);
-    }
-  }
-  for (;;) {
-    const confirmed = await tried('confirmMissing', () => slices.confirmMissing({ plan }));
-    view.confirmed(confirmed);
-    if (confirmed.waitMs === 0) break;
-    await gate.wait(confirmed.waitMs);
-  }
-  view.marked('markGroups', await tried('markGroups', () => long.markGroups({ plan, skipped })));
+  await readList(plan, 'groups', view, gate);
+  // The database plans the groups while the worker reads the people. Both are awaited, whichever fails.
+  const [groups, users] = await Promise.allSettled([
+    tried('markGroups', () => long.markGroups({ plan, skipped })),
+    readList(plan, 'users', view, gate),
+  ]);
+  if (groups.status === 'rejected') throw groups.reason;
+  if (users.status === 'rejected') throw users.reason;
+  view.marked('markGroups', groups.value);
   view.marked('markUsers', await tried('markUsers', () => long.markUsers({ plan, skipped })));
   const judgement = await tried('checkLimits', () =>
     long.checkLimits({ plan, skipped, scopeChanged, dryRun: request.dryRun }),
@@ -128,6 +122,24 @@ async function runPlan(
     view.applied(name);
   }
   return finish(plan, 'applied', view);
+}
+
+/** Reads a list into the stage, slice by slice, and asks one by one for what it did not bring. */
+async function readList(plan: Plan, stream: Stream, view: RunView, gate: Gate): Promise<void> {
+  const name = stream === 'groups' ? 'stageGroups' : 'stageUsers';
+  for (;;) {
+    await gate.pass();
+    const part = await tried(name, () => long[name]({ plan }));
+    view.staged(name, part);
+    if (part.done) break;
+    await gate.wait(part.waitMs);
+  }
+  for (;;) {
+    const confirmed = await tried('confirmMissing', () => slices.confirmMissing({ plan, stream }));
+    view.confirmed(confirmed);
+    if (confirmed.waitMs === 0) return;
+    await gate.wait(confirmed.waitMs);
+  }
 }
 
 async function applyLane(name: ApplyStep, plan: Plan, lane: Range, view: RunView, gate: Gate): Promise<void> {

@@ -82,7 +82,10 @@ export class RunView {
   staged(name: 'stageGroups' | 'stageUsers', part: Slice): void {
     this.requests[name] = part.requests;
     this.set(name, { done: part.rows, total: part.total, state: part.done ? 'done' : 'running' });
-    if (part.done) this.set(name === 'stageGroups' ? 'stageUsers' : 'markGroups', { state: 'running' });
+    if (name === 'stageGroups' && part.done) {
+      this.set('markGroups', { state: 'running' });
+      this.set('stageUsers', { state: 'running' });
+    }
   }
 
   confirmed({ asked, alive }: Confirmed): void {

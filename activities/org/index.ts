@@ -3,6 +3,7 @@ import { applyChunk, flushCommits, releaseNames } from '../../db/org/apply.ts';
 import { markGroups } from '../../db/org/groups.ts';
 import { judgePlan } from '../../db/org/limits.ts';
 import { type ApplyStep, applySteps, closePlan, type Plan, type Range } from '../../db/org/plan.ts';
+import type { Stream } from '../../db/org/stage.ts';
 import { markUsers } from '../../db/org/users.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
@@ -14,6 +15,9 @@ import { stageSlice } from './stage.ts';
 
 export interface PlanInput {
   plan: Plan;
+}
+export interface StreamInput extends PlanInput {
+  stream: Stream;
 }
 export interface MarkInput extends PlanInput {
   /** Steps that will not run. */
@@ -38,7 +42,9 @@ export function orgActivities(deps: Deps) {
     prepare: step('prepare', (input: PrepareInput) => prepare(deps, input)),
     stageGroups: step('stageGroups', ({ plan }: PlanInput, call) => stageSlice(deps, plan, 'groups', call)),
     stageUsers: step('stageUsers', ({ plan }: PlanInput, call) => stageSlice(deps, plan, 'users', call)),
-    confirmMissing: step('confirmMissing', ({ plan }: PlanInput, call) => confirmMissing(deps, plan, call)),
+    confirmMissing: step('confirmMissing', ({ plan, stream }: StreamInput, call) =>
+      confirmMissing(deps, plan, stream, call),
+    ),
     markGroups: step('markGroups', async ({ plan }: MarkInput) => {
       const { maxDepth } = directoryOptionsOf(await deps.connection(plan.claim.connection));
       return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, (client) =>

@@ -66,6 +66,7 @@ const besideScope = new Set([
   'maxDepth',
   'startTls',
   'caFile',
+  'tlsServerName',
 ]);
 
 function scopeOf(connection: Connection, options: Record<string, unknown>): string {

@@ -81,7 +81,10 @@ export function addGroup(page: StagePage, group: DirectoryGroup, record: unknown
     membersRead: group.members !== undefined,
     ...(bad && { fault: bad }),
   });
+  const seen = new Set<unknown>();
   for (const [index, member] of (group.members ?? []).entries()) {
+    if (seen.has(member.id)) continue;
+    seen.add(member.id);
     const memberId = checkText(member.id, idLength);
     if ('reason' in memberId || !memberId.value) {
       page.unkeyed.push(

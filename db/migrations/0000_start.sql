@@ -4,7 +4,7 @@ CREATE SCHEMA "org_stage";
 --> statement-breakpoint
 CREATE SCHEMA "syncline";
 --> statement-breakpoint
-CREATE TABLE "org"."changes" (
+CREATE TABLE "org"."change_rows" (
 	"plan_id" bigint NOT NULL,
 	"no" integer NOT NULL,
 	"step" text NOT NULL,
@@ -12,9 +12,10 @@ CREATE TABLE "org"."changes" (
 	"action" text NOT NULL,
 	"source_id" text COLLATE "C" NOT NULL,
 	"group_id" text COLLATE "C",
-	"before" jsonb,
-	"after" jsonb,
-	CONSTRAINT "changes_plan_id_no_pk" PRIMARY KEY("plan_id","no")
+	"before" text[],
+	"after" text[],
+	"groups" text[],
+	CONSTRAINT "change_rows_plan_id_no_pk" PRIMARY KEY("plan_id","no")
 );
 --> statement-breakpoint
 CREATE TABLE "org"."conflicts" (
@@ -148,4 +149,8 @@ CREATE TABLE "syncline"."rejects" (
 --> statement-breakpoint
 CREATE INDEX "memberships_group" ON "org"."memberships" USING btree ("connection_id","group_id");--> statement-breakpoint
 CREATE INDEX "plans_connection" ON "org"."plans" USING btree ("connection_id","id");--> statement-breakpoint
-CREATE UNIQUE INDEX "users_name" ON "org"."users" USING btree ("tenant","user_name_key");
+CREATE UNIQUE INDEX "users_name" ON "org"."users" USING btree ("tenant","user_name_key");--> statement-breakpoint
+CREATE VIEW "org"."changes" AS (SELECT plan_id, no, step, kind, action, source_id, group_id, CASE WHEN before IS NOT NULL THEN CASE kind WHEN 'group' THEN jsonb_strip_nulls(jsonb_build_object('name', before[1], 'parent_id', before[2])) WHEN 'user' THEN jsonb_strip_nulls(jsonb_build_object('user_name', before[1], 'display_name', before[2], 'given_name', before[3], 'family_name', before[4], 'email', before[5], 'phone', before[6], 'title', before[7], 'employee_number', before[8], 'active', before[9]::boolean, 'attributes', before[10]::jsonb)) WHEN 'membership' THEN jsonb_strip_nulls(jsonb_build_object('is_primary', before[1]::boolean)) END END AS before, CASE WHEN after IS NOT NULL THEN CASE kind WHEN 'group' THEN jsonb_strip_nulls(jsonb_build_object('name', after[1], 'parent_id', after[2])) WHEN 'user' THEN jsonb_strip_nulls(jsonb_build_object('user_name', after[1], 'display_name', after[2], 'given_name', after[3], 'family_name', after[4], 'email', after[5], 'phone', after[6], 'title', after[7], 'employee_number', after[8], 'active', after[9]::boolean, 'attributes', after[10]::jsonb)) WHEN 'membership' THEN jsonb_strip_nulls(jsonb_build_object('is_primary', after[1]::boolean)) END END AS after FROM org.change_rows
+       UNION ALL
+       SELECT c.plan_id, c.no, c.step, 'membership', 'add', c.source_id, g.group_id, NULL, jsonb_build_object('is_primary', g.n = 1)
+       FROM org.change_rows c CROSS JOIN LATERAL unnest(c.groups) WITH ORDINALITY AS g(group_id, n));

@@ -1,10 +1,10 @@
 import { writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
+import { changeFields } from '../schema/org.ts';
 import type { ApplyStep, Plan, Range } from './plan.ts';
-import { userFields } from './stage.ts';
 
-/** Changes applied in one transaction: about 100 ms, so that a kill loses and blocks little (facts/postgres-landing, 3). */
-export const chunkSize = 10_000;
+/** Changes applied in one transaction: people and their groups take about 150 ms, so that a kill loses and blocks little. */
+export const chunkSize = 5_000;
 
 /**
  * Applies the changes `range.from` to at most `range.from + chunkSize` of a step in one transaction. Every statement
@@ -48,7 +48,7 @@ const ofChunk = 'c.plan_id = $1 AND c.no BETWEEN $2 AND $3 AND c.step = $4';
 async function writeGroups({ client, plan, values }: Chunk): Promise<void> {
   await client.query(
     `INSERT INTO org.groups (connection_id, id, tenant, name, parent_id, generation)
-     SELECT $5, c.source_id, $6, c.after->>'name', c.after->>'parent_id', $1 FROM org.changes c WHERE ${ofChunk} AND c.kind = 'group'
+     SELECT $5, c.source_id, $6, c.after[1], c.after[2], $1 FROM org.change_rows c WHERE ${ofChunk} AND c.kind = 'group'
      ORDER BY c.source_id
      ON CONFLICT (connection_id, id) DO UPDATE SET tenant = excluded.tenant, name = excluded.name, parent_id = excluded.parent_id,
        generation = excluded.generation, synced_at = now(), deleted_at = NULL`,
@@ -57,14 +57,12 @@ async function writeGroups({ client, plan, values }: Chunk): Promise<void> {
 }
 
 async function writeUsers({ client, plan, values }: Chunk): Promise<void> {
-  const record = [...userFields.map((f) => `${f} ${f === 'active' ? 'boolean' : 'text'}`), 'attributes jsonb'].join(
-    ', ',
-  );
-  const columns = [...userFields, 'attributes'];
+  const columns = changeFields.user;
+  const casts: Record<string, string> = { active: '::boolean', attributes: '::jsonb' };
   await client.query(
     `INSERT INTO org.users (connection_id, id, tenant, user_name_key, generation, ${columns.join(', ')})
-     SELECT $5, c.source_id, $6, lower(a.user_name), $1, ${columns.map((f) => `a.${f}`).join(', ')}
-     FROM org.changes c, jsonb_to_record(c.after) AS a(${record}) WHERE ${ofChunk} AND c.kind = 'user' ORDER BY c.source_id
+     SELECT $5, c.source_id, $6, lower(c.after[1]), $1, ${columns.map((f, i) => `c.after[${i + 1}]${casts[f] ?? ''}`).join(', ')}
+     FROM org.change_rows c WHERE ${ofChunk} AND c.kind = 'user' ORDER BY c.source_id
      ON CONFLICT (connection_id, id) DO UPDATE SET tenant = excluded.tenant, user_name_key = excluded.user_name_key,
        generation = excluded.generation, synced_at = now(), deleted_at = NULL, ${columns.map((f) => `${f} = excluded.${f}`).join(', ')}`,
     [...values, plan.tenant],
@@ -74,8 +72,12 @@ async function writeUsers({ client, plan, values }: Chunk): Promise<void> {
 async function writeMemberships({ client, values }: Chunk): Promise<void> {
   await client.query(
     `INSERT INTO org.memberships (connection_id, user_id, group_id, is_primary, generation)
-     SELECT $5, c.source_id, c.group_id, (c.after->>'is_primary')::boolean, $1 FROM org.changes c
-     WHERE ${ofChunk} AND c.kind = 'membership' AND c.after IS NOT NULL ORDER BY c.source_id, c.group_id
+     SELECT $5, c.source_id, g.group_id, g.n = 1, $1 FROM org.change_rows c
+     CROSS JOIN LATERAL unnest(c.groups) WITH ORDINALITY AS g(group_id, n) WHERE ${ofChunk} AND c.kind = 'user'
+     UNION ALL
+     SELECT $5, c.source_id, c.group_id, c.after[1]::boolean, $1 FROM org.change_rows c
+     WHERE ${ofChunk} AND c.kind = 'membership' AND c.after IS NOT NULL
+     ORDER BY 2, 3
      ON CONFLICT (connection_id, user_id, group_id) DO UPDATE SET is_primary = excluded.is_primary, generation = excluded.generation`,
     values,
   );
@@ -83,7 +85,7 @@ async function writeMemberships({ client, values }: Chunk): Promise<void> {
 
 async function removeMemberships({ client, values }: Chunk): Promise<void> {
   await client.query(
-    `DELETE FROM org.memberships m USING org.changes c WHERE ${ofChunk} AND c.kind = 'membership' AND c.action = 'remove'
+    `DELETE FROM org.memberships m USING org.change_rows c WHERE ${ofChunk} AND c.kind = 'membership' AND c.action = 'remove'
        AND m.connection_id = $5 AND m.user_id = c.source_id AND m.group_id = c.group_id`,
     values,
   );
@@ -91,7 +93,7 @@ async function removeMemberships({ client, values }: Chunk): Promise<void> {
 
 async function deleteUsers({ client, values }: Chunk): Promise<void> {
   await client.query(
-    `UPDATE org.users u SET deleted_at = now(), user_name_key = NULL, generation = $1, synced_at = now() FROM org.changes c
+    `UPDATE org.users u SET deleted_at = now(), user_name_key = NULL, generation = $1, synced_at = now() FROM org.change_rows c
      WHERE ${ofChunk} AND c.kind = 'user' AND u.connection_id = $5 AND u.id = c.source_id AND u.deleted_at IS NULL`,
     values,
   );
@@ -99,7 +101,7 @@ async function deleteUsers({ client, values }: Chunk): Promise<void> {
 
 async function deleteGroups({ client, values }: Chunk): Promise<void> {
   await client.query(
-    `UPDATE org.groups g SET deleted_at = now(), generation = $1, synced_at = now() FROM org.changes c
+    `UPDATE org.groups g SET deleted_at = now(), generation = $1, synced_at = now() FROM org.change_rows c
      WHERE ${ofChunk} AND c.kind = 'group' AND g.connection_id = $5 AND g.id = c.source_id AND g.deleted_at IS NULL`,
     values,
   );
@@ -112,9 +114,9 @@ async function deleteGroups({ client, values }: Chunk): Promise<void> {
 export async function releaseNames(pool: Pool, plan: Plan): Promise<void> {
   await writeUnderClaim(pool, plan.claim, { name: 'release names', durable: false }, async (client) => {
     await client.query(
-      `UPDATE org.users u SET user_name_key = NULL FROM org.changes c
-       WHERE c.plan_id = $1 AND c.kind = 'user' AND c.action = 'edit' AND lower(c.before->>'user_name') <> lower(c.after->>'user_name')
-         AND u.connection_id = $2 AND u.id = c.source_id AND u.user_name_key = lower(c.before->>'user_name')`,
+      `UPDATE org.users u SET user_name_key = NULL FROM org.change_rows c
+       WHERE c.plan_id = $1 AND c.kind = 'user' AND c.action = 'edit' AND lower(c.before[1]) <> lower(c.after[1])
+         AND u.connection_id = $2 AND u.id = c.source_id AND u.user_name_key = lower(c.before[1])`,
       [plan.id, plan.claim.connection],
     );
   });

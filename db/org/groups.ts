@@ -25,7 +25,7 @@ export interface GroupMarks {
  * rest), and writes one change for each group that differs from ours. One transaction of the caller.
  */
 export async function markGroups(client: Client, plan: Plan, rules: GroupRules): Promise<GroupMarks> {
-  await proveStage(client, plan.id);
+  await proveStage(client, plan.id, ['groups']);
   const { connection } = plan.claim;
   const stage = stageTables(plan.id);
   await client.query(`ANALYZE ${stage.groups}`);
@@ -45,19 +45,19 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   // A run for one person looks at the groups and leaves them as they are.
   if (plan.only !== null) return { staged: 0, added: 0, changed: 0, deleted: 0, withheld: 0, doubt: null, rejected };
   const changes = await ChangeWriter.open(client, plan, ['group']);
-  const row = (r: string) => `jsonb_build_object('name', ${r}.name, 'parent_id', ${r}.parent_id)`;
+  const row = (r: string) => `ARRAY[${r}.name, ${r}.parent_id]`;
   const valid = `${stage.tree} t LEFT JOIN org.groups o ON o.connection_id = $1 AND o.id = t.id WHERE t.depth IS NOT NULL`;
   const added = await changes.add(
     'addGroups',
     `
-    SELECT 'group', 'add', t.id, NULL::text, CASE WHEN o.id IS NOT NULL THEN ${row('o')} END, ${row('t')}
+    SELECT 'group', 'add', t.id, NULL::text, CASE WHEN o.id IS NOT NULL THEN ${row('o')} END, ${row('t')}, NULL::text[]
     FROM ${valid} AND (o.id IS NULL OR o.deleted_at IS NOT NULL) ORDER BY t.depth, t.id`,
     [connection],
   );
   const changed = await changes.add(
     'addGroups',
     `
-    SELECT 'group', CASE WHEN o.parent_id IS DISTINCT FROM t.parent_id THEN 'move' ELSE 'edit' END, t.id, NULL::text, ${row('o')}, ${row('t')}
+    SELECT 'group', CASE WHEN o.parent_id IS DISTINCT FROM t.parent_id THEN 'move' ELSE 'edit' END, t.id, NULL::text, ${row('o')}, ${row('t')}, NULL::text[]
     FROM ${valid} AND o.id IS NOT NULL AND o.deleted_at IS NULL AND (o.name, o.parent_id) IS DISTINCT FROM (t.name, t.parent_id) ORDER BY t.depth, t.id`,
     [connection],
   );
@@ -147,7 +147,7 @@ function missingGroups(plan: Plan, row: (r: string) => string): string {
       WHERE o.connection_id = $1 AND o.deleted_at IS NULL
       UNION
       SELECT o.parent_id FROM held h JOIN org.groups o ON o.connection_id = $1 AND o.id = h.id WHERE o.parent_id IS NOT NULL)
-    SELECT 'group', 'delete', o.id, NULL::text, ${row('o')}, NULL::jsonb FROM org.groups o
+    SELECT 'group', 'delete', o.id, NULL::text, ${row('o')}, NULL::text[], NULL::text[] FROM org.groups o
     WHERE o.connection_id = $1 AND o.deleted_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM ${stage.tree} t WHERE t.id = o.id)
       AND NOT EXISTS (SELECT 1 FROM held h WHERE h.id = o.id)

@@ -60,7 +60,7 @@ interface Counts {
 
 async function countPlan(client: Client, plan: Plan, skipped: ApplyStep[]): Promise<Counts> {
   const { rows } = await client.query(
-    `WITH planned AS (SELECT kind, action, step, count(*)::int AS n FROM org.changes WHERE plan_id = $1 AND step <> ALL($3) GROUP BY 1, 2, 3)
+    `WITH planned AS (SELECT kind, action, step, count(*)::int AS n FROM org.change_rows WHERE plan_id = $1 AND step <> ALL($3) GROUP BY 1, 2, 3)
      SELECT (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'user' AND action = 'add') AS user_add,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'user' AND action = 'delete') AS user_delete,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'group' AND action = 'add') AS group_add,
@@ -131,7 +131,7 @@ async function reserveSeats(client: Client, plan: Plan, limit: number | null, se
 async function digestPlan(client: Client, plan: Plan): Promise<string> {
   const { rows } = await client.query(
     `SELECT to_hex(hashtextextended(coalesce(sum(hashtextextended(concat_ws('|', kind, action, source_id, group_id, after::text), 0)::numeric), 0)::text, 0)) AS digest
-     FROM org.changes WHERE plan_id = $1`,
+     FROM org.change_rows WHERE plan_id = $1`,
     [plan.id],
   );
   return rows[0].digest;

@@ -55,7 +55,7 @@ export async function openPlan(pool: Pool, request: PlanRequest): Promise<Plan &
     const mode = request.mode ?? (last === null || scopeChanged ? 'full' : 'incremental');
     await client.query(
       `WITH old AS (DELETE FROM org.plans WHERE connection_id = $1 AND created_at < now() - make_interval(days => $2) RETURNING id)
-       DELETE FROM org.changes c USING old WHERE c.plan_id = old.id`,
+       DELETE FROM org.change_rows c USING old WHERE c.plan_id = old.id`,
       [claim.connection, request.changesDays],
     );
     const { rows } = await client.query(
@@ -104,9 +104,9 @@ export class ChangeWriter {
 
   /** Removes what an earlier attempt of the same activity wrote, then goes on behind what stays. */
   static async open(client: Client, plan: Plan, kinds: readonly string[]): Promise<ChangeWriter> {
-    await client.query('DELETE FROM org.changes WHERE plan_id = $1 AND kind = ANY($2)', [plan.id, kinds]);
+    await client.query('DELETE FROM org.change_rows WHERE plan_id = $1 AND kind = ANY($2)', [plan.id, kinds]);
     const { rows } = await client.query(
-      `SELECT steps, (SELECT coalesce(max(no), 0) FROM org.changes WHERE plan_id = $1) AS no FROM org.plans WHERE id = $1`,
+      `SELECT steps, (SELECT coalesce(max(no), 0) FROM org.change_rows WHERE plan_id = $1) AS no FROM org.plans WHERE id = $1`,
       [plan.id],
     );
     return new ChangeWriter(client, plan, rows[0].no + 1, rows[0].steps);
@@ -114,14 +114,14 @@ export class ChangeWriter {
 
   /**
    * Inserts the changes that `select` gives for one step.
-   * @param select query with columns kind, action, source_id, group_id, before, after, in the order of application
+   * @param select query with columns kind, action, source_id, group_id, before, after, groups, in the order of application
    * @param values its parameters from $1 on
    */
   async add(step: ApplyStep, select: string, values: unknown[]): Promise<number> {
     const n = values.length;
     const target = this.plan.mode === 'full' ? fullSteps[step] : step;
     const { rowCount } = await this.client.query(
-      `INSERT INTO org.changes (plan_id, no, step, kind, action, source_id, group_id, before, after)
+      `INSERT INTO org.change_rows (plan_id, no, step, kind, action, source_id, group_id, before, after, groups)
        SELECT $${n + 1}::bigint, $${n + 2}::int + (row_number() OVER ())::int, $${n + 3}::text, s.* FROM (${select}) s`,
       [...values, this.plan.id, this.next - 1, target],
     );
@@ -166,7 +166,7 @@ export async function closePlan(pool: Pool, plan: Plan, verdict: 'planned' | 'ap
  */
 async function refreshStatistics(client: Client, plan: Plan): Promise<void> {
   const { rows } = await client.query(
-    `SELECT EXISTS (SELECT 1 FROM org.changes WHERE plan_id = $1 AND no >= $2)
+    `SELECT EXISTS (SELECT 1 FROM org.change_rows WHERE plan_id = $1 AND no >= $2)
             AND pg_try_advisory_xact_lock(hashtextextended('syncline org statistics', 0)) AS due`,
     [plan.id, manyChanges],
   );

@@ -1,6 +1,9 @@
 import type { Client } from '../client.ts';
 import type { Plan } from './plan.ts';
 
+/** Query for `keepRejects` when a pass hands nothing back. */
+export const noRejects = `SELECT NULL::text AS source_id, NULL::text AS reason, NULL::text AS field, NULL::text AS record, NULL::text AS position WHERE false`;
+
 /**
  * Keeps what a pass hands back and resolves what it no longer does.
  * @param stream groups, users or memberships

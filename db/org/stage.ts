@@ -199,21 +199,22 @@ export async function appendStage(
 }
 
 /** Before a stage is used: what stands in it must be what was committed. An unlogged table is empty after a crash. */
-export async function proveStage(client: Client, planId: number): Promise<void> {
+export async function proveStage(client: Client, planId: number, streams: readonly Stream[]): Promise<void> {
   const stage = stageTables(planId);
-  const { rows } = await client.query(
-    `SELECT (SELECT sum(rows) FROM org.stages WHERE plan_id = $1)::int AS committed_rows,
-            (SELECT sum(members) FROM org.stages WHERE plan_id = $1)::int AS committed_members,
-            (SELECT count(*) FROM ${stage.groups})::int + (SELECT count(*) FROM ${stage.users})::int AS rows,
-            (SELECT count(*) FROM ${stage.members})::int AS members`,
-    [planId],
-  );
-  const r = rows[0];
-  if (r.committed_rows === r.rows && r.committed_members === r.members) return;
-  throw new StageLost(
-    planId,
-    `${r.rows} of ${r.committed_rows} rows and ${r.members} of ${r.committed_members} memberships are there`,
-  );
+  for (const stream of streams) {
+    const { rows } = await client.query(
+      `SELECT s.rows, s.members, (SELECT count(*) FROM ${stage[stream]})::int AS found_rows,
+              (SELECT count(*) FROM ${stage.members} WHERE stream = $2)::int AS found_members
+       FROM org.stages s WHERE plan_id = $1 AND stream = $2`,
+      [planId, stream],
+    );
+    const r = rows[0];
+    if (r && r.rows === r.found_rows && r.members === r.found_members) continue;
+    const what = r
+      ? `${r.found_rows} of ${r.rows} rows and ${r.found_members} of ${r.members} memberships are there`
+      : 'nothing is known of it';
+    throw new StageLost(planId, `${stream}: ${what}`);
+  }
 }
 
 /** The stage is not what was committed (the database restarted): it is read again, never planned from. */

@@ -1,6 +1,8 @@
 import type { Client } from '../client.ts';
+import { changeFields } from '../schema/org.ts';
+import { buildEffective, membershipsSettled } from './effective.ts';
 import { doubtOf } from './living.ts';
-import { buildEffective, countDangling, markMemberships } from './memberships.ts';
+import { countDangling, markMemberships } from './memberships.ts';
 import { ChangeWriter, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { proveStage, stageTables, userFields } from './stage.ts';
@@ -31,7 +33,7 @@ export interface UserMarks {
 
 /** Plans people and memberships: faults and conflicts first, then one change for each difference. One transaction of the caller. */
 export async function markUsers(client: Client, plan: Plan, rules: UserRules): Promise<UserMarks> {
-  await proveStage(client, plan.id);
+  await proveStage(client, plan.id, ['groups', 'users']);
   const stage = stageTables(plan.id);
   await client.query(`ANALYZE ${stage.users}`);
   const staged = await dropRepeats(client, plan);
@@ -42,8 +44,10 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   const mayDelete = doubt === null && missing > 0;
   await rejectDoubleNames(client, plan);
   const conflicts = await findConflicts(client, plan, mayDelete && rules.mayRemove, rules.mayRename);
-  await buildEffective(client, plan);
-  if (rules.usersWithoutGroup === 'reject') await rejectGroupless(client, plan);
+  // Most passes change no membership: one join tells, and the costly placing of everybody is left out.
+  const settled = missing === 0 && (await membershipsSettled(client, plan, rules.usersWithoutGroup));
+  if (!settled) await buildEffective(client, plan);
+  if (!settled && rules.usersWithoutGroup === 'reject') await rejectGroupless(client, plan);
   const rejected = await keepRejects(
     client,
     plan,
@@ -51,13 +55,15 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
     `
     SELECT u.id, u.reason, u.field, u.record, u.position FROM ${stage.users} u WHERE u.reason <> 'conflict'`,
   );
-  const dangling = await countDangling(client, plan);
+  const dangling = await countDangling(client, plan, settled);
 
   const changes = await ChangeWriter.open(client, plan, ['user', 'membership']);
-  const deleted = mayDelete ? await changes.add('deleteUsers', missingUsers(plan), [plan.claim.connection]) : 0;
-  const added = await changes.add('addUsers', deltaChanges(plan, clear, 'add'), [plan.claim.connection]);
+  const deleted = mayDelete
+    ? await changes.add('deleteUsers', missingUsers(plan), [plan.claim.connection, plan.only])
+    : 0;
+  const added = settled ? 0 : await changes.add('addUsers', deltaChanges(plan, clear, 'add'), [plan.claim.connection]);
   const edited = await changes.add('editUsers', deltaChanges(plan, clear, 'edit'), [plan.claim.connection]);
-  const memberships = await markMemberships(client, plan, changes);
+  const memberships = await markMemberships(client, plan, changes, settled);
   await changes.close();
   return {
     staged,
@@ -139,22 +145,27 @@ async function countMissing(client: Client, plan: Plan): Promise<number> {
 }
 
 function missingUsers(plan: Plan): string {
-  const row = userFields.map((f) => `'${f}', o.${f}`).join(', ');
   return `
-    SELECT 'user', 'delete', o.id, NULL::text, jsonb_strip_nulls(jsonb_build_object(${row})), NULL::jsonb FROM org.users o
+    SELECT 'user', 'delete', o.id, NULL::text, ${ours}, NULL::text[], NULL::text[] FROM org.users o
     LEFT JOIN ${stageTables(plan.id).users} u ON u.id = o.id
-    WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND u.id IS NULL ${plan.only === null ? '' : `AND o.id = '${plan.only.replaceAll("'", "''")}'`}
+    WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND u.id IS NULL AND ($2::text IS NULL OR o.id = $2)
     ORDER BY o.id`;
 }
 
+/** Our row as `changeFields.user` orders it. */
+const ours = `ARRAY[${changeFields.user.map((f) => `o.${f}::text`).join(', ')}]`;
+
+/** Ordered by id: the indexes of org.users are then filled from left to right, which halves their cost. */
 function deltaChanges(plan: Plan, clear: number, action: 'add' | 'edit'): string {
-  const fields = merged(clear);
-  const before = `jsonb_strip_nulls(jsonb_build_object(${[...userFields, 'attributes'].map((f) => `'${f}', o.${f}`).join(', ')}))`;
-  const after = `jsonb_strip_nulls(jsonb_build_object(${fields.map((f) => `'${f.name}', ${f.sql}`).join(', ')}))`;
+  const stage = stageTables(plan.id);
   return `
-    SELECT 'user', '${action}', u.id, NULL::text, CASE WHEN o.id IS NOT NULL THEN ${before} END, ${after}
-    FROM delta d JOIN ${stageTables(plan.id).users} u ON u.id = d.id LEFT JOIN org.users o ON o.connection_id = $1 AND o.id = d.id
-    WHERE d.action = '${action}' AND u.reason IS NULL`;
+    SELECT 'user', '${action}', u.id, NULL::text, CASE WHEN o.id IS NOT NULL THEN ${ours} END,
+           ARRAY[${merged(clear)
+             .map((f) => `(${f.sql})::text`)
+             .join(', ')}], ${action === 'add' ? 'f.groups' : 'NULL::text[]'}
+    FROM delta d JOIN ${stage.users} u ON u.id = d.id LEFT JOIN org.users o ON o.connection_id = $1 AND o.id = d.id
+    ${action === 'add' ? `LEFT JOIN ${stage.effective} f ON f.user_id = d.id` : ''}
+    WHERE d.action = '${action}' AND u.reason IS NULL ORDER BY u.id`;
 }
 
 /** One name twice inside the source: who holds it with us keeps it, the others are handed back. Only new names can be double. */
@@ -212,7 +223,7 @@ async function findConflicts(client: Client, plan: Plan, mayDelete: boolean, may
 async function rejectGroupless(client: Client, plan: Plan): Promise<void> {
   const stage = stageTables(plan.id);
   const { rows } = await client.query(
-    `SELECT (SELECT count(*) FROM ${stage.users} WHERE reason IS NULL) = (SELECT count(*) FROM ${stage.effective} WHERE is_primary) AS all_seated`,
+    `SELECT (SELECT count(*) FROM ${stage.users} WHERE reason IS NULL) = (SELECT count(*) FROM ${stage.effective}) AS all_seated`,
   );
   if (rows[0].all_seated) return;
   await client.query(`

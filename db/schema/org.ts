@@ -147,12 +147,16 @@ export const stages = org.table(
   (t) => [primaryKey({ columns: [t.planId, t.stream] })],
 );
 
-/** One row a change of a group, user or membership: the plan before it is written, the history afterwards. */
-export const changes = org.table(
-  'changes',
+/**
+ * One row a change of a group, user or membership: the plan before it is written, the history afterwards. People read the
+ * view `org.changes`. Values stand as text arrays in a fixed order: building jsonb for 300,000 rows cost 1.7 s, arrays
+ * cost 0.15 s.
+ */
+export const changeRows = org.table(
+  'change_rows',
   {
     planId: bigint('plan_id', { mode: 'number' }).notNull(),
-    /** Number inside the plan; the changes of one step are consecutive. */
+    /** Number inside the plan. */
     no: integer('no').notNull(),
     /** Step that applies it, e.g. editUsers. */
     step: text('step').notNull(),
@@ -164,13 +168,64 @@ export const changes = org.table(
     sourceId: id('source_id').notNull(),
     /** For memberships: source id of the group. */
     groupId: id('group_id'),
-    /** Our row before; null where there was none. */
-    before: jsonb('before'),
+    /** Our row before; null where there was none. Order: `changeFields`. */
+    before: text('before').array(),
     /** Our row afterwards; null where it goes. */
-    after: jsonb('after'),
+    after: text('after').array(),
+    /** For added people: source ids of their groups, the primary one first. The view shows one membership row for each. */
+    groups: text('groups').array(),
   },
   (t) => [primaryKey({ columns: [t.planId, t.no] })],
 );
+
+/** Order of the values in `before` and `after`, by kind. */
+export const changeFields = {
+  group: ['name', 'parent_id'],
+  user: [
+    'user_name',
+    'display_name',
+    'given_name',
+    'family_name',
+    'email',
+    'phone',
+    'title',
+    'employee_number',
+    'active',
+    'attributes',
+  ],
+  membership: ['is_primary'],
+} as const;
+
+const casts: Record<string, string> = { active: '::boolean', attributes: '::jsonb', is_primary: '::boolean' };
+const readable = (side: 'before' | 'after') =>
+  `CASE WHEN ${side} IS NOT NULL THEN CASE kind ${Object.entries(changeFields)
+    .map(([kind, fields]) => {
+      const pairs = fields.map((field, i) => `'${field}', ${side}[${i + 1}]${casts[field] ?? ''}`);
+      return `WHEN '${kind}' THEN jsonb_strip_nulls(jsonb_build_object(${pairs.join(', ')}))`;
+    })
+    .join(' ')} END END`;
+
+/** `change_rows` for people: before and after as jsonb, without the fields that have no value. */
+export const changes = org
+  .view('changes', {
+    planId: bigint('plan_id', { mode: 'number' }),
+    no: integer('no'),
+    step: text('step'),
+    kind: text('kind'),
+    action: text('action'),
+    sourceId: id('source_id'),
+    groupId: id('group_id'),
+    before: jsonb('before'),
+    after: jsonb('after'),
+  })
+  .as(
+    sql.raw(
+      `SELECT plan_id, no, step, kind, action, source_id, group_id, ${readable('before')} AS before, ${readable('after')} AS after FROM org.change_rows
+       UNION ALL
+       SELECT c.plan_id, c.no, c.step, 'membership', 'add', c.source_id, g.group_id, NULL, jsonb_build_object('is_primary', g.n = 1)
+       FROM org.change_rows c CROSS JOIN LATERAL unnest(c.groups) WITH ORDINALITY AS g(group_id, n)`,
+    ),
+  );
 
 /** People who could not be written because somebody else holds their user name. */
 export const conflicts = org.table(

@@ -1,0 +1,85 @@
+import type { Client } from '../client.ts';
+import type { Plan } from './plan.ts';
+import { stageTables } from './stage.ts';
+
+/** True when what the source told is exactly what we hold, nobody is handed back and nothing is parked: then nothing moves. */
+export async function membershipsSettled(
+  client: Client,
+  plan: Plan,
+  usersWithoutGroup: 'reject' | 'accept',
+): Promise<boolean> {
+  const stage = stageTables(plan.id);
+  const { rows } = await client.query(
+    `SELECT NOT EXISTS (SELECT 1 FROM delta WHERE action = 'add')
+        AND NOT EXISTS (SELECT 1 FROM ${stage.users} WHERE reason IS NOT NULL)
+        AND NOT EXISTS (SELECT 1 FROM ${stage.tree} WHERE reason IS NOT NULL)
+        AND ($2 = 'accept' OR (SELECT count(*) FROM ${stage.users}) = (SELECT count(*) FROM org.memberships WHERE connection_id = $1 AND is_primary))
+        AS calm`,
+    [plan.claim.connection, usersWithoutGroup],
+  );
+  if (plan.only !== null || !rows[0].calm) return false;
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM (SELECT * FROM ${stage.members} WHERE is_group IS NOT TRUE) m
+     FULL JOIN (SELECT * FROM org.memberships WHERE connection_id = $1) e ON e.user_id = m.member_id AND e.group_id = m.group_id
+     WHERE m.group_id IS NULL OR e.group_id IS NULL OR (m.is_primary AND NOT e.is_primary) LIMIT 1`,
+    [plan.claim.connection],
+  );
+  return rowCount === 0;
+}
+
+/**
+ * The groups each valid person shall have: those the source told, where they are valid, and those we hold in groups the
+ * source told nothing about (parked, without a member list, or missing without proof). Member lists that are empty for
+ * every group while we hold members were not read. One row a person; the first group is the primary one: the source's
+ * word, else the one we hold, else the smallest id.
+ */
+export async function buildEffective(client: Client, plan: Plan): Promise<void> {
+  const stage = stageTables(plan.id);
+  const { connection } = plan.claim;
+  await client.query(`DROP TABLE IF EXISTS ${stage.effective}`);
+  await client.query(
+    `CREATE UNLOGGED TABLE ${stage.effective} (user_id text COLLATE "C" NOT NULL, groups text[] NOT NULL)`,
+  );
+  const once = await pairsComeOnce(client, plan);
+  // A single person is placed only in groups that stand already: such a run plans no groups.
+  const standing =
+    plan.only === null ? '' : 'JOIN org.groups s ON s.connection_id = $1 AND s.id = g.id AND s.deleted_at IS NULL';
+  await client.query(
+    `WITH anyone AS (
+       SELECT EXISTS (SELECT 1 FROM ${stage.members} m JOIN ${stage.users} u ON u.id = m.member_id WHERE m.is_group IS NOT TRUE) AS told),
+     silent AS (
+       SELECT o.id FROM org.groups o LEFT JOIN ${stage.tree} t ON t.id = o.id, anyone
+       WHERE o.connection_id = $1 AND o.deleted_at IS NULL
+         AND NOT EXISTS (SELECT 1 FROM org.change_rows c
+           WHERE c.plan_id = $2 AND c.kind = 'group' AND c.action = 'delete' AND c.source_id = o.id)
+         AND (t.id IS NULL OR t.depth IS NULL OR NOT t.members_read OR NOT anyone.told)),
+     told AS (
+       SELECT m.member_id AS user_id, m.group_id, ${once ? 'm.is_primary' : 'bool_or(m.is_primary) AS is_primary'}
+       FROM ${stage.members} m JOIN ${stage.tree} g ON g.id = m.group_id AND g.depth IS NOT NULL ${standing}
+       JOIN ${stage.users} u ON u.id = m.member_id AND u.reason IS NULL
+       WHERE m.is_group IS NOT TRUE ${once ? '' : 'GROUP BY 1, 2'}
+       UNION ALL
+       SELECT e.user_id, e.group_id, false FROM silent s
+       JOIN org.memberships e ON e.connection_id = $1 AND e.group_id = s.id
+       JOIN ${stage.users} u ON u.id = e.user_id AND u.reason IS NULL
+       WHERE NOT EXISTS (SELECT 1 FROM ${stage.members} m JOIN ${stage.tree} g ON g.id = m.group_id AND g.depth IS NOT NULL
+         WHERE m.group_id = e.group_id AND m.member_id = e.user_id))
+     INSERT INTO ${stage.effective}
+     SELECT t.user_id, array_agg(t.group_id ORDER BY t.is_primary DESC, coalesce(e.is_primary, false) DESC, t.group_id)
+     FROM told t LEFT JOIN org.memberships e ON e.connection_id = $1 AND e.user_id = t.user_id AND e.group_id = t.group_id
+     GROUP BY t.user_id`,
+    [connection, plan.id],
+  );
+  await client.query(`ANALYZE ${stage.effective}`);
+}
+
+/** A pair of group and member can stand in the stage twice only when a group came twice, or when people tell groups too. */
+async function pairsComeOnce(client: Client, plan: Plan): Promise<boolean> {
+  const stage = stageTables(plan.id);
+  const { rows } = await client.query(
+    `SELECT (SELECT rows FROM org.stages WHERE plan_id = $1 AND stream = 'groups') = (SELECT count(*) FROM ${stage.tree})
+        AND (SELECT members FROM org.stages WHERE plan_id = $1 AND stream = 'users') = 0 AS once`,
+    [plan.id],
+  );
+  return rows[0].once;
+}
