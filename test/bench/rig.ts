@@ -1,0 +1,134 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Client } from '@temporalio/client';
+import { createPool, type Pool } from '../../db/client.ts';
+import { saveConnection } from '../../db/connections.ts';
+import { migrate } from '../../db/migrate.ts';
+import { loadConfig } from '../../workers/config.ts';
+import { openServers, type Servers } from '../../workers/embedded/servers.ts';
+import { connectClient } from '../../workers/temporal.ts';
+import { orgSync } from '../../workflows/index.ts';
+import type { OrgSyncResult } from '../../workflows/org.view.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const rssEveryMs = 100;
+/**
+ * As in the Dockerfile and `npm start`. V8 lets a heap of 60 MB grow to 200 MB before it collects while memory is free:
+ * the worker's resident memory was 326 MB without these flags and 220 MB with them, at the same speed.
+ */
+const heapFlags = ['--heap-growing-percent=20', '--max-semi-space-size=4'];
+
+export interface Measured {
+  result: OrgSyncResult;
+  seconds: number;
+  events: number;
+}
+
+/** Servers with durable settings, a fresh database, and one worker of its own process running the compiled code. */
+export interface Rig {
+  pool: Pool;
+  servers: Servers;
+  connect(
+    platform: string,
+    baseUrl: string,
+    credential: string | null,
+    options?: Record<string, unknown>,
+  ): Promise<string>;
+  run(connection: string): Promise<Measured>;
+  /** Highest resident memory of the worker so far, in MB (10^6 bytes). */
+  rssMb(): number;
+  close(): Promise<void>;
+}
+
+/** Compiles once: workers of a benchmark run what production runs. */
+export function build(): void {
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
+}
+
+export async function openRig(): Promise<Rig> {
+  const folder = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
+  chmodSync(folder, 0o755);
+  const servers = await openServers(loadConfig(), { durable: true, dataDir: join(folder, 'servers') });
+  await migrate(servers.databaseUrl);
+  const key = randomBytes(32);
+  const worker = await startWorker(servers, key, folder);
+  const pool = createPool({ url: servers.databaseUrl, size: 4, name: 'syncline bench' });
+  const client = await connectClient(servers.temporal);
+  let made = 0;
+  return {
+    pool,
+    servers,
+    async connect(platform, baseUrl, credential, options = {}) {
+      const id = `bench${++made}`;
+      await saveConnection(pool, key, { id, tenant: id, platform, baseUrl, credential, options });
+      return id;
+    },
+    run: (connection) => measure(client, connection),
+    rssMb: () => worker.peak() / 1e6,
+    async close() {
+      await worker.stop();
+      await client.connection.close();
+      await pool.end();
+      await servers.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function measure(client: Client, connection: string): Promise<Measured> {
+  const began = performance.now();
+  const handle = await client.workflow.start(orgSync, {
+    args: [{ connection }],
+    taskQueue: 'syncline',
+    workflowId: `bench-${randomBytes(6).toString('hex')}`,
+  });
+  const result = await handle.result();
+  const seconds = (performance.now() - began) / 1000;
+  const { events } = await handle.fetchHistory();
+  return { result, seconds, events: events?.length ?? 0 };
+}
+
+async function startWorker(servers: Servers, key: Buffer, folder: string) {
+  const child = spawn(process.execPath, [...heapFlags, join(root, 'dist/workers/start.js')], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      DATABASE_URL: servers.databaseUrl,
+      TEMPORAL_ADDRESS: servers.temporal.address,
+      SYNCLINE_SECRET_KEY: key.toString('base64'),
+      SYNCLINE_WORKFLOW_BUNDLE: join(root, 'dist/workflows.bundle.js'),
+      SYNCLINE_DATA_DIR: join(folder, 'worker'),
+      SYNCLINE_LOG_LEVEL: 'WARN',
+    },
+  });
+  const ended = once(child, 'exit');
+  for await (const line of createInterface({ input: child.stdout })) if (line.includes('The worker runs')) break;
+  if (child.exitCode !== null) throw new Error(`The worker ended with code ${child.exitCode} before it ran`);
+  child.stdout.resume();
+  let peak = 0;
+  const look = setInterval(() => {
+    peak = Math.max(peak, rssOf(child.pid ?? 0));
+  }, rssEveryMs);
+  return {
+    peak: () => peak,
+    async stop() {
+      clearInterval(look);
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** Resident bytes of a process, from the kernel's own account (Linux). */
+function rssOf(pid: number): number {
+  const line = readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+) kB/);
+  return Number(line?.[1] ?? 0) * 1024;
+}
