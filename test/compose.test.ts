@@ -233,7 +233,8 @@ describe('Dockerfile', () => {
     expect(of('FROM').filter((from) => !isPinned(from.split(' ')[0]!))).toEqual([]);
     expect(of('USER')).toEqual(['node']);
     expect(text.lastIndexOf('\nUSER ')).toBeGreaterThan(text.lastIndexOf('\nFROM '));
-    const [program, file] = JSON.parse(of('CMD').join());
+    const [program, ...rest] = JSON.parse(of('CMD').join()) as string[];
+    const file = rest.find((word) => !word.startsWith('-'))!;
     expect(program).toBe('node');
     expect(isFile(file.replace('dist/', '').replace(/js$/, 'ts')), `the source of ${file}`).toBe(true);
   });

@@ -9,7 +9,7 @@ import { dnKey, rdnValue } from '../connectors/ldap/dn.ts';
 import { DnIndex } from '../connectors/ldap/dnIndex.ts';
 import { guidBytes, guidText } from '../connectors/ldap/entry.ts';
 import { ldapOptions } from '../connectors/ldap.ts';
-import type { Stream } from '../db/org/stage.ts';
+import type { Stream } from '../db/org/stageRows.ts';
 import {
   companyLdif,
   entry,

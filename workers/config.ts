@@ -5,6 +5,10 @@ import * as v from 'valibot';
 import { defaultDataDir } from './embedded/places.ts';
 
 type Environment = Record<string, string | undefined>;
+
+/** The variables of this process, for `connect --credential-env NAME`, which reads one that a person names. */
+export const environment = (): Environment => process.env;
+
 export type LogLevel = 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR';
 
 /** Everything that can be set from outside. Built once at the start and handed on; no other file reads the environment. */

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 import * as v from 'valibot';
+import { explain } from '../connectors/explain.ts';
 
 const stepNames = ['deleteUsers', 'addGroups', 'moveUsers', 'addUsers', 'editUsers', 'deleteGroups'] as const;
 
@@ -31,15 +32,6 @@ export type OrgSyncInput = v.InferOutput<typeof orgSyncInput>;
 export function readInput<S extends v.GenericSchema>(schema: S, input: unknown, example: string): v.InferOutput<S> {
   const result = v.safeParse(schema, input);
   if (result.success) return result.output;
-  const problems = result.issues.slice(0, 5).map((issue) => {
-    const field = v.getDotPath(issue) ?? 'input';
-    if (issue.type === 'strict_object' && issue.expected === 'never') {
-      const known = Object.keys((schema as unknown as { entries?: object }).entries ?? {}).join(', ');
-      return `unknown field "${field}" (accepted: ${known})`;
-    }
-    const got =
-      issue.type === 'regex' || issue.type === 'picklist' ? issue.received.slice(0, 80) : issue.received.slice(0, 40);
-    return `${field}: got ${got}, accepted ${issue.type === 'regex' ? issue.message : (issue.expected ?? issue.message)}`;
-  });
+  const problems = result.issues.slice(0, 5).map((issue) => explain(schema, issue));
   throw ApplicationFailure.nonRetryable(`Wrong input: ${problems.join('; ')}. Example: ${example}`, 'InvalidInput');
 }

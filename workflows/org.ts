@@ -1,55 +1,27 @@
 import {
-  ActivityFailure,
   ApplicationFailure,
   CancellationScope,
-  condition,
-  defineQuery,
-  defineUpdate,
   isCancellation,
   proxyActivities,
-  setHandler,
-  sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { Prepared } from '../activities/org/prepare.ts';
-import type { Judgement } from '../db/org/limits.ts';
 import type { ApplyStep, Plan, Range } from '../db/org/plan.ts';
-import type { Stream } from '../db/org/stage.ts';
+import type { Stream } from '../db/org/stageRows.ts';
 import { quick, slice, whole } from './options.ts';
+import { Gate } from './org.gate.ts';
 import { orgSyncInput, readInput } from './org.input.ts';
-import { applySteps, type OrgSyncProgress, type OrgSyncResult, RunView } from './org.view.ts';
+import { applySteps, type OrgSyncResult, RunView } from './org.view.ts';
+import { terminal, tried, typeOf } from './tries.ts';
 
 /** Workflow id of a connection's runs started by CLI and client. Other ids work too: the claim keeps runs apart. */
 export const orgSyncId = (connection: string) => `orgSync-${connection}`;
-
-/** Answers a parked run: writes the plan of that digest (see the run's details). */
-export const approve = defineUpdate<string, [{ digest: string }]>('approve');
-/** Answers a parked run: ends it, nothing is written. */
-export const decline = defineUpdate<string, [{ digest: string }]>('decline');
-/** Stops before the next slice; `resume` goes on. */
-export const pause = defineUpdate<string, []>('pause');
-export const resume = defineUpdate<string, []>('resume');
-export const progress = defineQuery<OrgSyncProgress>('progress');
 
 const short = proxyActivities<Activities>(quick);
 const slices = proxyActivities<Activities>(slice);
 const long = proxyActivities<Activities>(whole);
 
-/** Failures that no second try repairs: the run ends at once. */
-const terminal = new Set([
-  'InvalidInput',
-  'ConnectionUnknown',
-  'SealBroken',
-  'Unauthorized',
-  'Forbidden',
-  'EmptyAnswer',
-  'UserLimit',
-  'ClaimLost',
-  'Declined',
-  'ApprovalTimeout',
-]);
-const triesPerStep = 3;
 /** Changes of one step from which two activities share it: below, the second would only cost a round trip. */
 const shareFrom = 40_000;
 
@@ -127,17 +99,18 @@ async function runPlan(
 /** Reads a list into the stage, slice by slice, and asks one by one for what it did not bring. */
 async function readList(plan: Plan, stream: Stream, view: RunView, gate: Gate): Promise<void> {
   const name = stream === 'groups' ? 'stageGroups' : 'stageUsers';
-  for (;;) {
+  let missing = false;
+  for (let done = false; !done; ) {
     await gate.pass();
     const part = await tried(name, () => long[name]({ plan }));
     view.staged(name, part);
-    if (part.done) break;
+    ({ done, missing } = part);
     await gate.wait(part.waitMs);
   }
-  for (;;) {
+  while (missing) {
     const confirmed = await tried('confirmMissing', () => slices.confirmMissing({ plan, stream }));
     view.confirmed(confirmed);
-    if (confirmed.waitMs === 0) return;
+    missing = confirmed.waitMs > 0;
     await gate.wait(confirmed.waitMs);
   }
 }
@@ -181,98 +154,4 @@ function heldBack(workflowId: string, view: RunView): OrgSyncResult {
     `Another run of this connection is at work: ${workflowId}. Wait for it (npx syncline status), or cancel it first.`,
     'AlreadyRunning',
   );
-}
-
-/** Runs a step up to three times when its data or logic fails. Infrastructure is retried by Temporal and costs no try. */
-async function tried<T>(name: string, call: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await call();
-    } catch (error) {
-      const type = typeOf(error);
-      if (isCancellation(error) || terminal.has(type) || type === 'StageLost' || tries >= triesPerStep)
-        throw surfaced(name, error);
-      await sleep(tries * 1_000);
-    }
-  }
-}
-
-function typeOf(error: unknown): string {
-  const cause = error instanceof ActivityFailure ? error.cause : error;
-  return cause instanceof ApplicationFailure ? (cause.type ?? '') : '';
-}
-
-/** The run ends with the activity's own sentence, not with "Activity task failed". */
-function surfaced(name: string, error: unknown): unknown {
-  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return error;
-  return ApplicationFailure.create({
-    message: `${name}: ${error.cause.message}`,
-    type: typeOf(error),
-    nonRetryable: true,
-    cause: error,
-  });
-}
-
-/** Pause, resume and the answer to a parked plan. */
-class Gate {
-  private paused = false;
-  private parked: string | null = null;
-  private answer: 'approved' | 'declined' | null = null;
-  private readonly view: RunView;
-
-  constructor(view: RunView) {
-    this.view = view;
-    setHandler(pause, () => this.setPaused(true));
-    setHandler(resume, () => this.setPaused(false));
-    setHandler(approve, () => this.setAnswer('approved'), { validator: (a) => this.checkAnswer(a) });
-    setHandler(decline, () => this.setAnswer('declined'), { validator: (a) => this.checkAnswer(a) });
-    setHandler(progress, () => view.progress());
-  }
-
-  async pass(): Promise<void> {
-    if (!this.paused) return;
-    await condition(() => !this.paused);
-  }
-
-  async wait(ms: number): Promise<void> {
-    if (ms <= 0) return;
-    this.view.note(`the source asked to wait ${Math.ceil(ms / 1000)} s (rate limit)`);
-    await sleep(ms);
-    this.view.note(null);
-  }
-
-  async approved({ breaches, digest }: Judgement, hours: number): Promise<boolean> {
-    this.parked = digest;
-    this.answer = null;
-    this.view.park(breaches, digest);
-    const answered = await condition(() => this.answer !== null, hours * 3_600_000);
-    this.parked = null;
-    this.view.unpark();
-    if (!answered)
-      throw ApplicationFailure.nonRetryable(
-        `Nobody answered within ${hours} h: the plan was dropped, nothing was written. The next run plans again.`,
-        'ApprovalTimeout',
-      );
-    return this.answer === 'approved';
-  }
-
-  private setPaused(paused: boolean): string {
-    this.paused = paused;
-    this.view.pause(paused);
-    return paused ? 'paused: the slice in hand is finished first' : 'resumed';
-  }
-
-  private setAnswer(answer: 'approved' | 'declined'): string {
-    this.answer = answer;
-    return answer;
-  }
-
-  /** An answer counts for the plan it was given for: another plan asks again. */
-  private checkAnswer(given: { digest: string } | undefined): void {
-    if (this.parked === null) throw new Error('This run does not wait for an answer: nothing to approve or decline.');
-    if (given?.digest === this.parked) return;
-    throw new Error(
-      `The answer is for plan ${String(given?.digest).slice(0, 20)}, but plan ${this.parked} is waiting. Look at it first: npx syncline changes <connection>`,
-    );
-  }
 }

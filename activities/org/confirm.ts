@@ -1,9 +1,11 @@
 import { doubtOf, missingIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
-import { appendStage, readStage, type Stream } from '../../db/org/stage.ts';
+import { appendStage, readStage } from '../../db/org/stage.ts';
+import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import type { Deps } from '../deps.ts';
-import { RetryLater } from '../errors.ts';
+import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
+import { emptyPage, type OrgSource } from './source.ts';
 import { directoryOptionsOf, openSource } from './sources.ts';
 
 export interface Confirmed {
@@ -27,16 +29,7 @@ export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, cal
     if (!source.readOne || plan.only !== null) return done;
     if ((await doubtOf(deps.pool, plan.id, stream)) !== null) return done;
     const ids = await missingIds(deps.pool, plan, stream, most);
-    if (ids.length > most) return done;
-    for (const id of ids) {
-      call.signal.throwIfAborted();
-      const page = await source.readOne(stream, id, call.signal);
-      done.asked += 1;
-      call.report({ asked: done.asked, alive: done.alive });
-      if (page === null) continue;
-      await stageOne(deps, plan, stream, page);
-      done.alive += 1;
-    }
+    if (ids.length <= most) await askEach(deps, plan, stream, ids.sort(), source.readOne, call, done);
     return done;
   } catch (error) {
     if (error instanceof RetryLater) return { ...done, waitMs: error.waitMs };
@@ -46,17 +39,46 @@ export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, cal
   }
 }
 
-async function stageOne(
+/** Asks in the order of ids and remembers how far it came: who is really gone stays missing, and must not be asked for after each wait. */
+async function askEach(
   deps: Deps,
   plan: Plan,
   stream: Stream,
-  page: Parameters<typeof appendStage>[4],
+  ids: string[],
+  readOne: NonNullable<OrgSource['readOne']>,
+  call: Call,
+  done: Confirmed,
 ): Promise<void> {
+  const { cursor } = await readStage(deps.pool, plan.id, stream);
+  let asked = (cursor as { askedTo?: string } | null)?.askedTo ?? '';
+  try {
+    for (const id of ids) {
+      if (id <= asked) continue;
+      call.signal.throwIfAborted();
+      const page = await readOne(stream, id, call.signal);
+      asked = id;
+      done.asked += 1;
+      call.report({ asked: done.asked, alive: done.alive });
+      if (page === null) continue;
+      await stageOne(deps, plan, stream, page, asked);
+      done.alive += 1;
+    }
+  } catch (error) {
+    if (error instanceof RetryLater) await stageOne(deps, plan, stream, emptyPage(), asked);
+    // The source cannot be asked for one record inside this connection's filter: the guards alone decide.
+    else if (error instanceof SyncError && error.type === 'InvalidInput') return;
+    throw error;
+  }
+}
+
+async function stageOne(deps: Deps, plan: Plan, stream: Stream, page: StagePage, askedTo: string): Promise<void> {
   const state = await readStage(deps.pool, plan.id, stream);
   await appendStage(deps.pool, plan.claim, plan.id, stream, page, {
     ...state,
+    cursor: { ...(state.cursor as object | null), askedTo },
     rows: state.rows + page.groups.length + page.users.length,
     members: state.members + page.members.length,
+    unkeyed: state.unkeyed + page.unkeyed.length,
     requests: state.requests + 1,
   });
 }

@@ -3,7 +3,7 @@ import { applyChunk, flushCommits, releaseNames } from '../../db/org/apply.ts';
 import { markGroups } from '../../db/org/groups.ts';
 import { judgePlan } from '../../db/org/limits.ts';
 import { type ApplyStep, applySteps, closePlan, type Plan, type Range } from '../../db/org/plan.ts';
-import type { Stream } from '../../db/org/stage.ts';
+import type { Stream } from '../../db/org/stageRows.ts';
 import { markUsers } from '../../db/org/users.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';

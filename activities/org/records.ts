@@ -6,7 +6,7 @@ import {
   personFieldNames,
   personFields,
 } from '../../connectors/directory.ts';
-import type { Fault, StagePage } from '../../db/org/stage.ts';
+import type { Fault, StagePage } from '../../db/org/stageRows.ts';
 
 /**
  * Reasons a single record is handed back for. Those of the whole directory (cycle, orphan_parent, duplicate_name …) are
@@ -49,9 +49,8 @@ export function addUser(page: StagePage, user: DirectoryUser, record: unknown, p
       fields.push(checked.value === '' ? null : checked.value);
     }
   }
-  if (user.attributes && control.test(Object.values(user.attributes).join(''))) {
+  if (user.attributes && holdsControl(user.attributes))
     bad ??= fault('control_character', 'attributes', record, position);
-  }
   const attributes = bad ? undefined : user.attributes;
   page.users.push({
     id: String(id.value),
@@ -107,8 +106,15 @@ function checkText(value: unknown, longest: number): Verdict {
   if (typeof value === 'object') return { reason: 'wrong_type' };
   const text = typeof value === 'string' ? value : String(value);
   if (text.length > longest) return { reason: 'too_long' };
-  if (control.test(text) || !text.isWellFormed()) return { reason: 'control_character' };
+  if (holdsControl(text)) return { reason: 'control_character' };
   return { value: text };
+}
+
+/** Looks into objects and lists too, keys included: jsonb refuses U+0000 and half pairs at any depth. */
+function holdsControl(value: unknown): boolean {
+  if (typeof value === 'string') return control.test(value) || !value.isWellFormed();
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([key, inner]) => holdsControl(key) || holdsControl(inner));
 }
 
 /** Booleans also as text: several servers write "True". */

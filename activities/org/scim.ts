@@ -1,36 +1,16 @@
-import { createHash } from 'node:crypto';
 import { type ScimOptions, scimReader } from '../../connectors/scim.ts';
-import type { ReadEnd, StagePage, Stream } from '../../db/org/stage.ts';
+
+import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import { SyncError } from '../errors.ts';
 import { send } from '../http/request.ts';
 import { errorCode, readJson } from '../http/verdict.ts';
 import { addGroup, addUser } from './records.ts';
+import { advance, type Cursor, type List, readList, start } from './scim.pages.ts';
 import { emptyPage, type OrgSource, type Probe, type SourcePage } from './source.ts';
 
 const endpoint: Record<Stream, string> = { groups: '/Groups', users: '/Users' };
 /** Pages shrink to this before a server that refuses the count is given up. */
 const leastPage = 10;
-
-/** Where the reader stands. Digests tell a page that repeats from one that moved. */
-interface Cursor {
-  /** Next startIndex (1-based), or the next cursor of RFC 9865. */
-  at: number | string;
-  seen: number;
-  pages: number;
-  count: number;
-  firstTotal: number | null;
-  lastTotal: number | null;
-  /** A total that fell while reading means rows moved to pages already read (facts: 297 of 300 came, 3 living people missing). */
-  shrank: boolean;
-  firstDigest: string;
-  lastDigest: string;
-}
-
-interface List {
-  resources: unknown[];
-  total: number | null;
-  next: string | undefined;
-}
 
 /** SCIM 2.0 over HTTP. The step is always the rows that came; totals are evidence, never the end sign. */
 export function scimSource(baseUrl: string, token: string | null, options: ScimOptions): OrgSource {
@@ -47,12 +27,18 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     return { answer: await send({ url: url.href, headers, signal }), url: url.href };
   }
 
+  const filters: Record<Stream, string | undefined> = { users: options.userFilter, groups: options.groupFilter };
+
   async function list(stream: Stream, cursor: Cursor, signal: AbortSignal): Promise<List> {
-    const filter = stream === 'users' ? options.userFilter : options.groupFilter;
+    const filter = filters[stream];
     const position: Record<string, string> =
       options.paging === 'index' ? { startIndex: String(cursor.at) } : { cursor: String(cursor.at) };
     const query = { ...position, count: String(cursor.count), ...(filter && { filter }) };
     const { answer, url } = await get(endpoint[stream], query, signal);
+    if (answer.status === 501) {
+      const hint = options.paging === 'cursor' ? '. Try the option paging: "index"' : '';
+      throw new SyncError('BadAnswer', `${base}${endpoint[stream]} does not implement what was asked (501)${hint}`);
+    }
     if (answer.status === 400) {
       const code = errorCode(answer);
       if (code === 'invalidCount' && cursor.count > leastPage) {
@@ -73,6 +59,23 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
         `${base}${endpoint[stream]} does not exist (404): is the base address the SCIM service root?`,
       );
     return readList(body, `${base}${endpoint[stream]}`);
+  }
+
+  /** One record as the list would show it: a direct read also finds who is outside the filter. */
+  async function findInScope(stream: Stream, id: string, filter: string, signal: AbortSignal) {
+    const place = `${base}${endpoint[stream]}`;
+    const { answer, url } = await get(
+      endpoint[stream],
+      { filter: `(${filter}) and id eq ${JSON.stringify(id)}` },
+      signal,
+    );
+    const body = answer.status === 400 ? null : readJson(answer, url);
+    const rows = body === null ? null : (readList(body, place).resources as (Record<string, unknown> | null)[]);
+    if (rows?.every((row) => row?.id === id)) return rows[0] ?? null;
+    throw new SyncError(
+      'InvalidInput',
+      `${place} does not combine a filter with an id: nobody can ask whether one record is inside the connection's filter`,
+    );
   }
 
   function toPage(stream: Stream, resources: unknown[], page: number): StagePage {
@@ -108,6 +111,11 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     absentMeansNone: false,
     pages,
     async readOne(stream, id, signal) {
+      const filter = filters[stream];
+      if (filter !== undefined) {
+        const found = await findInScope(stream, id, filter, signal);
+        return found === null ? null : toPage(stream, [found], 0);
+      }
       const { answer, url } = await get(`${endpoint[stream]}/${encodeURIComponent(id)}`, {}, signal);
       const body = readJson(answer, url.slice(0, url.lastIndexOf('/')));
       if (body === null) return null;
@@ -143,87 +151,4 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     },
     close: async () => undefined,
   };
-}
-
-function start(options: ScimOptions): Cursor {
-  const at = options.paging === 'index' ? 1 : '';
-  return {
-    at,
-    seen: 0,
-    pages: 0,
-    count: options.pageSize,
-    firstTotal: null,
-    lastTotal: null,
-    shrank: false,
-    firstDigest: '',
-    lastDigest: '',
-  };
-}
-
-/** A list answer must say that it is one: `{}` from a deactivated connection and totals without rows are failures. */
-function readList(body: Record<string, unknown>, place: string): List {
-  const total = typeof body.totalResults === 'number' ? body.totalResults : null;
-  const resources = body.Resources ?? (total === 0 ? [] : undefined);
-  if (!Array.isArray(resources)) {
-    throw new SyncError(
-      'BadAnswer',
-      `${place} answered 200 without Resources (totalResults ${total ?? 'absent'}): no list, or no permission to see its rows`,
-    );
-  }
-  const next = typeof body.nextCursor === 'string' && body.nextCursor !== '' ? body.nextCursor : undefined;
-  return { resources, total, next };
-}
-
-/** Moves the cursor over a page; returns how the list ended, or null while there is more. */
-function advance(cursor: Cursor, list: List, stream: Stream, place: string): ReadEnd | null {
-  const rows = list.resources.length;
-  const digest = rows === 0 ? '' : digestOf(list.resources);
-  if (list.total !== null) {
-    cursor.shrank ||= cursor.lastTotal !== null && list.total < cursor.lastTotal;
-    cursor.firstTotal ??= list.total;
-    cursor.lastTotal = list.total;
-  }
-  const byIndex = typeof cursor.at === 'number';
-  if (cursor.pages === 0 && rows === 0 && (list.total ?? 0) > 0) {
-    throw new SyncError(
-      'BadAnswer',
-      `${place} names ${list.total} ${stream} and shows none: the credential has no permission to see them`,
-    );
-  }
-  if (rows > 0 && cursor.pages > 0 && (digest === cursor.firstDigest || digest === cursor.lastDigest)) {
-    if (byIndex && digest === cursor.firstDigest && cursor.lastTotal !== null && cursor.seen >= cursor.lastTotal)
-      return end(cursor, 'wrapped');
-    throw new SyncError(
-      'BadAnswer',
-      `${place} repeats a page after ${cursor.seen} of ${cursor.lastTotal ?? 'unknown'} ${stream}: the server ignores ${byIndex ? 'startIndex' : 'the cursor'}. Try the option paging: ${byIndex ? '"cursor"' : '"index"'}`,
-    );
-  }
-  cursor.pages += 1;
-  cursor.seen += rows;
-  cursor.firstDigest ||= digest;
-  cursor.lastDigest = digest;
-  if (byIndex) {
-    cursor.at = (cursor.at as number) + rows;
-    return rows === 0 ? end(cursor, 'empty page') : null;
-  }
-  if (list.next !== undefined && list.next === cursor.at)
-    throw new SyncError('BadAnswer', `${place}: the cursor does not advance after ${cursor.seen} ${stream}`);
-  if (list.next === undefined) return end(cursor, 'no nextCursor');
-  cursor.at = list.next;
-  return null;
-}
-
-function end(cursor: Cursor, sign: string): ReadEnd {
-  const { firstTotal, lastTotal, seen } = cursor;
-  let doubt: string | null = null;
-  if (cursor.shrank)
-    doubt = `the total fell from ${firstTotal} to ${lastTotal} while it was read, so rows may have moved to pages already read`;
-  else if (lastTotal !== null && seen < lastTotal) doubt = `${seen} of ${lastTotal} rows came`;
-  return { sign, firstTotal, lastTotal, doubt };
-}
-
-function digestOf(resources: unknown[]): string {
-  const hash = createHash('sha1');
-  for (const r of resources) hash.update(`${(r as { id?: unknown } | null)?.id}\n`);
-  return hash.digest('base64').slice(0, 12);
 }

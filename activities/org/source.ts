@@ -1,4 +1,5 @@
-import type { ReadEnd, StagePage, Stream } from '../../db/org/stage.ts';
+import type { ReadEnd } from '../../db/org/stage.ts';
+import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 
 /** One page of a list as read from a source, checked and mapped, with the cursor that stands behind it. */
 export interface SourcePage {

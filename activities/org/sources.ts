@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { explain } from '../../connectors/explain.ts';
 import { ldapOptions } from '../../connectors/ldap.ts';
 import { scimOptions } from '../../connectors/scim.ts';
 import type { Connection } from '../../db/connections.ts';
@@ -37,10 +38,8 @@ function platformOf(connection: Connection): keyof typeof directories {
 function optionsOf<S extends v.GenericSchema>(schema: S, connection: Connection): v.InferOutput<S> {
   const result = v.safeParse(schema, connection.options);
   if (result.success) return result.output;
-  const issue = result.issues[0];
-  const at = v.getDotPath(issue) ?? 'options';
   throw new SyncError(
     'InvalidInput',
-    `Connection "${connection.id}", option ${at}: got ${issue.received}, accepted ${issue.expected ?? 'see the README'}. Correct it with: npx syncline connect ${connection.id} --option ${at}=…`,
+    `Connection "${connection.id}", options: ${explain(schema, result.issues[0])}. Correct it with: npx syncline connect ${connection.id} --option key=value`,
   );
 }

@@ -1,13 +1,7 @@
-import { livingRows } from '../../db/org/living.ts';
+import { livingRows, missingIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
-import {
-  appendStage,
-  readStage,
-  restartStream,
-  type StagePage,
-  type StageState,
-  type Stream,
-} from '../../db/org/stage.ts';
+import { appendStage, readStage, restartStream, type StageState } from '../../db/org/stage.ts';
+import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
@@ -25,6 +19,8 @@ export interface Slice {
   requests: number;
   /** The source's own count, where it names one: the base of the progress bar. */
   total: number | null;
+  /** The list is read to its end and lacks rows that live with us. */
+  missing: boolean;
   /** The source asks to wait so long before the next slice. */
   waitMs: number;
 }
@@ -32,7 +28,7 @@ export interface Slice {
 /** Reads one list into the stage until it ends, the slice's time is up or the source asks to wait. */
 export async function stageSlice(deps: Deps, plan: Plan, stream: Stream, call: Call): Promise<Slice> {
   let state = await readStage(deps.pool, plan.id, stream);
-  if (state.ended) return told(state);
+  if (state.ended) return conclude(deps, plan, stream, state);
   const source = openSource(await deps.connection(plan.claim.connection));
   try {
     if (!source.resumable && state.pages > 0) {
@@ -41,15 +37,7 @@ export async function stageSlice(deps: Deps, plan: Plan, stream: Stream, call: C
     }
     const writer = new StageWriter(deps, plan, stream, state);
     const waitMs = await readInto(writer, source, call);
-    if (writer.state.ended && plan.only === null) {
-      await refuseEmpty(deps, plan, stream, writer.state);
-      if (writer.state.ended.doubt && state.passes === 1) {
-        // Rows moved while they were read: one more pass often agrees with itself.
-        await restartStream(deps.pool, plan.claim, plan.id, stream, 2);
-        return { ...told(writer.state), done: false, waitMs };
-      }
-    }
-    return { ...told(writer.state), waitMs };
+    return writer.state.ended ? await conclude(deps, plan, stream, writer.state) : { ...told(writer.state), waitMs };
   } catch (error) {
     if (error instanceof SyncError && error.type === 'ChainBroken')
       await restartStream(deps.pool, plan.claim, plan.id, stream, state.passes);
@@ -152,14 +140,23 @@ class StageWriter {
   }
 }
 
-async function refuseEmpty(deps: Deps, plan: Plan, stream: Stream, state: StageState): Promise<void> {
-  if (state.rows > 0) return;
+/** What a list that was read to its end means: nothing where there was something, one more pass, or done. */
+async function conclude(deps: Deps, plan: Plan, stream: Stream, state: StageState): Promise<Slice> {
+  if (plan.only !== null) return told(state);
   const living = await livingRows(deps.pool, plan.claim.connection, stream);
-  if (living === 0) return;
-  throw new SyncError(
-    'EmptyAnswer',
-    `The source answered with no ${stream} where we hold ${living}: nothing was changed. Check the credential's rights, the filter and the base address; if the directory really is empty, delete the connection's rows by hand.`,
-  );
+  if (living === 0) return told(state);
+  if (state.rows === 0) {
+    throw new SyncError(
+      'EmptyAnswer',
+      `The source answered with no ${stream} where we hold ${living}: nothing was changed. Check the credential's rights, the filter and the base address; if the directory really is empty, delete the connection's rows by hand.`,
+    );
+  }
+  if (state.ended?.doubt && state.passes === 1) {
+    // Rows moved while they were read: one more pass often agrees with itself.
+    await restartStream(deps.pool, plan.claim, plan.id, stream, 2);
+    return { ...told(state), done: false };
+  }
+  return { ...told(state), missing: (await missingIds(deps.pool, plan, stream, 0)).length > 0 };
 }
 
 function told(state: StageState): Slice {
@@ -171,6 +168,7 @@ function told(state: StageState): Slice {
     pages,
     requests,
     total: state.ended?.lastTotal ?? totalOf(state.cursor),
+    missing: false,
     waitMs: 0,
   };
 }

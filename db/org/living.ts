@@ -1,6 +1,7 @@
 import type { Client, Pool } from '../client.ts';
 import type { Plan } from './plan.ts';
-import { type ReadEnd, type Stream, stageTables } from './stage.ts';
+import { type ReadEnd, stageTables } from './stage.ts';
+import type { Stream } from './stageRows.ts';
 
 const table: Record<Stream, string> = { groups: 'org.groups', users: 'org.users' };
 

@@ -3,6 +3,14 @@ import type { Pool } from '../client.ts';
 
 /** Read-only questions of people: what stands in the tables, what a plan changes, what was handed back. */
 
+/** Whether Postgres answers at all; why it does not is no part of the question. */
+export async function postgresAnswers(pool: Pool): Promise<boolean> {
+  return pool.query('SELECT 1').then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Where a connection stands in the database; Temporal knows what its run does. */
 export interface Standing {
   living: { users: number; groups: number; memberships: number };

@@ -1,57 +1,17 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
-import { type CopyValue, copyRows } from '../stage.ts';
-
-export type Stream = 'groups' | 'users';
-
-/** A group as the source tells it. `undefined` = the source did not say, `null` = the source says there is none. */
-export interface GroupRow {
-  id: string;
-  name: string | null | undefined;
-  /** Source id of the parent; undefined where the tree comes from group members instead (SCIM). */
-  parentId?: string | null;
-  /** False when the answer carried no member list: nobody leaves such a group in this pass. */
-  membersRead: boolean;
-  fault?: Fault;
-}
-
-/** A person as the source tells it: mapped fields in the order of `userFields`. */
-export interface UserRow {
-  id: string;
-  /** Values by position of `userFields`; undefined = the source did not say. */
-  fields: readonly (string | boolean | null | undefined)[];
-  /** Extra mapped fields; undefined = none mapped. */
-  attributes?: Record<string, unknown>;
-  fault?: Fault;
-}
-
-export interface MemberRow {
-  groupId: string;
-  memberId: string;
-  /** True: the member is a group (that is how SCIM nests); null: the source did not say. */
-  isGroup: boolean | null;
-  /** True where the source calls this the person's primary group. */
-  isPrimary: boolean;
-}
-
-/** Why a record cannot be applied. */
-export interface Fault {
-  reason: string;
-  field: string | null;
-  /** The record as it came, for syncline.rejects. */
-  record: string;
-  position: string;
-}
-
-/** A record that cannot even be named: kept under its position. */
-export type Unkeyed = Fault;
-
-export interface StagePage {
-  groups: GroupRow[];
-  users: UserRow[];
-  members: MemberRow[];
-  unkeyed: Unkeyed[];
-}
+import { copyRows } from '../stage.ts';
+import {
+  groupColumns,
+  groupValues,
+  memberColumns,
+  type StagePage,
+  type Stream,
+  type Unkeyed,
+  userColumns,
+  userFields,
+  userValues,
+} from './stageRows.ts';
 
 export interface ReadEnd {
   /** What told that the list is over, e.g. `empty page`, `no nextCursor`, `empty cookie`. */
@@ -74,21 +34,6 @@ export interface StageState {
   passes: number;
   ended: ReadEnd | null;
 }
-
-/** Columns of org.users that a source fills, in the order of UserRow.fields. */
-export const userFields = [
-  'user_name',
-  'display_name',
-  'given_name',
-  'family_name',
-  'email',
-  'phone',
-  'title',
-  'employee_number',
-  'active',
-] as const;
-
-const faultColumns = ['reason', 'field', 'record', 'position'] as const;
 
 /** Names of a plan's stage tables. */
 export function stageTables(planId: number) {
@@ -223,30 +168,6 @@ export class StageLost extends Error {
   constructor(planId: number, what: string) {
     super(`The stage of plan ${planId} was lost: ${what}. It is read again.`);
   }
-}
-
-const groupColumns = ['id', 'name', 'parent_id', 'parent_told', 'members_read', ...faultColumns];
-const memberColumns = ['group_id', 'member_id', 'is_group', 'is_primary', 'stream'];
-const userColumns = ['id', ...userFields, 'attributes', 'told', ...faultColumns];
-
-function groupValues(g: GroupRow): CopyValue[] {
-  return [g.id, g.name ?? null, g.parentId ?? null, g.parentId !== undefined, g.membersRead, ...faultValues(g.fault)];
-}
-
-function userValues(u: UserRow): CopyValue[] {
-  let told = u.attributes === undefined ? 0 : 1 << userFields.length;
-  const values: CopyValue[] = [u.id];
-  for (let i = 0; i < userFields.length; i++) {
-    const value = u.fields[i];
-    if (value !== undefined) told |= 1 << i;
-    values.push(value ?? null);
-  }
-  values.push(u.attributes === undefined ? null : JSON.stringify(u.attributes), told, ...faultValues(u.fault));
-  return values;
-}
-
-function faultValues(fault: Fault | undefined): CopyValue[] {
-  return fault ? [fault.reason, fault.field, fault.record, fault.position] : [null, null, null, null];
 }
 
 async function keepUnkeyed(client: Client, claim: Claim, stream: Stream, fault: Unkeyed): Promise<void> {

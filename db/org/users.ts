@@ -5,7 +5,8 @@ import { doubtOf } from './living.ts';
 import { countDangling, markMemberships } from './memberships.ts';
 import { ChangeWriter, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
-import { proveStage, stageTables, userFields } from './stage.ts';
+import { proveStage, stageTables } from './stage.ts';
+import { userFields } from './stageRows.ts';
 
 export interface UserRules {
   /** A field that the source did not send for a person, but for others in this pass, is cleared. Else it stays as it is. */

@@ -54,7 +54,7 @@ export const rejects = syncline.table(
     stream: text('stream').notNull(),
     /** Source id; where the record has none, its position. */
     sourceId: text('source_id').notNull(),
-    /** Code from activities/org/reasons.ts, e.g. too_long. */
+    /** Code such as too_long; workers/cli/reasons.ts says each in words. */
     reason: text('reason').notNull(),
     /** Field that broke the rule, or null. */
     field: text('field'),

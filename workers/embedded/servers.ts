@@ -1,8 +1,9 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import { isRoot } from './places.ts';
 import { type EmbeddedPostgres, startPostgres } from './postgres.ts';
+import { findServer } from './record.ts';
 import { type EmbeddedTemporal, startTemporal } from './temporal.ts';
 
 export interface ServersOptions {
@@ -59,6 +60,37 @@ export async function openServers(config: Config, options: ServersOptions = {}):
     uiAddress: embedded.temporal?.uiAddress,
     embedded,
     stop,
+  };
+}
+
+/**
+ * Postgres without starting one: the server that the configuration names, else the one that a living process of this
+ * data folder started. Undefined when there is neither.
+ */
+export function findDatabaseUrl(config: Config): string | undefined {
+  if (config.databaseUrl) return config.databaseUrl;
+  const dir = join(resolve(config.dataDir), 'postgres');
+  const found = findServer(join(dir, 'server.json'));
+  if (found.state !== 'shared') return undefined;
+  const url = new URL(`postgres://postgres@127.0.0.1:${found.record.ports.port}/postgres`);
+  url.password = readFileSync(join(dir, 'password'), 'utf8').trim();
+  return url.href;
+}
+
+/** Temporal without starting one, found as `findDatabaseUrl` does; with the address of its web UI where that is known. */
+export function findTemporalServer(config: Config): Pick<Servers, 'temporal' | 'uiAddress'> | undefined {
+  const { namespace } = config;
+  if (config.temporal) {
+    const address = config.temporal.address ?? 'localhost:7233';
+    return { temporal: { address, namespace, connectionOptions: { ...config.temporal, address } } };
+  }
+  const found = findServer(join(resolve(config.dataDir), 'temporal', 'server.json'));
+  if (found.state !== 'shared') return undefined;
+  const { port, ui } = found.record.ports;
+  const address = `127.0.0.1:${port}`;
+  return {
+    temporal: { address, namespace, connectionOptions: { address } },
+    ...(ui !== undefined && { uiAddress: `http://127.0.0.1:${ui}` }),
   };
 }
 

@@ -3,7 +3,7 @@ import { DnIndex } from '../../../connectors/ldap/dnIndex.ts';
 import { idValue, type LdapEntry } from '../../../connectors/ldap/entry.ts';
 import { type LdapReader, ldapReader } from '../../../connectors/ldap/reader.ts';
 import type { LdapOptions } from '../../../connectors/ldap.ts';
-import type { Stream } from '../../../db/org/stage.ts';
+import type { Stream } from '../../../db/org/stageRows.ts';
 import { SyncError } from '../../errors.ts';
 import { allOf, anyEntry, parseFilter, type Query, readEntry, search } from './search.ts';
 import type { Session } from './session.ts';

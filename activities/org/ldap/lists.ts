@@ -1,4 +1,5 @@
-import type { ReadEnd, StagePage, Stream } from '../../../db/org/stage.ts';
+import type { ReadEnd } from '../../../db/org/stage.ts';
+import type { StagePage, Stream } from '../../../db/org/stageRows.ts';
 import { emptyPage, type SourcePage } from '../source.ts';
 import { type Directory, sameTree } from './directory.ts';
 import { putGroup, putUser, readRest } from './rows.ts';

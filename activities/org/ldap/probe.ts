@@ -1,4 +1,4 @@
-import type { Stream } from '../../../db/org/stage.ts';
+import type { Stream } from '../../../db/org/stageRows.ts';
 import { addUser } from '../records.ts';
 import { emptyPage, type Probe } from '../source.ts';
 import type { Directory } from './directory.ts';

@@ -3,7 +3,7 @@ import { type DirectoryMember, idLength } from '../../../connectors/directory.ts
 import { dnKey } from '../../../connectors/ldap/dn.ts';
 import type { LdapEntry } from '../../../connectors/ldap/entry.ts';
 import type { LdapReader, MemberNames } from '../../../connectors/ldap/reader.ts';
-import type { StagePage } from '../../../db/org/stage.ts';
+import type { StagePage } from '../../../db/org/stageRows.ts';
 import { SyncError } from '../../errors.ts';
 import { addGroup, addUser } from '../records.ts';
 import type { People, Tree } from './directory.ts';

@@ -1,4 +1,4 @@
-import type { StagePage, Stream } from '../../../db/org/stage.ts';
+import type { StagePage, Stream } from '../../../db/org/stageRows.ts';
 import { SyncError } from '../../errors.ts';
 import { emptyPage } from '../source.ts';
 import type { Directory, People, Tree } from './directory.ts';

@@ -1,0 +1,189 @@
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { Session } from './cli/session.ts';
+import { processTerminal, type Terminal } from './cli/terminal.ts';
+import { CommandError, plainMessage } from './cli/trouble.ts';
+
+/** Ends with an exit code; nothing means 0. */
+type Handler = (session: Session, ...args: never[]) => Promise<number | undefined>;
+
+const collect = (value: string, all: string[] = []) => [...all, value];
+
+function atLeastOne(value: string): number {
+  if (/^[1-9]\d{0,5}$/.test(value)) return Number(value);
+  throw new InvalidArgumentError('accepted: a whole number from 1 to 999999');
+}
+
+/** The table of all commands. Their code is loaded when one runs, so that help comes at once. */
+function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Promise<void>): Command {
+  const program = new Command('syncline')
+    .description('Durable data syncs on Temporal and Postgres')
+    .option('--debug', 'show where an error came from')
+    .addHelpText(
+      'after',
+      '\nEnds with 0 when done, 1 when it failed, 2 when typed wrong, 3 when a run waits for approve or decline.',
+    );
+
+  program
+    .command('connect')
+    .description('make or change a connection, read one page of each list and say what was seen')
+    .argument('<connection>', 'its name: a-z, 0-9, - and _')
+    .option('--platform <name>', 'what it speaks: scim or ldap; needed the first time')
+    .option('--url <address>', 'base address, e.g. https://host/scim/v2 or ldaps://host; needed the first time')
+    .option('--tenant <name>', 'the customer it belongs to (default: the name of the connection)')
+    .option(
+      '--option <key=value>',
+      'an option, dotted keys and JSON values: guards.users.count=10; repeatable',
+      collect,
+    )
+    .option('--unset <key>', 'gives an option its default back; repeatable', collect)
+    .option('--credential-env <variable>', 'environment variable that holds the credential (default: asks for it)')
+    .option('--no-credential', 'the source wants none; forgets a stored one')
+    .option('--no-probe', 'saves without reading')
+    .addOption(new Option('--credential <value>').hideHelp())
+    .addOption(new Option('--token <value>').hideHelp())
+    .addOption(new Option('--password <value>').hideHelp())
+    .action(run(async () => (await import('./cli/connect.ts')).connect));
+
+  program
+    .command('start')
+    .description('start a run')
+    .argument('<workflow>', 'orgSync')
+    .argument('<connection>')
+    .addOption(new Option('--mode <mode>', 'default: what the run needs').choices(['full', 'incremental']))
+    .option('--dry-run', 'ends after the plan; writes nothing')
+    .option('--only-user <id>', 'runs one person, by source id')
+    .option('--skip <step...>', 'steps to leave out, e.g. deleteUsers')
+    .option('--wait', 'follows it to its end')
+    .option('--id <workflow-id>', 'workflow id (default: orgSync-<connection>)')
+    .action(run(async () => (await import('./cli/start.ts')).start));
+
+  program
+    .command('status')
+    .description('what each connection does, how far it is and how far behind')
+    .argument('[connection]')
+    .option('--json', 'for programs')
+    .action(run(async () => (await import('./cli/status.ts')).status));
+
+  program
+    .command('rejects')
+    .description('records that were handed back, why, and what to do')
+    .argument('[connection]')
+    .option('--stream <name>', 'users, groups or memberships')
+    .option('--limit <n>', 'rows at most', atLeastOne, 50)
+    .option('--show-records', 'with the raw records, which are personal data')
+    .option('--json', 'for programs')
+    .action(run(async () => (await import('./cli/rejects.ts')).rejects));
+
+  program
+    .command('changes')
+    .description('what a plan changes: counts, then rows with each field before and after')
+    .argument('<connection>')
+    .option('--plan <n>', 'number of the plan (default: the latest)', atLeastOne)
+    .option('--step <name>', 'one step, e.g. deleteUsers')
+    .option('--id <source-id>', 'one person or group')
+    .option('--limit <n>', 'rows at most', atLeastOne, 20)
+    .option('--json', 'for programs')
+    .action(run(async () => (await import('./cli/changes.ts')).changes));
+
+  for (const answer of ['approve', 'decline'] as const)
+    program
+      .command(answer)
+      .description(
+        answer === 'approve'
+          ? 'let a run that waits write its plan'
+          : 'end a run that waits; nothing of its plan is written',
+      )
+      .argument('<connection>')
+      .option('--plan <digest>', 'answers only if this plan waits')
+      .option('--yes', 'does not ask')
+      .action(run(async () => (await import('./cli/answer.ts'))[answer]));
+
+  const controls = {
+    pause: 'stop a run before its next slice',
+    resume: 'let a paused run go on',
+    cancel: 'end a run; what it wrote stays',
+  };
+  for (const name of Object.keys(controls) as (keyof typeof controls)[])
+    program
+      .command(name)
+      .description(controls[name])
+      .argument('<connection>')
+      .action(run(async () => (await import('./cli/control.ts'))[name]));
+
+  const schedule = program.command('schedule').description('run a connection again and again');
+  schedule
+    .command('set', { isDefault: true })
+    .description('make or change the schedule of a connection (`syncline schedule acme --every 15m` is enough)')
+    .argument('<connection>')
+    .option('--cron <expression>', "e.g. '*/15 * * * *' or @daily")
+    .option('--every <duration>', 'e.g. 90s, 15m, 6h, 1d')
+    .option('--time-zone <name>', 'of --cron, e.g. Europe/Berlin (default: UTC)')
+    .addOption(new Option('--mode <mode>', 'of its runs (default: what each needs)').choices(['full', 'incremental']))
+    .action(run(async () => (await import('./cli/schedule.ts')).set));
+  schedule
+    .command('list')
+    .description('all schedules and when they run next')
+    .option('--json', 'for programs')
+    .action(run(async () => (await import('./cli/schedule.ts')).list));
+  const verbs = {
+    pause: 'no run until unpause',
+    unpause: 'goes on',
+    trigger: 'a run at once',
+    delete: 'no more runs; one at work goes on',
+  };
+  for (const name of Object.keys(verbs) as (keyof typeof verbs)[])
+    schedule
+      .command(name)
+      .description(verbs[name])
+      .argument('<connection>')
+      .action(run(async () => (await import('./cli/schedule.ts')).verbs[name]));
+  return program;
+}
+
+/** Runs one command line, without `node` and the program, and returns the exit code. Never throws. */
+export async function runCli(args: string[], terminal: Terminal = processTerminal()): Promise<number> {
+  let exitCode = 0;
+  const program = build((load) => async (...given) => {
+    // The last argument is the command itself.
+    const handler = (await load()) as (session: Session, ...args: unknown[]) => Promise<number | undefined>;
+    const { openSession } = await import('./cli/session.ts');
+    const session = openSession(terminal);
+    try {
+      exitCode = (await handler(session, ...given.slice(0, -1))) ?? 0;
+    } finally {
+      await session.close();
+    }
+  });
+  tame(program, terminal);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    terminal.warn(`syncline: ${plainMessage(error)}`);
+    if (args.includes('--debug') || terminal.env.SYNCLINE_LOG_LEVEL?.toUpperCase() === 'DEBUG')
+      terminal.warn((error as Error).stack ?? '');
+    return error instanceof CommandError ? error.exitCode : 1;
+  }
+}
+
+/** Lets errors of use come back here, in one line and without a value that was typed behind `=`, which may be secret. */
+function tame(command: Command, terminal: Terminal): void {
+  command.exitOverride().showHelpAfterError(false);
+  command.configureOutput({
+    writeOut: (text) => terminal.print(text.trimEnd()),
+    writeErr: (text) =>
+      terminal.warn(
+        text
+          .trimEnd()
+          .replace(/^error: /, 'syncline: ')
+          .replace(/(unknown option '--[\w-]+)=[^']*'/, "$1'"),
+      ),
+  });
+  for (const child of command.commands) tame(child, terminal);
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url))
+  process.exitCode = await runCli(process.argv.slice(2));

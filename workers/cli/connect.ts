@@ -1,0 +1,200 @@
+import type { Probe } from '../../activities/org/source.ts';
+import type { Pool } from '../../db/client.ts';
+import {
+  type Connection,
+  ConnectionUnknown,
+  loadConnection,
+  type StoredConnection,
+  saveConnection,
+} from '../../db/connections.ts';
+import { secretKeyOf } from '../secret.ts';
+import { changeOptions } from './options.ts';
+import type { Session } from './session.ts';
+import { CommandError, wrongUse } from './trouble.ts';
+import { count } from './words.ts';
+
+interface ConnectOptions {
+  platform?: string;
+  url?: string;
+  tenant?: string;
+  option?: string[];
+  unset?: string[];
+  credentialEnv?: string;
+  /** A text: somebody put the credential on the command line. */
+  credential: boolean | string;
+  token?: string;
+  password?: string;
+  probe: boolean;
+}
+
+/** One page of a slow source of 10,000 fat rows takes seconds, never more than this. */
+const probeMs = 90_000;
+
+/** Makes a connection, or changes of a known one what was given; reads one page of each list before it is saved. */
+export async function connect(session: Session, name: string, options: ConnectOptions): Promise<undefined> {
+  refuseSecrets(options);
+  const pool = await session.pool();
+  const before = await find(session, name, pool);
+  const given = credentialFromVariable(session, options);
+  const draft = drafted(name, before, options);
+  const { directoryOptionsOf } = await import('../../activities/org/sources.ts');
+  // Before anything is asked for: what is typed wrong is said at once.
+  asUse(() => directoryOptionsOf({ ...draft, credential: null }));
+  const key = secretKeyOf(session.config);
+  const credential = given === undefined ? await keptOrAsked(session, { name, before, options, pool, key }) : given;
+  const connection: Connection = { ...draft, credential };
+  const { print } = session.terminal;
+  if (options.probe) for (const line of told(await probe(connection))) print(line);
+  const { no: _assigned, ...row } = connection;
+  await saveConnection(pool, key, row);
+  const secret = credential === null ? 'no credential' : 'credential sealed';
+  print(
+    `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
+  );
+  print(`Next: npx syncline start orgSync ${name} --dry-run --wait`);
+  return undefined;
+}
+
+function refuseSecrets({ credential, token, password, url }: ConnectOptions): void {
+  const why = 'the shell keeps it in its history and every user of the machine can see it';
+  const how =
+    'Put it into an environment variable and name that: --credential-env NAME. Or leave it out and type it when asked.';
+  if (typeof credential === 'string' || token !== undefined || password !== undefined)
+    throw wrongUse(`A credential is not taken as an argument: ${why}. ${how}`);
+  if (url !== undefined && URL.canParse(url) && (new URL(url).username || new URL(url).password))
+    throw wrongUse(`--url: a user or password inside the address is not taken: ${why}. ${how}`);
+}
+
+/** The stored connection, or undefined. A database without our tables gets them: `connect` is often the first command. */
+async function find(session: Session, name: string, pool: Pool): Promise<StoredConnection | undefined> {
+  try {
+    return await session.connection(name);
+  } catch (error) {
+    if (error instanceof ConnectionUnknown) return undefined;
+    if ((error as { cause?: { code?: string } }).cause?.code !== '42P01') throw error;
+    const { migrate } = await import('../../db/migrate.ts');
+    await migrate(pool.options.connectionString as string);
+    return undefined;
+  }
+}
+
+function drafted(name: string, before: StoredConnection | undefined, options: ConnectOptions) {
+  const platform = options.platform ?? before?.platform;
+  const baseUrl = options.url ?? before?.baseUrl;
+  if (platform === undefined || baseUrl === undefined) {
+    const missing = [platform === undefined && '--platform scim|ldap', baseUrl === undefined && '--url ADDRESS'];
+    throw wrongUse(`Connection "${name}" does not exist yet; to make it, add ${missing.filter(Boolean).join(' and ')}`);
+  }
+  checkAddress(baseUrl, platform);
+  return {
+    id: name,
+    no: before?.no ?? 0,
+    tenant: options.tenant ?? before?.tenant ?? name,
+    platform,
+    baseUrl,
+    options: changeOptions(before?.options ?? {}, options.option ?? [], options.unset ?? []),
+  };
+}
+
+function checkAddress(url: string, platform: string): void {
+  const schemes = platform === 'ldap' ? ['ldap:', 'ldaps:'] : ['https:', 'http:'];
+  if (URL.canParse(url) && schemes.includes(new URL(url).protocol) && new URL(url).host) return;
+  throw wrongUse(
+    `--url: got "${url.slice(0, 60)}", accepted for ${platform}: ${schemes.map((scheme) => `${scheme}//host`).join(' or ')}`,
+  );
+}
+
+/** Runs a check whose failure means that something was typed wrong. */
+function asUse(check: () => unknown): void {
+  try {
+    check();
+  } catch (error) {
+    throw wrongUse((error as Error).message);
+  }
+}
+
+/** The credential in the variable that was named; undefined when none was; null with --no-credential. */
+function credentialFromVariable(session: Session, options: ConnectOptions): string | null | undefined {
+  const { credentialEnv: variable } = options;
+  if (variable === undefined) return options.credential === false ? null : undefined;
+  if (options.credential === false) throw wrongUse('--credential-env and --no-credential exclude each other');
+  if (!/^[A-Za-z_]\w*$/.test(variable))
+    throw wrongUse(
+      '--credential-env: got something that is no name of a variable, accepted a name such as ACME_TOKEN, never the credential itself',
+    );
+  const value = session.terminal.env[variable];
+  if (value) return value;
+  throw new CommandError(
+    `--credential-env: the variable ${variable} is ${value === '' ? 'empty' : 'not set'} here. Set it in this shell, e.g. with: read -rs ${variable} && export ${variable}`,
+  );
+}
+
+async function keptOrAsked(
+  session: Session,
+  {
+    name,
+    before,
+    options,
+    pool,
+    key,
+  }: { name: string; before: StoredConnection | undefined; options: ConnectOptions; pool: Pool; key: Buffer },
+): Promise<string | null> {
+  if (before) {
+    // Another host must not be sent a credential that was given for this one.
+    const moved = options.url !== undefined && new URL(options.url).origin !== new URL(before.baseUrl).origin;
+    if (!moved || !before.hasCredential) return (await loadConnection(pool, key, name)).credential;
+    if (!session.terminal.interactive)
+      throw new CommandError(
+        `--url names another server than before, so the stored credential is not sent there by itself. Give it again: --credential-env NAME, or --no-credential`,
+      );
+  }
+  if (!session.terminal.interactive)
+    throw new CommandError(
+      'No credential: nobody can be asked here. Name an environment variable with --credential-env NAME, or say --no-credential',
+    );
+  const typed = await session.terminal.askSecret(`Credential of ${name} (not shown; empty for none): `);
+  return typed === '' ? null : typed;
+}
+
+async function probe(connection: Connection): Promise<Probe> {
+  const [{ openSource }, { failure, RetryLater }, { closeAgents }] = await Promise.all([
+    import('../../activities/org/sources.ts'),
+    import('../../activities/errors.ts'),
+    import('../../activities/http/request.ts'),
+  ]);
+  const source = openSource(connection);
+  const timeout = AbortSignal.timeout(probeMs);
+  try {
+    return await source.probe(timeout);
+  } catch (error) {
+    const why = timeout.aborted
+      ? `${shown(connection.baseUrl)} did not answer within ${probeMs / 1000} s`
+      : error instanceof RetryLater
+        ? error.message
+        : failure(error, 'connect').message;
+    throw new CommandError(
+      `${why.replace('connect NAME', `connect ${connection.id}`)}. Nothing was saved; --no-probe saves without reading.`.replace(
+        '..',
+        '.',
+      ),
+    );
+  } finally {
+    await source.close();
+    await closeAgents();
+  }
+}
+
+function told(probe: Probe): string[] {
+  const of = (total: number | null) => (total === null ? '' : ` of ${count(total)}`);
+  return [
+    `Read one page of each list: ${count(probe.users)}${of(probe.userTotal)} users, ${count(probe.groups)}${of(probe.groupTotal)} groups.`,
+    ...(probe.users === 0 ? ['No users came: check base address, filters and the rights of the credential.'] : []),
+    ...probe.notes.map((note) => `Note: ${note}.`),
+  ];
+}
+
+/** An address as it may be shown: the query may carry keys. */
+function shown(address: string): string {
+  const url = new URL(address);
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}

@@ -1,0 +1,61 @@
+/** A command cannot do what was asked. The message is one sentence for the person, with the next command. */
+export class CommandError extends Error {
+  override name = 'CommandError';
+  /** 1: it failed; 2: it was typed wrong. */
+  readonly exitCode: 1 | 2;
+  constructor(message: string, exitCode: 1 | 2 = 1) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Options or arguments that cannot be used: key, value got, values accepted. */
+export function wrongUse(message: string): CommandError {
+  return new CommandError(message, 2);
+}
+
+const unreachable = /^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE)/;
+const noAnswer = /timeout exceeded when trying to connect|Connection terminated|timeout expired/;
+
+/**
+ * One line a person can act on, for whatever was thrown. Texts of drivers are replaced where they could quote a statement
+ * or its values.
+ */
+export function plainMessage(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('problems' in error && Array.isArray(error.problems)) return error.problems.join('; ');
+  const sql = sqlTrouble(error);
+  if (sql !== null) return sql;
+  const { details, code } = error as { details?: unknown; code?: unknown };
+  const cause = error.cause as { details?: unknown; code?: unknown } | undefined;
+  if (typeof code === 'number' && typeof details === 'string') return temporalTrouble(code, details);
+  if (error.name === 'ServiceError' && typeof cause?.code === 'number' && typeof cause.details === 'string')
+    return temporalTrouble(cause.code, cause.details);
+  return error.message.split('\n')[0] || `${error.name} without a message; --debug shows where`;
+}
+
+/** Trouble of Postgres in one line, null for other errors. drizzle's own text quotes the statement's values; its cause does not. */
+function sqlTrouble(error: Error): string | null {
+  const origin = error.message.startsWith('Failed query') && error.cause instanceof Error ? error.cause : error;
+  const { code } = origin as { code?: unknown };
+  if (noAnswer.test(origin.message) || (typeof code === 'string' && unreachable.test(code)))
+    return `Postgres does not answer (${typeof code === 'string' ? code : 'no answer in time'}). Is it running? DATABASE_URL names another one.`;
+  if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code))
+    return origin === error ? null : 'Postgres refused a statement';
+  if (code === '42P01' || code === '3F000')
+    return 'The tables are not there yet. A worker makes them when it starts: npm start';
+  if (code.startsWith('28'))
+    return `Postgres refused the user of DATABASE_URL (SQLSTATE ${code}). Look at user, password and pg_hba.conf.`;
+  if (code === '3D000') return 'The database of DATABASE_URL does not exist (SQLSTATE 3D000). Make it with: createdb';
+  return `Postgres refused a statement (SQLSTATE ${code})`;
+}
+
+/** gRPC codes that mean "no answer". */
+const deadline = 4;
+const unavailable = 14;
+
+function temporalTrouble(code: number, details: string): string {
+  if (code === deadline || code === unavailable)
+    return `Temporal does not answer (${code === deadline ? 'no answer in time' : 'unavailable'}). Is it running? TEMPORAL_ADDRESS names another one.`;
+  return `Temporal: ${details.split('\n')[0]}`;
+}

@@ -1,0 +1,145 @@
+import {
+  type Client,
+  type ScheduleDescription,
+  ScheduleNotFoundError,
+  ScheduleOverlapPolicy,
+} from '@temporalio/client';
+import type { Execution } from '../db/claims.ts';
+import { orgSyncId } from '../workflows/org.ts';
+
+/** Id of a connection's schedule: one each, made by the CLI, the UI or a client alike. */
+export const orgScheduleId = (connection: string) => `orgSync-${connection}`;
+
+/** When a connection runs: cron with a time zone, or an interval; exactly one of both. */
+export interface ScheduleRequest {
+  connection: string;
+  taskQueue: string;
+  /** Five to seven fields or `@daily` and the like. Day of month and weekday must both fit, unlike Unix cron. */
+  cron?: string;
+  /** Of `cron`, e.g. Europe/Berlin. Default UTC. Hours that a change of the clock skips or doubles are, too. */
+  timeZone?: string;
+  /** Milliseconds from one start to the next; at least a second. */
+  everyMs?: number;
+  /** Of its runs. Default: what each needs. */
+  mode?: 'full' | 'incremental';
+}
+
+/** A schedule as people look at it. */
+export interface ScheduleView {
+  id: string;
+  connection: string;
+  /** `every 15 min`-like texts are left to the reader: milliseconds, or the calendar the server made of the cron text. */
+  everyMs: number | null;
+  cron: string | null;
+  timeZone: string;
+  paused: boolean;
+  note: string | null;
+  next: Date | null;
+  last: (Execution & { at: Date }) | null;
+  missed: number;
+  skipped: number;
+}
+
+const leastCatchupMs = 60_000;
+
+/**
+ * Makes the schedule of a connection, or replaces its times and input and leaves it paused if it is. A run that is still
+ * at work when the next is due is not doubled (SKIP); after an outage one missed start is made good, not a queue of them:
+ * the catch-up window is the shortest interval between two starts, a minute at least.
+ * @returns whether it was made, and its next starts
+ * @throws TypeError with the server's words for a cron text or zone it does not take
+ */
+export async function setSchedule(client: Client, request: ScheduleRequest): Promise<{ made: boolean; next: Date[] }> {
+  const { connection, taskQueue, cron, everyMs, mode } = request;
+  const scheduleId = orgScheduleId(connection);
+  const spec = {
+    // Empty, not absent: an update keeps the calendars that the server made of the last cron text.
+    calendars: [],
+    // The server forgets the text of a cron line but keeps its comment, so that lists can show what was typed.
+    cronExpressions: cron === undefined ? [] : [cron.includes('#') ? cron : `${cron} #${cron}`],
+    intervals: everyMs === undefined ? [] : [{ every: everyMs }],
+    timezone: request.timeZone ?? 'UTC',
+  };
+  const action = {
+    type: 'startWorkflow' as const,
+    workflowType: 'orgSync',
+    workflowId: orgSyncId(connection),
+    taskQueue,
+    args: [{ connection, ...(mode && { mode }) }],
+  };
+  const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: everyMs ?? leastCatchupMs };
+  const handle = client.schedule.getHandle(scheduleId);
+  const known = await describe(client, scheduleId);
+  if (known) await handle.update((previous) => ({ ...previous, spec, action, policies }));
+  else await client.schedule.create({ scheduleId, spec, action, policies });
+  const { info } = await handle.describe();
+  const catchupWindow = Math.max(leastCatchupMs, everyMs ?? shortestGap(info.nextActionTimes));
+  await handle.update((previous) => ({ ...previous, policies: { ...policies, catchupWindow } }));
+  return { made: !known, next: info.nextActionTimes };
+}
+
+function shortestGap(times: readonly Date[]): number {
+  const gaps = times.slice(1).map((time, i) => time.getTime() - (times[i]?.getTime() ?? 0));
+  return gaps.length > 0 ? Math.min(...gaps) : leastCatchupMs;
+}
+
+/** Pauses, unpauses, triggers or deletes; false when the connection has no schedule. */
+export async function changeSchedule(
+  client: Client,
+  connection: string,
+  verb: 'pause' | 'unpause' | 'trigger' | 'delete',
+): Promise<boolean> {
+  const handle = client.schedule.getHandle(orgScheduleId(connection));
+  try {
+    await handle[verb]();
+    return true;
+  } catch (error) {
+    if (error instanceof ScheduleNotFoundError) return false;
+    throw error;
+  }
+}
+
+/** The schedule of a connection, or null. */
+export async function findSchedule(client: Client, connection: string): Promise<ScheduleView | null> {
+  const found = await describe(client, orgScheduleId(connection));
+  return found && view(connection, found);
+}
+
+/** Run that the schedule of a connection started last; null without one. */
+export async function latestScheduled(client: Client, connection: string): Promise<Execution | null> {
+  return (await findSchedule(client, connection))?.last ?? null;
+}
+
+async function describe(client: Client, scheduleId: string): Promise<ScheduleDescription | null> {
+  try {
+    return await client.schedule.getHandle(scheduleId).describe();
+  } catch (error) {
+    if (error instanceof ScheduleNotFoundError) return null;
+    throw error;
+  }
+}
+
+function view(connection: string, { scheduleId, spec, state, info }: ScheduleDescription): ScheduleView {
+  const last = info.recentActions.at(-1);
+  const [interval] = spec.intervals ?? [];
+  const [calendar] = spec.calendars ?? [];
+  return {
+    id: scheduleId,
+    connection,
+    everyMs: interval?.every ?? null,
+    cron: calendar?.comment ?? null,
+    timeZone: spec.timezone ?? 'UTC',
+    paused: state.paused,
+    note: state.note ?? null,
+    next: state.paused ? null : (info.nextActionTimes[0] ?? null),
+    last: last
+      ? {
+          workflowId: last.action.workflow.workflowId,
+          runId: last.action.workflow.firstExecutionRunId,
+          at: last.takenAt,
+        }
+      : null,
+    missed: info.numActionsMissedCatchupWindow,
+    skipped: info.numActionsSkippedOverlap,
+  };
+}

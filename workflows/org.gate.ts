@@ -1,0 +1,76 @@
+import { ApplicationFailure, condition, defineQuery, defineUpdate, setHandler, sleep } from '@temporalio/workflow';
+import type { Judgement } from '../db/org/limits.ts';
+import type { OrgSyncProgress, RunView } from './org.view.ts';
+
+/** Answers a parked run: writes the plan of that digest (see the run's details). */
+export const approve = defineUpdate<string, [{ digest: string }]>('approve');
+/** Answers a parked run: ends it, nothing is written. */
+export const decline = defineUpdate<string, [{ digest: string }]>('decline');
+/** Stops before the next slice; `resume` goes on. */
+export const pause = defineUpdate<string, []>('pause');
+export const resume = defineUpdate<string, []>('resume');
+export const progress = defineQuery<OrgSyncProgress>('progress');
+
+/** Pause, resume and the answer to a parked plan. */
+export class Gate {
+  private paused = false;
+  private parked: string | null = null;
+  private answer: 'approved' | 'declined' | null = null;
+  private readonly view: RunView;
+
+  constructor(view: RunView) {
+    this.view = view;
+    setHandler(pause, () => this.setPaused(true));
+    setHandler(resume, () => this.setPaused(false));
+    setHandler(approve, () => this.setAnswer('approved'), { validator: (a) => this.checkAnswer(a) });
+    setHandler(decline, () => this.setAnswer('declined'), { validator: (a) => this.checkAnswer(a) });
+    setHandler(progress, () => view.progress());
+  }
+
+  async pass(): Promise<void> {
+    if (!this.paused) return;
+    await condition(() => !this.paused);
+  }
+
+  async wait(ms: number): Promise<void> {
+    if (ms <= 0) return;
+    this.view.note(`the source asked to wait ${Math.ceil(ms / 1000)} s (rate limit)`);
+    await sleep(ms);
+    this.view.note(null);
+  }
+
+  async approved({ breaches, digest }: Judgement, hours: number): Promise<boolean> {
+    this.parked = digest;
+    this.answer = null;
+    this.view.park(breaches, digest);
+    const answered = await condition(() => this.answer !== null, hours * 3_600_000);
+    this.parked = null;
+    this.view.unpark();
+    if (!answered)
+      throw ApplicationFailure.nonRetryable(
+        `Nobody answered within ${hours} h: the plan was dropped, nothing was written. The next run plans again.`,
+        'ApprovalTimeout',
+      );
+    return this.answer === 'approved';
+  }
+
+  private setPaused(paused: boolean): string {
+    this.paused = paused;
+    this.view.pause(paused);
+    return paused ? 'paused: the slice in hand is finished first' : 'resumed';
+  }
+
+  private setAnswer(answer: 'approved' | 'declined'): string {
+    this.answer = answer;
+    return answer;
+  }
+
+  /** An answer counts for the plan it was given for: another plan asks again. */
+  private checkAnswer(given: { digest: string } | undefined): void {
+    if (this.parked === null) throw new Error('This run does not wait for an answer: nothing to approve or decline.');
+    if (given?.digest === this.parked) return;
+    throw new Error(
+      `The answer is for plan ${String(given?.digest).slice(0, 20)}, but plan ${this.parked} is waiting. Look at it first: npx syncline changes <connection>`,
+    );
+  }
+}
