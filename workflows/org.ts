@@ -18,9 +18,22 @@ import { terminal, tried, typeOf } from './tries.ts';
 /** Workflow id of a connection's runs started by CLI and client. Other ids work too: the claim keeps runs apart. */
 export const orgSyncId = (connection: string) => `orgSync-${connection}`;
 
-const short = proxyActivities<Activities>(quick);
-const slices = proxyActivities<Activities>(slice);
-const long = proxyActivities<Activities>(whole);
+/** The activities of one connection. Its name is the fairness key: 50 connections at once take turns at a worker's slots. */
+function activitiesOf(connection: string) {
+  const priority = { fairnessKey: connection };
+  return {
+    short: proxyActivities<Activities>({ ...quick, priority }),
+    slices: proxyActivities<Activities>({ ...slice, priority }),
+    long: proxyActivities<Activities>({ ...whole, priority }),
+  };
+}
+
+/** What the parts of one run hand to each other. */
+interface Run extends ReturnType<typeof activitiesOf> {
+  plan: Plan;
+  view: RunView;
+  gate: Gate;
+}
 
 /** Changes of one step from which two activities share it: below, the second would only cost a round trip. */
 const shareFrom = 40_000;
@@ -30,13 +43,15 @@ export async function orgSync(input: unknown): Promise<OrgSyncResult> {
   const request = readInput(orgSyncInput, input, '{"connection":"acme"}');
   const view = new RunView(request.connection);
   const gate = new Gate(view);
+  const activities = activitiesOf(request.connection);
   for (let attempt = 1; ; attempt++) {
     const prepared = await tried('prepare', () => prepareRun(request, attempt));
     if ('heldBy' in prepared) return heldBack(prepared.heldBy.workflowId, view);
+    const run: Run = { ...activities, plan: prepared.plan, view, gate };
     try {
-      return await runPlan(request, prepared, view, gate);
+      return await runPlan(request, prepared, run);
     } catch (error) {
-      await CancellationScope.nonCancellable(() => dropPlan(prepared.plan, error));
+      await CancellationScope.nonCancellable(() => dropPlan(run, error));
       const again =
         typeOf(error) === 'StageLost' || (attempt === 1 && !isCancellation(error) && !terminal.has(typeOf(error)));
       if (!again) throw error;
@@ -46,7 +61,7 @@ export async function orgSync(input: unknown): Promise<OrgSyncResult> {
 
   async function prepareRun({ connection, mode, dryRun, only }: typeof request, attempt: number) {
     const { workflowId, firstExecutionRunId } = workflowInfo();
-    return short.prepare({
+    return activities.short.prepare({
       connection,
       mode: mode ?? null,
       dryRun,
@@ -61,18 +76,18 @@ export async function orgSync(input: unknown): Promise<OrgSyncResult> {
 async function runPlan(
   request: ReturnType<typeof readInput<typeof orgSyncInput>>,
   prepared: Prepared,
-  view: RunView,
-  gate: Gate,
+  run: Run,
 ): Promise<OrgSyncResult> {
-  const { plan, scopeChanged } = prepared;
+  const { plan, view, gate, long } = run;
+  const { scopeChanged } = prepared;
   const skipped = applySteps.filter((s) => (request.steps[s] ?? !prepared.off.includes(s)) === false);
   view.begin(plan.mode, skipped);
 
-  await readList(plan, 'groups', view, gate);
+  await readList(run, 'groups');
   // The database plans the groups while the worker reads the people. Both are awaited, whichever fails.
   const [groups, users] = await Promise.allSettled([
     tried('markGroups', () => long.markGroups({ plan, skipped })),
-    readList(plan, 'users', view, gate),
+    readList(run, 'users'),
   ]);
   if (groups.status === 'rejected') throw groups.reason;
   if (users.status === 'rejected') throw users.reason;
@@ -82,22 +97,24 @@ async function runPlan(
     long.checkLimits({ plan, skipped, scopeChanged, dryRun: request.dryRun }),
   );
   view.judged(judgement);
-  if (request.dryRun) return finish(plan, 'planned', view);
+  if (request.dryRun) return finish(run, 'planned');
   if (judgement.breaches.length > 0 && !(await gate.approved(judgement, prepared.approvalHours)))
-    return finish(plan, 'declined', view);
+    return finish(run, 'declined');
 
   for (const name of applySteps) {
     const range = judgement.ranges[name];
     if (skipped.includes(name) || !range) continue;
     view.applying(name);
-    await Promise.all(lanes(range).map((lane) => applyLane(name, plan, lane, view, gate)));
+    // All lanes end before a failure is met: one that still wrote would disturb the plan of a second attempt.
+    const ends = await Promise.allSettled(lanes(range).map((lane) => applyLane(run, name, lane)));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
     view.applied(name);
   }
-  return finish(plan, 'applied', view);
+  return finish(run, 'applied');
 }
 
 /** Reads a list into the stage, slice by slice, and asks one by one for what it did not bring. */
-async function readList(plan: Plan, stream: Stream, view: RunView, gate: Gate): Promise<void> {
+async function readList({ plan, view, gate, slices, long }: Run, stream: Stream): Promise<void> {
   const name = stream === 'groups' ? 'stageGroups' : 'stageUsers';
   let missing = false;
   for (let done = false; !done; ) {
@@ -115,7 +132,7 @@ async function readList(plan: Plan, stream: Stream, view: RunView, gate: Gate): 
   }
 }
 
-async function applyLane(name: ApplyStep, plan: Plan, lane: Range, view: RunView, gate: Gate): Promise<void> {
+async function applyLane({ plan, view, gate, slices }: Run, name: ApplyStep, lane: Range): Promise<void> {
   for (let from: number | null = lane.from; from !== null; ) {
     await gate.pass();
     const range: Range = { from, to: lane.to };
@@ -135,15 +152,19 @@ function lanes({ from, to }: Range): Range[] {
   ];
 }
 
-async function finish(plan: Plan, verdict: 'planned' | 'applied' | 'declined', view: RunView): Promise<OrgSyncResult> {
+async function finish({ plan, view, short }: Run, verdict: 'planned' | 'applied' | 'declined'): Promise<OrgSyncResult> {
   await short.finish({ plan, verdict });
   return view.finish(verdict, plan.id);
 }
 
 /** The stage of a failed or cancelled run goes; its changes stay readable. Whoever lost the claim has nothing to drop. */
-async function dropPlan(plan: Plan, error: unknown): Promise<void> {
+async function dropPlan({ plan, short }: Run, error: unknown): Promise<void> {
   if (typeOf(error) === 'ClaimLost' || typeOf(error) === 'UserLimit') return;
-  await short.finish({ plan, verdict: 'planned' });
+  try {
+    await short.finish({ plan, verdict: 'planned' });
+  } catch (lost) {
+    if (typeOf(lost) !== 'ClaimLost') throw lost;
+  }
 }
 
 /** A scheduled run that finds another one at work is skipped; one that a person started says so loudly. */
