@@ -47,6 +47,8 @@ export class RetryLater extends Error {
 }
 
 /** First characters of SQLSTATEs that mean "the server or the connection, not the data". */
+/** Our own SQL is wrong, not the data. */
+const defectSql = '42';
 const unavailableSql = ['08', '53', '57', '58', '40', '55', 'XX'];
 const unavailableNode = /^(ECONN|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|UND_ERR)/;
 const poolTimeout =
@@ -87,7 +89,7 @@ function classify(error: unknown, step: string): { type: FailureType; message: s
     if (unavailableSql.includes(code.slice(0, 2)))
       return { type: 'Unavailable', message: `${step}: Postgres is not available (SQLSTATE ${code})` };
     return {
-      type: 'DataRefused',
+      type: code.startsWith(defectSql) ? 'Defect' : 'DataRefused',
       message: `${step}: Postgres refused a statement (SQLSTATE ${code}${place ? `, ${place}` : ''})`,
     };
   }

@@ -60,8 +60,7 @@ export function scimReader(options: ScimOptions) {
     user(resource: Json): DirectoryUser {
       const user: DirectoryUser = { id: resource.id, fields: {} };
       for (const [field, pick] of fields) user.fields[field] = pick(resource);
-      if (extras.length > 0)
-        user.attributes = Object.fromEntries(extras.map(([key, pick]) => [key, pick(resource) ?? null]));
+      if (extras.length > 0) user.attributes = Object.fromEntries(extras.map(([key, pick]) => [key, pick(resource)]));
       return user;
     },
     group(resource: Json): DirectoryGroup {

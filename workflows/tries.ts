@@ -38,7 +38,7 @@ export function typeOf(error: unknown): string {
 function surfaced(name: string, error: unknown): unknown {
   if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return error;
   return ApplicationFailure.create({
-    message: `${name}: ${error.cause.message}`,
+    message: error.cause.message.startsWith(`${name}: `) ? error.cause.message : `${name}: ${error.cause.message}`,
     type: typeOf(error),
     nonRetryable: true,
     cause: error,

@@ -53,8 +53,10 @@ export function orgActivities(deps: Deps) {
     }),
     markUsers: step('markUsers', async ({ plan, skipped }: MarkInput) => {
       const connection = await deps.connection(plan.claim.connection);
+      const source = openSource(connection);
       const rules = {
-        clearAbsent: plan.mode === 'full' || openSource(connection).absentMeansNone,
+        clearAbsent: plan.mode === 'full' || source.absentMeansNone,
+        narrowed: source.narrowed,
         usersWithoutGroup: directoryOptionsOf(connection).usersWithoutGroup,
         mayRename: !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers'),
         mayRemove: !skipped.includes('deleteUsers'),

@@ -35,6 +35,7 @@ export function ldapSource(baseUrl: string, password: string | null, options: Ld
   return {
     resumable: false,
     absentMeansNone: true,
+    narrowed: options.userFilter !== undefined,
     async *pages(stream, _cursor, signal) {
       const session = await open(signal);
       try {

@@ -49,7 +49,7 @@ export function addUser(page: StagePage, user: DirectoryUser, record: unknown, p
       fields.push(checked.value === '' ? null : checked.value);
     }
   }
-  if (user.attributes && holdsControl(user.attributes))
+  if (user.attributes && unstorable(user.attributes))
     bad ??= fault('control_character', 'attributes', record, position);
   const attributes = bad ? undefined : user.attributes;
   page.users.push({
@@ -106,15 +106,18 @@ function checkText(value: unknown, longest: number): Verdict {
   if (typeof value === 'object') return { reason: 'wrong_type' };
   const text = typeof value === 'string' ? value : String(value);
   if (text.length > longest) return { reason: 'too_long' };
-  if (holdsControl(text)) return { reason: 'control_character' };
+  if (control.test(text) || !text.isWellFormed()) return { reason: 'control_character' };
   return { value: text };
 }
 
-/** Looks into objects and lists too, keys included: jsonb refuses U+0000 and half pairs at any depth. */
-function holdsControl(value: unknown): boolean {
-  if (typeof value === 'string') return control.test(value) || !value.isWellFormed();
+/**
+ * What jsonb refuses, at any depth, keys included: U+0000 and half a surrogate pair. Other control characters may stand
+ * in extra attributes: a postal address has lines.
+ */
+function unstorable(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('\u0000') || !value.isWellFormed();
   if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(value).some(([key, inner]) => holdsControl(key) || holdsControl(inner));
+  return Object.entries(value).some(([key, inner]) => unstorable(key) || unstorable(inner));
 }
 
 /** Booleans also as text: several servers write "True". */

@@ -109,6 +109,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
   return {
     resumable: true,
     absentMeansNone: false,
+    narrowed: options.userFilter !== undefined,
     pages,
     async readOne(stream, id, signal) {
       const filter = filters[stream];

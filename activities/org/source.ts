@@ -21,6 +21,8 @@ export interface OrgSource {
    * an incremental run leaves ours as it is (SCIM). Either way a field that no record of the pass carries was not read.
    */
   readonly absentMeansNone: boolean;
+  /** True: the connection's filter leaves people out who still stand in member lists; nobody misses them. */
+  readonly narrowed: boolean;
   /** Reads a list from the cursor on (null: from its start), one page at a time, in the source's order. */
   pages(stream: Stream, cursor: unknown, signal: AbortSignal): AsyncIterable<SourcePage>;
   /**

@@ -1,5 +1,5 @@
 import type { Client } from '../client.ts';
-import { doubtOf } from './living.ts';
+import { doubtOf, unkeyedOf } from './living.ts';
 import { ChangeWriter, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { proveStage, stageTables } from './stage.ts';
@@ -69,25 +69,47 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
     missing > 0 && doubt === null ? await changes.add('deleteGroups', missingGroups(plan, row), [connection]) : 0;
   await changes.close();
   const why = missing > deleted ? (doubt ?? 'a parked group hangs below them') : null;
-  return { staged, added, changed, deleted, withheld: missing - deleted, doubt: why, rejected };
+  return {
+    staged,
+    added,
+    changed,
+    deleted,
+    withheld: missing - deleted,
+    doubt: why,
+    rejected: rejected + (await unkeyedOf(client, plan.id, 'groups')),
+  };
 }
 
-/** One row a group: repeated ids drop to the last one read; the parent comes from the group itself or from group members. */
+/**
+ * One row a group: repeated ids drop to the last one read; the parent comes from the group itself or from
+ * group members. Where a parent's member list was not read, or the parent is missing without proof, ours stays: a list
+ * that says nothing must not make roots of a tree.
+ */
 async function buildTree(client: Client, plan: Plan): Promise<void> {
   const stage = stageTables(plan.id);
+  const doubt = await doubtOf(client, plan.id, 'groups');
   await client.query(`DROP TABLE IF EXISTS ${stage.tree}`);
-  await client.query(`
+  await client.query(
+    `
     CREATE UNLOGGED TABLE ${stage.tree} AS
     WITH last AS (SELECT DISTINCT ON (id) * FROM ${stage.groups} ORDER BY id, ctid DESC),
     edges AS (
       SELECT m.member_id AS id, min(m.group_id) AS parent_id, count(DISTINCT m.group_id) AS parents
-      FROM ${stage.members} m JOIN last c ON c.id = m.member_id WHERE m.is_group IS NOT FALSE GROUP BY 1)
-    SELECT g.id, g.name, CASE WHEN g.parent_told THEN g.parent_id ELSE e.parent_id END AS parent_id, g.members_read,
-           coalesce(g.reason, CASE
-             WHEN NOT g.parent_told AND e.parents > 1 THEN 'several_parents'
-             WHEN g.parent_told AND g.parent_id IS NOT NULL AND p.id IS NULL THEN 'orphan_parent' END) AS reason,
-           g.field, g.record, g.position, NULL::int AS depth
-    FROM last g LEFT JOIN edges e ON e.id = g.id LEFT JOIN last p ON p.id = g.parent_id`);
+      FROM ${stage.members} m JOIN last c ON c.id = m.member_id WHERE m.is_group IS NOT FALSE GROUP BY 1),
+    kept AS (
+      SELECT o.id, o.parent_id FROM org.groups o LEFT JOIN last p ON p.id = o.parent_id
+      WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND o.parent_id IS NOT NULL
+        AND (NOT p.members_read OR (p.id IS NULL AND ${doubt !== null}) OR NOT EXISTS (SELECT 1 FROM ${stage.members})))
+    SELECT g.id, g.name, f.parent_id, g.members_read, coalesce(g.reason, f.reason) AS reason,
+           CASE WHEN g.reason IS NULL AND f.reason IS NOT NULL THEN 'parentId' ELSE g.field END AS field,
+           g.record, g.position, NULL::int AS depth
+    FROM last g LEFT JOIN edges e ON e.id = g.id LEFT JOIN kept k ON k.id = g.id LEFT JOIN last p ON p.id = g.parent_id
+    CROSS JOIN LATERAL (SELECT
+      CASE WHEN g.parent_told THEN g.parent_id ELSE coalesce(e.parent_id, k.parent_id) END AS parent_id,
+      CASE WHEN NOT g.parent_told AND e.parents > 1 THEN 'several_parents'
+           WHEN g.parent_told AND g.parent_id IS NOT NULL AND p.id IS NULL THEN 'orphan_parent' END AS reason) f`,
+    [plan.claim.connection],
+  );
   await client.query(`CREATE INDEX ON ${stage.tree} (id); CREATE INDEX ON ${stage.tree} (parent_id)`);
   await client.query(`ANALYZE ${stage.tree}`);
 }
@@ -110,7 +132,7 @@ async function parkByDepth(client: Client, plan: Plan, maxDepth: number): Promis
   const { tree } = stageTables(plan.id);
   await client.query(
     `WITH RECURSIVE walk AS (
-       SELECT id, 1 AS depth FROM ${tree} WHERE parent_id IS NULL AND reason IS NULL
+       SELECT r.id, 1 AS depth FROM ${tree} r WHERE r.reason IS NULL AND NOT EXISTS (SELECT 1 FROM ${tree} p WHERE p.id = r.parent_id)
        UNION ALL
        SELECT c.id, w.depth + 1 FROM walk w JOIN ${tree} c ON c.parent_id = w.id WHERE c.reason IS NULL AND w.depth <= $1)
      UPDATE ${tree} t SET depth = CASE WHEN w.depth <= $1 THEN w.depth END,

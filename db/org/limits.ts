@@ -115,9 +115,14 @@ async function reserveSeats(client: Client, plan: Plan, limit: number | null, se
   await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline seats ' || $1, 0))`, [plan.tenant]);
   const { rows } = await client.query(
     `SELECT (SELECT count(*)::int FROM org.users WHERE tenant = $1 AND deleted_at IS NULL) AS living,
-            (SELECT coalesce(sum(greatest(p.seats, 0)), 0)::int FROM org.plans p
+            (SELECT coalesce(sum(greatest(p.seats - w.added + w.deleted, 0)), 0)::int FROM org.plans p
              JOIN syncline.claims c ON c.connection_id = p.connection_id AND c.pipeline = $3 AND c.epoch = p.epoch
-             WHERE p.tenant = $1 AND p.id <> $2 AND p.verdict = 'planned' AND p.connection_id <> $4) AS reserved`,
+             CROSS JOIN LATERAL (
+               SELECT count(*) FILTER (WHERE r.action = 'add' AND u.deleted_at IS NULL)::int AS added,
+                      count(*) FILTER (WHERE r.action = 'delete' AND u.deleted_at IS NOT NULL)::int AS deleted
+               FROM org.change_rows r JOIN org.users u ON u.connection_id = p.connection_id AND u.id = r.source_id AND u.generation = p.id
+               WHERE r.plan_id = p.id AND r.kind = 'user') w
+             WHERE p.tenant = $1 AND p.id <> $2 AND p.verdict = 'planned' AND EXISTS (SELECT 1 FROM org.stages s WHERE s.plan_id = p.id) AND p.connection_id <> $4) AS reserved`,
     [plan.tenant, plan.id, plan.claim.pipeline, plan.claim.connection],
   );
   const { living, reserved } = rows[0];

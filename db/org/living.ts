@@ -47,3 +47,12 @@ export async function doubtOf(
     return `${ids} different rows came of ${ended.lastTotal}`;
   return null;
 }
+
+/** Records of a list that came without a usable id. */
+export async function unkeyedOf(client: Client | Pool, planId: number, stream: Stream): Promise<number> {
+  const { rows } = await client.query('SELECT unkeyed FROM org.stages WHERE plan_id = $1 AND stream = $2', [
+    planId,
+    stream,
+  ]);
+  return rows[0].unkeyed;
+}

@@ -4,10 +4,11 @@ import { keepRejects, noRejects } from './rejects.ts';
 import { stageTables } from './stage.ts';
 
 /** Members that are neither people nor groups of this pass: one reject each. Looked for only when the counts say there are some. */
-export async function countDangling(client: Client, plan: Plan, settled: boolean): Promise<number> {
+export async function countDangling(client: Client, plan: Plan, noneExpected: boolean): Promise<number> {
   const stage = stageTables(plan.id);
   if (plan.only !== null) return 0;
-  if (settled || (await everyMemberPlaced(client, plan))) return keepRejects(client, plan, 'memberships', noRejects);
+  if (noneExpected || (await everyMemberPlaced(client, plan)))
+    return keepRejects(client, plan, 'memberships', noRejects);
   return keepRejects(
     client,
     plan,

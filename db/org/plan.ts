@@ -37,7 +37,7 @@ export interface Plan {
 export interface PlanRequest extends Execution {
   claim: Claim;
   tenant: string;
-  /** Undefined: full the first time and when the scope changed, incremental otherwise. */
+  /** Undefined: incremental. The first run and one after a change of scope are full, whatever was asked. */
   mode: Mode | undefined;
   scope: string;
   dryRun: boolean;
@@ -52,7 +52,7 @@ export async function openPlan(pool: Pool, request: PlanRequest): Promise<Plan &
   return writeUnderClaim(pool, claim, { name: 'prepare' }, async (client) => {
     const last = await lastApplied(client, claim.connection);
     const scopeChanged = last !== null && last.scope !== request.scope;
-    const mode = request.mode ?? (last === null || scopeChanged ? 'full' : 'incremental');
+    const mode = last === null || scopeChanged ? 'full' : (request.mode ?? 'incremental');
     await client.query(
       `WITH old AS (DELETE FROM org.plans WHERE connection_id = $1 AND created_at < now() - make_interval(days => $2) RETURNING id)
        DELETE FROM org.change_rows c USING old WHERE c.plan_id = old.id`,

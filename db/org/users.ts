@@ -1,7 +1,7 @@
 import type { Client } from '../client.ts';
 import { changeFields } from '../schema/org.ts';
 import { buildEffective, membershipsSettled } from './effective.ts';
-import { doubtOf } from './living.ts';
+import { doubtOf, unkeyedOf } from './living.ts';
 import { countDangling, markMemberships } from './memberships.ts';
 import { ChangeWriter, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
@@ -12,6 +12,8 @@ export interface UserRules {
   /** A field that the source did not send for a person, but for others in this pass, is cleared. Else it stays as it is. */
   clearAbsent: boolean;
   usersWithoutGroup: 'reject' | 'accept';
+  /** True: members that are nobody of this pass are expected, for a filter leaves people out. */
+  narrowed: boolean;
   /** False when the step editUsers is switched off: nobody gives a name back in this plan. */
   mayRename: boolean;
   /** False when the step deleteUsers is switched off: who is gone keeps the name. */
@@ -44,11 +46,12 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   const missing = await countMissing(client, plan);
   const mayDelete = doubt === null && missing > 0;
   await rejectDoubleNames(client, plan);
-  const conflicts = await findConflicts(client, plan, mayDelete && rules.mayRemove, rules.mayRename);
   // Most passes change no membership: one join tells, and the costly placing of everybody is left out.
   const settled = missing === 0 && (await membershipsSettled(client, plan, rules.usersWithoutGroup));
   if (!settled) await buildEffective(client, plan);
   if (!settled && rules.usersWithoutGroup === 'reject') await rejectGroupless(client, plan);
+  // Last: whoever is handed back for another reason gives no name back either.
+  const conflicts = await findConflicts(client, plan, mayDelete && rules.mayRemove, rules.mayRename);
   const rejected = await keepRejects(
     client,
     plan,
@@ -56,7 +59,7 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
     `
     SELECT u.id, u.reason, u.field, u.record, u.position FROM ${stage.users} u WHERE u.reason <> 'conflict'`,
   );
-  const dangling = await countDangling(client, plan, settled);
+  const dangling = await countDangling(client, plan, settled || rules.narrowed);
 
   const changes = await ChangeWriter.open(client, plan, ['user', 'membership']);
   const deleted = mayDelete
@@ -75,7 +78,7 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
     withheld: missing - deleted,
     doubt: missing > deleted ? doubt : null,
     conflicts,
-    rejected: rejected + dangling,
+    rejected: rejected + dangling + (await unkeyedOf(client, plan.id, 'users')),
     memberships: memberships.counts,
   };
 }
@@ -112,7 +115,16 @@ function merged(clear: number): { name: string; sql: string }[] {
     name,
     sql: name === 'active' ? `coalesce(${pick(name, bit)}, true)` : pick(name, bit),
   }));
-  return [...fields, { name: 'attributes', sql: pick('attributes', userFields.length) }];
+  const bit = 1 << userFields.length;
+  // A key that a record lacks keeps its value too, unless absent means none.
+  const extra = clear & bit ? 'u.attributes' : `coalesce(o.attributes, '{}'::jsonb) || u.attributes`;
+  return [
+    ...fields,
+    {
+      name: 'attributes',
+      sql: `CASE WHEN u.told & ${bit} <> 0 THEN ${extra} WHEN ${clear} & ${bit} <> 0 THEN NULL ELSE o.attributes END`,
+    },
+  ];
 }
 
 /** Ids of valid people that are new or differ from our row. Temporary, and empty when nothing changed. */
