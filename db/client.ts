@@ -16,7 +16,8 @@ export interface PoolOptions {
 /**
  * Pool with the settings every room counts on. `statement_timeout` (2 minutes) bounds a chunk; plans raise it for
  * themselves. `client_connection_check_interval` ends a query whose worker was killed: without it a plan was seen to
- * run on for 8 minutes after its client.
+ * run on for 8 minutes after its client. `idle_in_transaction_session_timeout` (1 minute) frees the claim that a frozen
+ * worker holds inside a transaction.
  */
 export function createPool(options: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
@@ -25,7 +26,8 @@ export function createPool(options: PoolOptions): pg.Pool {
     application_name: (options.name ?? 'syncline').slice(0, maxNameLength),
     connectionTimeoutMillis: 15_000,
     idleTimeoutMillis: 30_000,
-    options: '-c statement_timeout=120000 -c client_connection_check_interval=2000 -c jit=off',
+    options:
+      '-c statement_timeout=120000 -c idle_in_transaction_session_timeout=60000 -c client_connection_check_interval=2000 -c jit=off',
   });
   pool.on('error', options.onError ?? (() => undefined));
   return pool;
@@ -51,6 +53,11 @@ export async function transaction<T>(
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  // pg-pool takes its own listener away at checkout: a connection that breaks between two statements would end the process.
+  const onError = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', onError);
   try {
     const settings = [
       `SET LOCAL application_name = ${pg.escapeLiteral(`syncline ${options.name}`.slice(0, maxNameLength))}`,
@@ -62,12 +69,13 @@ export async function transaction<T>(
     await client.query('COMMIT');
     return result;
   } catch (error) {
-    broken = await client.query('ROLLBACK').then(
+    broken ??= await client.query('ROLLBACK').then(
       () => undefined,
       (rollbackError: Error) => rollbackError,
     );
     throw error;
   } finally {
+    client.off('error', onError);
     client.release(broken);
   }
 }

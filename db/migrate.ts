@@ -12,6 +12,8 @@ export async function migrate(databaseUrl: string): Promise<void> {
   const pool = createPool({ url: databaseUrl, size: 1, name: 'syncline migrate' });
   try {
     const client = await pool.connect();
+    // Checked out, the client has no listener of the pool's: the next statement reports the broken connection.
+    client.on('error', () => undefined);
     try {
       const { rows } = await client.query('SHOW server_version_num');
       if (Number(rows[0].server_version_num) < oldestServer) {

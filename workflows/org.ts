@@ -126,7 +126,7 @@ async function readList({ plan, view, gate, slices, long }: Run, stream: Stream)
   }
   while (missing) {
     const confirmed = await tried('confirmMissing', () => slices.confirmMissing({ plan, stream }));
-    view.confirmed(confirmed);
+    view.confirmed(stream, confirmed);
     missing = confirmed.waitMs > 0;
     await gate.wait(confirmed.waitMs);
   }
@@ -136,9 +136,9 @@ async function applyLane({ plan, view, gate, slices }: Run, name: ApplyStep, lan
   for (let from: number | null = lane.from; from !== null; ) {
     await gate.pass();
     const range: Range = { from, to: lane.to };
-    const { next }: { next: number | null } = await tried(name, () => slices[name]({ plan, range }));
-    view.advanced(name, (next ?? lane.to + 1) - from);
-    from = next;
+    const slice: { next: number | null; applied: number } = await tried(name, () => slices[name]({ plan, range }));
+    view.advanced(name, slice.applied);
+    from = slice.next;
   }
 }
 

@@ -88,9 +88,9 @@ export class RunView {
     }
   }
 
-  confirmed({ asked, alive }: Confirmed): void {
+  confirmed(stream: string, { asked, alive }: Confirmed): void {
     this.requests.confirmMissing += asked;
-    if (asked > 0) this.notes.push(`${asked} missing rows were asked for one by one; ${alive} of them live`);
+    if (asked > 0) this.notes.push(`${asked} missing ${stream} were asked for one by one; ${alive} of them live`);
   }
 
   marked(name: 'markGroups', marks: GroupMarks): void;
@@ -110,8 +110,7 @@ export class RunView {
     this.set('checkLimits', { state: 'done' });
     for (const name of applySteps) {
       const range = judgement.ranges[name];
-      if (this.bars.get(name)?.state !== 'skipped')
-        this.set(name, range ? { total: range.to - range.from + 1 } : { state: 'done' });
+      if (this.bars.get(name)?.state !== 'skipped') this.set(name, range ? { total: range.count } : { state: 'done' });
     }
   }
 

@@ -10,7 +10,6 @@ export const terminal = new Set([
   'EmptyAnswer',
   'UserLimit',
   'ClaimLost',
-  'Declined',
   'ApprovalTimeout',
 ]);
 const triesPerStep = 3;

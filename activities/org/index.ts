@@ -92,16 +92,19 @@ async function applySlice(
   name: ApplyStep,
   { plan, range }: ApplyInput,
   call: Call,
-): Promise<{ next: number | null }> {
+): Promise<{ next: number | null; applied: number }> {
   let from = range.from;
+  let applied = 0;
   if (name === 'addUsers' || name === 'editUsers') await releaseNames(deps.pool, plan);
   while (from <= range.to) {
-    from = await applyChunk(deps.pool, plan, name, { from, to: range.to });
-    call.report({ applied: from - range.from, of: range.to - range.from + 1 });
+    const chunk = await applyChunk(deps.pool, plan, name, { from, to: range.to });
+    from = chunk.next;
+    applied += chunk.applied;
+    call.report({ applied });
     if (call.shouldEnd()) break;
   }
   await flushCommits(deps.pool, plan);
-  return { next: from <= range.to ? from : null };
+  return { next: from <= range.to ? from : null, applied };
 }
 
 export type OrgActivities = ReturnType<typeof orgActivities>;

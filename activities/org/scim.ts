@@ -2,7 +2,7 @@ import { type ScimOptions, scimReader } from '../../connectors/scim.ts';
 
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import { SyncError } from '../errors.ts';
-import { send } from '../http/request.ts';
+import { send, where } from '../http/request.ts';
 import { errorCode, readJson } from '../http/verdict.ts';
 import { addGroup, addUser } from './records.ts';
 import { advance, type Cursor, type List, readList, start } from './scim.pages.ts';
@@ -15,6 +15,8 @@ const leastPage = 10;
 /** SCIM 2.0 over HTTP. The step is always the rows that came; totals are evidence, never the end sign. */
 export function scimSource(baseUrl: string, token: string | null, options: ScimOptions): OrgSource {
   const base = baseUrl.replace(/\/+$/, '');
+  // What errors may say: an address can carry a password (http://user:password@host).
+  const shown = where(new URL(base));
   const reader = scimReader(options);
   const headers: Record<string, string> = {
     accept: 'application/scim+json, application/json',
@@ -37,7 +39,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     const { answer, url } = await get(endpoint[stream], query, signal);
     if (answer.status === 501) {
       const hint = options.paging === 'cursor' ? '. Try the option paging: "index"' : '';
-      throw new SyncError('BadAnswer', `${base}${endpoint[stream]} does not implement what was asked (501)${hint}`);
+      throw new SyncError('BadAnswer', `${shown}${endpoint[stream]} does not implement what was asked (501)${hint}`);
     }
     if (answer.status === 400) {
       const code = errorCode(answer);
@@ -48,7 +50,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
       if (code === 'expiredCursor' || code === 'invalidCursor') {
         throw new SyncError(
           'ChainBroken',
-          `${base}${endpoint[stream]}: the cursor after ${cursor.seen} rows is no longer valid (${code}): the list is read from its start`,
+          `${shown}${endpoint[stream]}: the cursor after ${cursor.seen} rows is no longer valid (${code}): the list is read from its start`,
         );
       }
     }
@@ -56,14 +58,14 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     if (body === null)
       throw new SyncError(
         'BadAnswer',
-        `${base}${endpoint[stream]} does not exist (404): is the base address the SCIM service root?`,
+        `${shown}${endpoint[stream]} does not exist (404): is the base address the SCIM service root?`,
       );
-    return readList(body, `${base}${endpoint[stream]}`);
+    return readList(body, `${shown}${endpoint[stream]}`);
   }
 
   /** One record as the list would show it: a direct read also finds who is outside the filter. */
   async function findInScope(stream: Stream, id: string, filter: string, signal: AbortSignal) {
-    const place = `${base}${endpoint[stream]}`;
+    const place = `${shown}${endpoint[stream]}`;
     const { answer, url } = await get(
       endpoint[stream],
       { filter: `(${filter}) and id eq ${JSON.stringify(id)}` },
@@ -94,7 +96,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     let ahead = list(stream, cursor, signal);
     for (;;) {
       const answer = await ahead;
-      const ended = advance(cursor, answer, stream, `${base}${endpoint[stream]}`);
+      const ended = advance(cursor, answer, stream, `${shown}${endpoint[stream]}`);
       if (!ended) {
         ahead = list(stream, cursor, signal);
         // Its failure is met by the next turn, or by nobody when the slice ends here.
@@ -123,7 +125,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
       if (body.id !== id)
         throw new SyncError(
           'BadAnswer',
-          `${base}${endpoint[stream]}/… answered with another record than the one asked for`,
+          `${shown}${endpoint[stream]}/… answered with another record than the one asked for`,
         );
       return toPage(stream, [body], 0);
     },

@@ -9,23 +9,26 @@ export const chunkSize = 5_000;
 /**
  * Applies the changes `range.from` to at most `range.from + chunkSize` of a step in one transaction. Every statement
  * may run again: a chunk whose answer was lost changes nothing the second time. Its commit is flushed by `flushCommits`.
- * @returns number of the first change behind the chunk
+ * @returns number of the first change behind the chunk, and how many changes of the step stood in it
  */
-export async function applyChunk(pool: Pool, plan: Plan, step: ApplyStep, range: Range): Promise<number> {
+export async function applyChunk(
+  pool: Pool,
+  plan: Plan,
+  step: ApplyStep,
+  range: Range,
+): Promise<{ next: number; applied: number }> {
   const to = Math.min(range.to, range.from + chunkSize - 1);
-  await writeUnderClaim(pool, plan.claim, { name: step, durable: false }, async (client) => {
+  const applied = await writeUnderClaim(pool, plan.claim, { name: step, durable: false }, async (client) => {
     const chunk: Chunk = { client, plan, values: [plan.id, range.from, to, step, plan.claim.connection] };
-    if (step === 'deleteUsers' || step === 'deleteGroups') {
-      await removeMemberships(chunk);
-      await (step === 'deleteUsers' ? deleteUsers(chunk) : deleteGroups(chunk));
-      return;
-    }
-    if (step === 'addGroups') return writeGroups(chunk);
-    if (step !== 'moveUsers') await writeUsers(chunk);
+    if (step === 'addGroups') await writeGroups(chunk);
+    if (step === 'addUsers' || step === 'editUsers') await writeUsers(chunk);
     await removeMemberships(chunk);
-    await writeMemberships(chunk);
+    if (step === 'addUsers' || step === 'moveUsers') await writeMemberships(chunk);
+    if (step === 'deleteUsers') await deleteUsers(chunk);
+    if (step === 'deleteGroups') await deleteGroups(chunk);
+    return countChanges(chunk);
   });
-  return to + 1;
+  return { next: to + 1, applied };
 }
 
 /**
@@ -44,6 +47,14 @@ interface Chunk {
 }
 
 const ofChunk = 'c.plan_id = $1 AND c.no BETWEEN $2 AND $3 AND c.step = $4';
+
+async function countChanges({ client, values }: Chunk): Promise<number> {
+  const { rows } = await client.query(
+    `SELECT count(*)::int AS n FROM org.change_rows c WHERE ${ofChunk}`,
+    values.slice(0, 4),
+  );
+  return rows[0].n;
+}
 
 async function writeGroups({ client, plan, values }: Chunk): Promise<void> {
   await client.query(

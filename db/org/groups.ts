@@ -28,8 +28,6 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   await proveStage(client, plan.id, ['groups']);
   const { connection } = plan.claim;
   const stage = stageTables(plan.id);
-  await client.query(`ANALYZE ${stage.groups}`);
-  await client.query(`ANALYZE ${stage.members}`);
   await buildTree(client, plan);
   await parkDuplicates(client, plan);
   await parkByDepth(client, plan, rules.maxDepth);

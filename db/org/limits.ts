@@ -1,6 +1,6 @@
 import { writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
-import type { ApplyStep, Plan, Range } from './plan.ts';
+import type { ApplyStep, Plan, StepRange } from './plan.ts';
 
 export interface Guard {
   count: number;
@@ -33,7 +33,7 @@ export interface Judgement {
   overLimit: { limit: number; living: number; planned: number; reserved: number } | null;
   /** Identifies exactly this list of changes; an approval is bound to it. Null when nothing has to be approved. */
   digest: string | null;
-  ranges: Partial<Record<ApplyStep, Range>>;
+  ranges: Partial<Record<ApplyStep, StepRange>>;
 }
 
 /** Guards look at small companies and first fills with other eyes (Okta: from 100 users on). */

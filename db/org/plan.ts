@@ -23,6 +23,11 @@ export interface Range {
   to: number;
 }
 
+/** The range of a step and how many changes in it are the step's own. */
+export interface StepRange extends Range {
+  count: number;
+}
+
 /** What the activities of a run hand to each other. Ids and settings only. */
 export interface Plan {
   id: number;
@@ -93,9 +98,9 @@ export class ChangeWriter {
   private next: number;
   readonly client: Client;
   readonly plan: Plan;
-  private readonly ranges: Partial<Record<ApplyStep, Range>>;
+  private readonly ranges: Partial<Record<ApplyStep, StepRange>>;
 
-  private constructor(client: Client, plan: Plan, next: number, ranges: Partial<Record<ApplyStep, Range>>) {
+  private constructor(client: Client, plan: Plan, next: number, ranges: Partial<Record<ApplyStep, StepRange>>) {
     this.client = client;
     this.plan = plan;
     this.next = next;
@@ -130,9 +135,13 @@ export class ChangeWriter {
 
   private taken(step: ApplyStep, count: number): number {
     if (count === 0) return 0;
-    const from = this.ranges[step]?.from ?? this.next;
+    const known = this.ranges[step];
+    this.ranges[step] = {
+      from: known?.from ?? this.next,
+      to: this.next + count - 1,
+      count: (known?.count ?? 0) + count,
+    };
     this.next += count;
-    this.ranges[step] = { from, to: this.next - 1 };
     return count;
   }
 

@@ -125,6 +125,7 @@ export async function appendStage(
         page.members.map((m) => [m.groupId, m.memberId, m.isGroup, m.isPrimary, stream]),
       );
     for (const fault of page.unkeyed) await keepUnkeyed(client, claim, stream, fault);
+    if (state.ended) await client.query(`ANALYZE ${stage[stream]}, ${stage.members}`);
     await client.query(
       `UPDATE org.stages SET cursor = $3, pages = $4, rows = $5, members = $6, unkeyed = $7, requests = $8, ended = $9
        WHERE plan_id = $1 AND stream = $2`,

@@ -38,7 +38,6 @@ export interface UserMarks {
 export async function markUsers(client: Client, plan: Plan, rules: UserRules): Promise<UserMarks> {
   await proveStage(client, plan.id, ['groups', 'users']);
   const stage = stageTables(plan.id);
-  await client.query(`ANALYZE ${stage.users}`);
   const staged = await dropRepeats(client, plan);
   const doubt = await doubtOf(client, plan.id, 'users', staged);
   const clear = await clearMask(client, plan, rules);

@@ -110,9 +110,11 @@ async function startWorker(servers: Servers, key: Buffer, folder: string) {
     },
   });
   const ended = once(child, 'exit');
-  for await (const line of createInterface({ input: child.stdout })) if (line.includes('The worker runs')) break;
-  if (child.exitCode !== null) throw new Error(`The worker ended with code ${child.exitCode} before it ran`);
-  child.stdout.resume();
+  const lines = createInterface({ input: child.stdout });
+  await new Promise<void>((ready, failed) => {
+    lines.on('line', (line) => line.includes('The worker runs') && ready());
+    child.once('exit', (code) => failed(new Error(`The worker ended with code ${code} before it ran`)));
+  });
   let peak = 0;
   const look = setInterval(() => {
     peak = Math.max(peak, rssOf(child.pid ?? 0));

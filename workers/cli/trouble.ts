@@ -31,6 +31,8 @@ export function plainMessage(error: unknown): string {
   if (typeof code === 'number' && typeof details === 'string') return temporalTrouble(code, details);
   if (error.name === 'ServiceError' && typeof cause?.code === 'number' && typeof cause.details === 'string')
     return temporalTrouble(cause.code, cause.details);
+  // Ours, in several lines on purpose: what was tried and what to do.
+  if (['TemporalMissing', 'ServerStartError'].includes(error.name)) return error.message;
   return error.message.split('\n')[0] || `${error.name} without a message; --debug shows where`;
 }
 

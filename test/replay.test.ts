@@ -1,0 +1,102 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { hostname, tmpdir, userInfo } from 'node:os';
+import { Worker } from '@temporalio/worker';
+import { DeterminismViolationError } from '@temporalio/workflow';
+import { describe, expect, inject, it } from 'vitest';
+import { installRuntime } from '../workers/worker.ts';
+import { scan } from './harness/scan.ts';
+import { expectShows, scenarios } from './harness/scenarios.ts';
+
+interface Recorded {
+  events: Record<string, unknown>[];
+}
+
+const again = 'record it with: npx tsx test/harness/record.ts';
+const folder = new URL('./histories/', import.meta.url);
+const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
+const load = (name: string): Recorded => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'));
+
+// Replay tells every violation in the log as well; here it is what the controls ask for.
+installRuntime('ERROR');
+
+describe('recorded histories', () => {
+  it('are there for every scenario', () => {
+    expect(names.sort(), again).toEqual(Object.keys(scenarios).sort());
+  });
+
+  it.each(names)('%s shows what it was recorded for', (name) => {
+    expectShows(name, load(name).events);
+  });
+
+  it('hold nothing personal and nothing of the machine they were recorded on', () => {
+    const machine = [process.cwd(), tmpdir(), `${userInfo().homedir}/`, `@${hostname()}`, 'node_modules', 'file://'];
+    for (const name of names) {
+      const { events } = load(name);
+      expect(scan(events, ['@example.org', 'Bearer', ...machine]), name).toEqual([]);
+      for (const { value } of valuesOf(events, 'identity')) expect(value, name).toBe('recorded');
+    }
+  });
+
+  it('keep the flags that make a replay strict', () => {
+    // A history without them is replayed leniently: a renamed activity passed unnoticed.
+    for (const name of names) expect(valuesOf(load(name).events, 'coreUsedFlags').length, name).toBeGreaterThan(0);
+  });
+
+  it('are replayed by the code of today', async () => {
+    const failed = await replay(names.map((name) => ({ name, history: load(name) })));
+    expect(
+      failed,
+      `Running workflows would break: guard the change with patched(); when none needs to survive, ${again}`,
+    ).toEqual({});
+  });
+});
+
+describe('a replay notices', () => {
+  const controls: Record<string, (history: Recorded) => Recorded> = {
+    'an activity of another name': (history) =>
+      JSON.parse(JSON.stringify(history).replaceAll('"name":"markUsers"', '"name":"markPeople"')),
+    'an activity that is gone': (history) => without(history, 'confirmMissing'),
+    'an activity where the run ended': ({ events }) => ({
+      events: [
+        ...events.slice(0, -1),
+        { ...events.find((e) => e.activityTaskScheduledEventAttributes), eventId: events.at(-1)!.eventId },
+      ],
+    }),
+  };
+
+  it.each(Object.entries(controls))('%s', async (name, tamper) => {
+    const history = tamper(load('orgSync.incremental'));
+    const failed = await replay([
+      { name, history },
+      { name: 'untouched', history: load('orgSync.incremental') },
+    ]);
+    expect(failed).toEqual({ [name]: expect.any(DeterminismViolationError) });
+  });
+});
+
+async function replay(histories: { name: string; history: Recorded }[]): Promise<Record<string, Error>> {
+  const failed: Record<string, Error> = {};
+  const results = Worker.runReplayHistories(
+    { workflowBundle: { codePath: inject('shared').bundle } },
+    histories.map(({ name, history }) => ({ workflowId: name, history })),
+  );
+  for await (const { workflowId, error } of results) if (error) failed[workflowId] = error;
+  return failed;
+}
+
+/** Leaves out an activity with the workflow task that heard of its end: six events; what comes behind is numbered anew. */
+function without({ events }: Recorded, activity: string): Recorded {
+  const at = events.findIndex((e) => JSON.stringify(e.activityTaskScheduledEventAttributes)?.includes(`"${activity}"`));
+  const kept = JSON.stringify(events.toSpliced(at, 6)).replace(/"(\w*[eE]ventId)":"(\d+)"/g, (_, key, id) => {
+    return `"${key}":"${Number(id) > at ? Number(id) - 6 : id}"`;
+  });
+  return { events: JSON.parse(kept) };
+}
+
+function valuesOf(value: unknown, key: string): { value: unknown }[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, child]) => [
+    ...(name === key ? [{ value: child }] : []),
+    ...valuesOf(child, key),
+  ]);
+}
