@@ -40,7 +40,7 @@ describe.concurrent('totals prove nothing', () => {
     ]);
     const result = await world.run(name);
     expect(result.users).toMatchObject({ staged: 300, deleted: 0 });
-    expect(result.notes).toContain('3 missing rows were asked for one by one; 3 of them live');
+    expect(result.notes).toContain('3 missing users were asked for one by one; 3 of them live');
     source.setFaults([]);
     expect((await world.run(name)).users).toMatchObject({ deleted: 3, added: 0 });
     await expectSameAsSource(world.pool, name, source.directory);
@@ -52,7 +52,7 @@ describe.concurrent('totals prove nothing', () => {
     source.setFaults([{ type: 'between', path: '/Users', page: 1, run: replaceThree }]);
     const result = await world.run(name);
     expect(result.users).toMatchObject({ staged: 303, deleted: 0 });
-    expect(result.notes).toContain('3 missing rows were asked for one by one; 3 of them live');
+    expect(result.notes).toContain('3 missing users were asked for one by one; 3 of them live');
     source.setFaults([]);
     expect((await world.run(name)).users).toMatchObject({ added: 3, deleted: 3 });
     await expectSameAsSource(world.pool, name, source.directory);
@@ -82,7 +82,7 @@ describe.concurrent('totals prove nothing', () => {
     ]);
     const result = await world.run(name);
     expect(result).toMatchObject({ applied: {}, users: { staged: 60, deleted: 0 }, memberships: { removed: 0 } });
-    expect(result.notes).toContain('1 missing rows were asked for one by one; 1 of them live');
+    expect(result.notes).toContain('1 missing users were asked for one by one; 1 of them live');
     expect(source.requests.byPath['/Users/:id'] ?? 0).toBe(0);
   });
 
@@ -139,7 +139,7 @@ describe.concurrent('groups that do not tell everything', () => {
     source.setFaults([{ type: 'groupsCapped', groups: 50 }]);
     const result = await world.run(name);
     expect(result).toMatchObject({ groups: { deleted: 0, changed: 0 }, users: { moved: 0, deleted: 0, rejected: 0 } });
-    expect(result.notes).toContain('40 missing rows were asked for one by one; 40 of them live');
+    expect(result.notes).toContain('40 missing groups were asked for one by one; 40 of them live');
     await expectSameAsSource(world.pool, name, source.directory);
   });
 

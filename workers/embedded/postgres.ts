@@ -44,11 +44,10 @@ export interface EmbeddedPostgres {
 
 /** For a laptop: enough for a few dozen workers' connections, and few checkpoints while a million rows land. */
 const defaultSettings: Record<string, string> = {
-  shared_buffers: '256MB',
+  shared_buffers: '512MB',
   max_wal_size: '4GB',
   max_connections: '200',
   checkpoint_timeout: '15min',
-  wal_compression: 'on',
   timezone: 'UTC',
   log_timezone: 'UTC',
 };
