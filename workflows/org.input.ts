@@ -12,7 +12,7 @@ export const orgSyncInput = v.strictObject({
   mode: v.optional(v.picklist(['full', 'incremental'])),
   /** Ends after the plan: nothing is written but the plan itself. Default false. */
   dryRun: v.optional(v.boolean(), false),
-  /** Runs one person, by source id, instead of the directory. */
+  /** Runs one person instead of the directory, by source id: `{"user":"2819c223"}`. */
   only: v.optional(v.strictObject({ user: v.pipe(v.string(), v.minLength(1), v.maxLength(255)) })),
   /** Steps switched on or off for this run, over the connection's option. Default: all on. */
   steps: v.optional(

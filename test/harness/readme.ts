@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type * as v from 'valibot';
@@ -25,7 +24,7 @@ const checkout = new URL('../../', import.meta.url);
 export const readmeFile = fileURLToPath(new URL('README.md', checkout));
 const read = (path: string) => readFileSync(new URL(path, checkout), 'utf8');
 
-/** The README with every region as the code has it, formatted as `npm run check` wants it. @throws Error for a region without its mark. */
+/** The README with every region as the code has it. @throws Error for a region without its mark. */
 export async function renewed(text: string): Promise<string> {
   let result = text;
   for (const [name, make] of Object.entries(regions)) {
@@ -36,12 +35,7 @@ export async function renewed(text: string): Promise<string> {
     const to = result.indexOf('\n\n', from);
     result = `${result.slice(0, from)}${(await make()).join('\n')}${result.slice(to)}`;
   }
-  const biome = fileURLToPath(new URL('node_modules/.bin/biome', checkout));
-  return execFileSync(biome, ['format', '--stdin-file-path=README.md'], {
-    input: result,
-    cwd: fileURLToPath(checkout),
-    encoding: 'utf8',
-  });
+  return result;
 }
 
 interface Field {

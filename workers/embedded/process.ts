@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** A process that can be told apart from a later one with the same number. */
@@ -61,15 +61,24 @@ export async function endProcess(identity: ProcessIdentity, steps: [NodeJS.Signa
     signalProcess(identity, signal);
     const deadline = Date.now() + waitMs;
     while (Date.now() < deadline) {
-      if (!isRunning(identity)) return;
+      if (!isRunning(identity)) return reaped(identity.pid);
       await delay(20);
     }
   }
-  if (!isRunning(identity)) return;
+  if (!isRunning(identity)) return reaped(identity.pid);
   const tried = steps.map(([signal]) => signal).join(', ');
   throw new Error(
     `Process ${identity.pid} (${identity.command.slice(0, 80)}) did not end after ${tried}; end it by hand`,
   );
+}
+
+/**
+ * Waits, for a second at most, until an ended process is collected by its parent. Until then its number still answers,
+ * and Postgres refuses to start beside a lock file of a number that answers.
+ */
+async function reaped(pid: number): Promise<void> {
+  const deadline = Date.now() + 1_000;
+  while (Date.now() < deadline && existsSync(`/proc/${pid}`)) await delay(5);
 }
 
 const stoppers = new Set<() => void>();
