@@ -46,9 +46,9 @@ export class RetryLater extends Error {
   }
 }
 
-/** First characters of SQLSTATEs that mean "the server or the connection, not the data". */
 /** Our own SQL is wrong, not the data. */
 const defectSql = '42';
+/** First characters of SQLSTATEs that mean "the server or the connection, not the data". */
 const unavailableSql = ['08', '53', '57', '58', '40', '55', 'XX'];
 const unavailableNode = /^(ECONN|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|UND_ERR)/;
 const poolTimeout =
@@ -87,7 +87,13 @@ function classify(error: unknown, step: string): { type: FailureType; message: s
       .filter(Boolean)
       .join(', ');
     if (unavailableSql.includes(code.slice(0, 2)))
-      return { type: 'Unavailable', message: `${step}: Postgres is not available (SQLSTATE ${code})` };
+      return {
+        type: 'Unavailable',
+        message:
+          code === '57014'
+            ? `${step}: a statement took longer than it may (SQLSTATE 57014); it is tried again`
+            : `${step}: Postgres is not available (SQLSTATE ${code})`,
+      };
     return {
       type: code.startsWith(defectSql) ? 'Defect' : 'DataRefused',
       message: `${step}: Postgres refused a statement (SQLSTATE ${code}${place ? `, ${place}` : ''})`,

@@ -384,7 +384,7 @@ describe('a run that asks', () => {
     expect(said.out).toContain('Waits for approval: 40 user deletions of 60, allowed without asking 20');
     expect((await cli(`status ${name}`)).out).toContain('asks   Waits for approval: 40 user deletions');
     const { parked } = (await stateOf(name)).progress;
-    expect((await cli(`changes ${name} --step deleteUsers --limit 3`)).out).toMatch(/not applied[\s\S]+user delete 40/);
+    expect((await cli(`changes ${name} --step deleteUsers --limit 3`)).out).toMatch(/open[\s\S]+user delete 40/);
     expect(await cli(`approve ${name}`)).toMatchObject({
       code: 2,
       err: expect.stringContaining('say --yes to approve plan'),

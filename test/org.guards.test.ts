@@ -4,6 +4,7 @@ import { approve, decline, progress } from '../workflows/org.gate.ts';
 import type { OrgSyncProgress } from '../workflows/org.view.ts';
 import { expectSameAsSource } from './harness/compare.ts';
 import { expectNoStage, livingIds, snapshot } from './harness/ours.ts';
+import { until } from './harness/until.ts';
 import { type Handle, openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -212,3 +213,46 @@ async function answerOf(handle: Handle, update: typeof approve, digest: string):
   );
   return (error.cause as Error | undefined)?.message ?? error.message;
 }
+
+it('remembers the scope however old its plan is, and clears a stage whose plan is pruned', async () => {
+  const { name, source } = await world.scim({ users: 120, groups: 6 }, { changesDays: 1 });
+  await world.run(name);
+  await world.pool.query(`UPDATE org.plans SET created_at = now() - interval '100 days' WHERE connection_id = $1`, [
+    name,
+  ]);
+  await world.pool.query(
+    `UPDATE syncline.connections SET options = options || '{"userFilter":"active eq true"}' WHERE id = $1`,
+    [name],
+  );
+  source.directory.removeUser(source.directory.userIds()[0]!);
+  for (const _run of ['first', 'second']) {
+    const handle = await world.start(name);
+    await until('the run is parked', async () => (await handle.query(progress)).state === 'parked');
+    const { parked } = await handle.query(progress);
+    expect(parked?.breaches[0]).toMatchObject({
+      guard: 'user deletions after a change of scope',
+      planned: 1,
+      allowed: 0,
+    });
+    await handle.executeUpdate(decline, { args: [{ digest: parked!.digest! }] });
+    expect((await handle.result()).outcome).toBe('declined');
+  }
+});
+
+it('takes nobody the name away while edits are switched off', async () => {
+  const { name, source } = await world.scim({ users: 30, groups: 3 }, { steps: { editUsers: false } });
+  await world.run(name);
+  const d = source.directory;
+  const [renamed] = d.userIds() as [string];
+  const old = d.fields(d.findPerson(renamed)!).userName;
+  d.renameUser(renamed, 'other.name@example.org');
+  d.addUser({ userName: old }, [d.groupIds()[0]!]);
+  const result = await world.run(name);
+  expect(result).toMatchObject({ users: { added: 0, edited: 1, conflicts: 1 }, applied: {} });
+  expect(result.notes).toContain('editUsers is switched off: 1 planned changes are not written');
+  const { rows } = await world.pool.query(
+    'SELECT id, user_name_key FROM org.users WHERE tenant = $1 AND lower(user_name) = $2',
+    [name, old],
+  );
+  expect(rows).toEqual([{ id: renamed, user_name_key: old }]);
+});

@@ -120,7 +120,8 @@ describe('the text', () => {
   });
 
   test('shows only commands that this file knows how to check', () => {
-    const known = /^(npm ci && npm (run demo|test)|npm start|npx syncline .+|temporal .+|export [A-Z_]+=\w+( [A-Z_]+=\w+)*)$/;
+    const known =
+      /^(npm ci && npm (run demo|test)|npm start|npx syncline .+|temporal .+|export [A-Z_]+=\w+( [A-Z_]+=\w+)*)$/;
     expect(shellLines.filter((line) => !known.test(line))).toEqual([]);
     expect(source('.ci/run')).toContain('npm ci && npm test');
   });

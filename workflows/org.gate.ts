@@ -62,7 +62,7 @@ export class Gate {
 
   private setAnswer(answer: 'approved' | 'declined'): string {
     this.answer = answer;
-    return answer;
+    return this.paused ? `${answer}, but the run is paused: resume it` : answer;
   }
 
   /** An answer counts for the plan it was given for: another plan asks again. */

@@ -101,12 +101,13 @@ async function runPlan(
   if (judgement.breaches.length > 0 && !(await gate.approved(judgement, prepared.approvalHours)))
     return finish(run, 'declined');
 
+  const renames = !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers');
   for (const name of applySteps) {
     const range = judgement.ranges[name];
     if (skipped.includes(name) || !range) continue;
     view.applying(name);
     // All lanes end before a failure is met: one that still wrote would disturb the plan of a second attempt.
-    const ends = await Promise.allSettled(lanes(range).map((lane) => applyLane(run, name, lane)));
+    const ends = await Promise.allSettled(lanes(range).map((lane) => applyLane(run, name, lane, renames)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     view.applied(name);
   }
@@ -132,11 +133,18 @@ async function readList({ plan, view, gate, slices, long }: Run, stream: Stream)
   }
 }
 
-async function applyLane({ plan, view, gate, slices }: Run, name: ApplyStep, lane: Range): Promise<void> {
+async function applyLane(
+  { plan, view, gate, slices }: Run,
+  name: ApplyStep,
+  lane: Range,
+  renames: boolean,
+): Promise<void> {
   for (let from: number | null = lane.from; from !== null; ) {
     await gate.pass();
     const range: Range = { from, to: lane.to };
-    const slice: { next: number | null; applied: number } = await tried(name, () => slices[name]({ plan, range }));
+    const slice: { next: number | null; applied: number } = await tried(name, () =>
+      slices[name]({ plan, range, renames }),
+    );
     view.advanced(name, slice.applied);
     from = slice.next;
   }
@@ -161,7 +169,7 @@ async function finish({ plan, view, short }: Run, verdict: 'planned' | 'applied'
 async function dropPlan({ plan, short }: Run, error: unknown): Promise<void> {
   if (typeOf(error) === 'ClaimLost' || typeOf(error) === 'UserLimit') return;
   try {
-    await short.finish({ plan, verdict: 'planned' });
+    await short.finish({ plan, verdict: isCancellation(error) ? 'cancelled' : 'failed' });
   } catch (lost) {
     if (typeOf(lost) !== 'ClaimLost') throw lost;
   }

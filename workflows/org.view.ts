@@ -59,7 +59,8 @@ export class RunView {
     stepNames.map((name) => [name, { name, done: 0, total: null, state: 'waiting' }]),
   );
   private mode: string | null = null;
-  private state: OrgSyncProgress['state'] = 'running';
+  private done = false;
+  private paused = false;
   private parked: OrgSyncProgress['parked'] = null;
   private passing: string | null = null;
   private readonly notes: string[] = [];
@@ -110,24 +111,24 @@ export class RunView {
     this.set('checkLimits', { state: 'done' });
     for (const name of applySteps) {
       const range = judgement.ranges[name];
+      if (range && this.bars.get(name)?.state === 'skipped')
+        this.notes.push(`${name} is switched off: ${range.count} planned changes are not written`);
       if (this.bars.get(name)?.state !== 'skipped') this.set(name, range ? { total: range.count } : { state: 'done' });
     }
   }
 
   park(breaches: Breach[], digest: string | null): void {
-    this.state = 'parked';
     this.parked = { breaches, digest };
     this.show();
   }
 
   unpark(): void {
-    this.state = 'running';
     this.parked = null;
     this.show();
   }
 
   pause(paused: boolean): void {
-    this.state = paused ? 'paused' : 'running';
+    this.paused = paused;
     this.show();
   }
 
@@ -163,7 +164,7 @@ export class RunView {
   }
 
   finish(outcome: OrgSyncResult['outcome'], plan: number | null): OrgSyncResult {
-    this.state = 'done';
+    this.done = true;
     this.show();
     const { doubt: _g, ...groups } = this.groups ?? ({} as GroupMarks);
     const { doubt: _u, memberships, ...users } = this.users ?? ({} as UserMarks);
@@ -193,12 +194,19 @@ export class RunView {
     return {
       connection: this.connection,
       mode: this.mode,
-      state: this.state,
+      state: this.state(),
       steps: [...this.bars.values()],
       parked: this.parked,
       notes,
       requests: this.total(),
     };
+  }
+
+  /** Paused comes first: a run that was approved while it was paused stands still until somebody resumes it. */
+  private state(): OrgSyncProgress['state'] {
+    if (this.done) return 'done';
+    if (this.paused) return 'paused';
+    return this.parked === null ? 'running' : 'parked';
   }
 
   private total(): number {

@@ -2,7 +2,7 @@ import { writeUnderClaim } from '../../db/claims.ts';
 import { applyChunk, flushCommits, releaseNames } from '../../db/org/apply.ts';
 import { markGroups } from '../../db/org/groups.ts';
 import { judgePlan } from '../../db/org/limits.ts';
-import { type ApplyStep, applySteps, closePlan, type Plan, type Range } from '../../db/org/plan.ts';
+import { type ApplyStep, applySteps, closePlan, type Plan, type Range, type Verdict } from '../../db/org/plan.ts';
 import type { Stream } from '../../db/org/stageRows.ts';
 import { markUsers } from '../../db/org/users.ts';
 import type { Deps } from '../deps.ts';
@@ -28,10 +28,12 @@ export interface JudgeInput extends MarkInput {
   dryRun: boolean;
 }
 export interface ApplyInput extends PlanInput {
+  /** Whether this run writes the edits of people: only then may they give their names away. */
+  renames: boolean;
   range: Range;
 }
 export interface FinishInput extends PlanInput {
-  verdict: 'planned' | 'applied' | 'declined';
+  verdict: Verdict;
 }
 
 /** The steps of orgSync, each an activity of its own name. */
@@ -60,6 +62,7 @@ export function orgActivities(deps: Deps) {
         usersWithoutGroup: directoryOptionsOf(connection).usersWithoutGroup,
         mayRename: !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers'),
         mayRemove: !skipped.includes('deleteUsers'),
+        groupsStay: skipped.includes('addGroups'),
       };
       return writeUnderClaim(pool, plan.claim, { name: 'markUsers', heavy: true }, (client) =>
         markUsers(client, plan, rules),
@@ -90,12 +93,12 @@ export function orgActivities(deps: Deps) {
 async function applySlice(
   deps: Deps,
   name: ApplyStep,
-  { plan, range }: ApplyInput,
+  { plan, range, renames }: ApplyInput,
   call: Call,
 ): Promise<{ next: number | null; applied: number }> {
   let from = range.from;
   let applied = 0;
-  if (name === 'addUsers' || name === 'editUsers') await releaseNames(deps.pool, plan);
+  if (renames && (name === 'addUsers' || name === 'editUsers')) await releaseNames(deps.pool, plan);
   while (from <= range.to) {
     const chunk = await applyChunk(deps.pool, plan, name, { from, to: range.to });
     from = chunk.next;

@@ -64,7 +64,6 @@ CREATE TABLE "org"."plans" (
 	"dry_run" boolean NOT NULL,
 	"partial" boolean NOT NULL,
 	"verdict" text DEFAULT 'planned' NOT NULL,
-	"source" jsonb,
 	"steps" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"seats" integer DEFAULT 0 NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,

@@ -33,7 +33,7 @@ export async function membershipsSettled(
  * every group while we hold members were not read. One row a person; the first group is the primary one: the source's
  * word, else the one we hold, else the smallest id.
  */
-export async function buildEffective(client: Client, plan: Plan): Promise<void> {
+export async function buildEffective(client: Client, plan: Plan, standingOnly: boolean): Promise<void> {
   const stage = stageTables(plan.id);
   const { connection } = plan.claim;
   await client.query(`DROP TABLE IF EXISTS ${stage.effective}`);
@@ -41,9 +41,10 @@ export async function buildEffective(client: Client, plan: Plan): Promise<void> 
     `CREATE UNLOGGED TABLE ${stage.effective} (user_id text COLLATE "C" NOT NULL, groups text[] NOT NULL)`,
   );
   const once = await pairsComeOnce(client, plan);
-  // A single person is placed only in groups that stand already: such a run plans no groups.
-  const standing =
-    plan.only === null ? '' : 'JOIN org.groups s ON s.connection_id = $1 AND s.id = g.id AND s.deleted_at IS NULL';
+  // A run that writes no groups (one person, or addGroups switched off) places people only in those that stand already.
+  const standing = standingOnly
+    ? 'JOIN org.groups s ON s.connection_id = $1 AND s.id = g.id AND s.deleted_at IS NULL'
+    : '';
   await client.query(
     `WITH anyone AS (
        SELECT EXISTS (SELECT 1 FROM ${stage.members} m JOIN ${stage.users} u ON u.id = m.member_id WHERE m.is_group IS NOT TRUE) AS told),

@@ -135,7 +135,7 @@ async function reserveSeats(client: Client, plan: Plan, limit: number | null, se
 /** Sum of the changes' hashes: the same list gives the same digest, whatever its order. */
 async function digestPlan(client: Client, plan: Plan): Promise<string> {
   const { rows } = await client.query(
-    `SELECT to_hex(hashtextextended(coalesce(sum(hashtextextended(concat_ws('|', kind, action, source_id, group_id, after::text), 0)::numeric), 0)::text, 0)) AS digest
+    `SELECT to_hex(hashtextextended(coalesce(sum(hashtextextended(ROW(step, kind, action, source_id, group_id, before, after, groups)::text, 0)::numeric), 0)::text, 0)) AS digest
      FROM org.change_rows WHERE plan_id = $1`,
     [plan.id],
   );

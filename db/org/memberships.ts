@@ -87,7 +87,8 @@ export async function markMemberships(
   );
   const { rows } = await client.query(
     `SELECT (SELECT coalesce(sum(cardinality(groups)), 0) FROM ${stage.effective})::int AS staged,
-            (SELECT coalesce(sum(cardinality(f.groups)), 0) FROM ${stage.effective} f JOIN delta d ON d.id = f.user_id AND d.action = 'add')::int AS brought,
+            (SELECT coalesce(sum(cardinality(f.groups)), 0) FROM ${stage.effective} f JOIN delta d ON d.id = f.user_id AND d.action = 'add'
+             JOIN ${stage.users} b ON b.id = f.user_id AND b.reason IS NULL)::int AS brought,
             count(DISTINCT m.user_id)::int AS users, count(*) FILTER (WHERE m.before IS NULL)::int AS added,
             count(*) FILTER (WHERE m.after IS NULL)::int AS removed
      FROM moves m ${stays}`,

@@ -58,10 +58,13 @@ export async function openPlan(pool: Pool, request: PlanRequest): Promise<Plan &
     const last = await lastApplied(client, claim.connection);
     const scopeChanged = last !== null && last.scope !== request.scope;
     const mode = last === null || scopeChanged ? 'full' : (request.mode ?? 'incremental');
+    // Stages first: they are found by their plan's row. The last applied plan stays, however old: it holds the scope.
+    await dropStages(client, claim.connection);
     await client.query(
-      `WITH old AS (DELETE FROM org.plans WHERE connection_id = $1 AND created_at < now() - make_interval(days => $2) RETURNING id)
+      `WITH old AS (
+         DELETE FROM org.plans WHERE connection_id = $1 AND created_at < now() - make_interval(days => $2) AND id <> $3 RETURNING id)
        DELETE FROM org.change_rows c USING old WHERE c.plan_id = old.id`,
-      [claim.connection, request.changesDays],
+      [claim.connection, request.changesDays, last?.id ?? 0],
     );
     const { rows } = await client.query(
       `INSERT INTO org.plans (connection_id, tenant, epoch, attempt, workflow_id, run_id, mode, scope, dry_run, partial)
@@ -85,9 +88,9 @@ export async function openPlan(pool: Pool, request: PlanRequest): Promise<Plan &
   });
 }
 
-async function lastApplied(client: Client, connection: string): Promise<{ scope: string } | null> {
+async function lastApplied(client: Client, connection: string): Promise<{ id: number; scope: string } | null> {
   const { rows } = await client.query(
-    `SELECT scope FROM org.plans WHERE connection_id = $1 AND verdict = 'applied' AND NOT partial ORDER BY id DESC LIMIT 1`,
+    `SELECT id::int, scope FROM org.plans WHERE connection_id = $1 AND verdict = 'applied' AND NOT partial ORDER BY id DESC LIMIT 1`,
     [connection],
   );
   return rows[0] ?? null;
@@ -154,11 +157,14 @@ export class ChangeWriter {
   }
 }
 
+/** How a plan ended; `planned` is one that is open, or a dry run's. A failed or cancelled one may be written in part. */
+export type Verdict = 'planned' | 'applied' | 'declined' | 'failed' | 'cancelled';
+
 /** Rows a plan must have written for fresh statistics to be worth their 100 ms. */
 const manyChanges = 500;
 
 /** The plan is done (applied, declined, dry): its stage goes, its changes stay. */
-export async function closePlan(pool: Pool, plan: Plan, verdict: 'planned' | 'applied' | 'declined'): Promise<void> {
+export async function closePlan(pool: Pool, plan: Plan, verdict: Verdict): Promise<void> {
   await writeUnderClaim(pool, plan.claim, { name: 'finish' }, async (client) => {
     await client.query(
       `UPDATE org.plans SET verdict = $2, seats = 0, applied_at = CASE WHEN $2 = 'applied' THEN now() END WHERE id = $1`,

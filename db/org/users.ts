@@ -14,6 +14,8 @@ export interface UserRules {
   usersWithoutGroup: 'reject' | 'accept';
   /** True: members that are nobody of this pass are expected, for a filter leaves people out. */
   narrowed: boolean;
+  /** True when the step addGroups is switched off: people are placed only in groups that stand already. */
+  groupsStay: boolean;
   /** False when the step editUsers is switched off: nobody gives a name back in this plan. */
   mayRename: boolean;
   /** False when the step deleteUsers is switched off: who is gone keeps the name. */
@@ -47,7 +49,7 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   await rejectDoubleNames(client, plan);
   // Most passes change no membership: one join tells, and the costly placing of everybody is left out.
   const settled = missing === 0 && (await membershipsSettled(client, plan, rules.usersWithoutGroup));
-  if (!settled) await buildEffective(client, plan);
+  if (!settled) await buildEffective(client, plan, rules.groupsStay || plan.only !== null);
   if (!settled && rules.usersWithoutGroup === 'reject') await rejectGroupless(client, plan);
   // Last: whoever is handed back for another reason gives no name back either.
   const conflicts = await findConflicts(client, plan, mayDelete && rules.mayRemove, rules.mayRename);

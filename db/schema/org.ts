@@ -105,11 +105,9 @@ export const plans = org.table(
     dryRun: boolean('dry_run').notNull(),
     /** True when the run looked at one person (`only`) instead of the whole directory. */
     partial: boolean('partial').notNull(),
-    /** planned | approved | declined | applied. Decides who reserves seats (db/org/limits.ts). */
+    /** planned | applied | declined | failed | cancelled (db/org/plan.ts). An open plan reserves its seats (db/org/limits.ts). */
     verdict: text('verdict').notNull().default('planned'),
-    /** Rows read: {groups, users, memberships}. */
-    source: jsonb('source'),
-    /** Per step: {from, to} numbers of its changes. */
+    /** Per step: {from, to, count}, the numbers its changes stand between and how many they are. */
     steps: jsonb('steps').notNull().default(sql`'{}'::jsonb`),
     /** Net people added by the plan, reserved against the tenant's limit until it is applied. */
     seats: integer('seats').notNull().default(0),

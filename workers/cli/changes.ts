@@ -73,7 +73,7 @@ export function describeCounts(counts: readonly ChangeCount[]): string[] {
 }
 
 function describePlan({ id, mode, verdict, dryRun, partial, createdAt }: PlanRow): string {
-  const what = verdict !== 'planned' ? verdict : dryRun ? 'dry run' : 'not applied';
+  const what = verdict !== 'planned' ? verdict : dryRun ? 'dry run' : 'open';
   return `plan ${id}: ${mode}${partial ? ' of one person' : ''}, ${what}, made ${ago(createdAt)}`;
 }
 
@@ -85,8 +85,8 @@ function describeChange({ step, kind, action, sourceId, groupId, before, after }
 
 /** `title: "Clerk" -> "Keeper"` for each field that differs; a field that is not there shows as `none`. */
 function differences(before: ChangeRow['before'], after: ChangeRow['after']): string[] {
-  // What goes or stays gone needs no fields: the id says who.
-  if (after === null) return [];
+  // Whoever is asked to approve a deletion must see whom it takes.
+  if (after === null) return Object.entries(before ?? {}).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
   const keys = new Set([...Object.keys(before ?? {}), ...Object.keys(after)]);
   const text = (value: unknown) => (value === undefined || value === null ? 'none' : JSON.stringify(value));
   return [...keys].flatMap((key) => {

@@ -7,6 +7,7 @@ import {
   type StoredConnection,
   saveConnection,
 } from '../../db/connections.ts';
+import { livingRows } from '../../db/org/living.ts';
 import { secretKeyOf } from '../secret.ts';
 import { changeOptions } from './options.ts';
 import type { Session } from './session.ts';
@@ -37,6 +38,7 @@ export async function connect(session: Session, name: string, options: ConnectOp
   const before = await find(session, name, pool);
   const given = credentialFromVariable(session, options);
   const draft = drafted(name, before, options);
+  if (before && draft.tenant !== before.tenant) await refuseMove(pool, name, before.tenant);
   const { directoryOptionsOf } = await import('../../activities/org/sources.ts');
   // Before anything is asked for: what is typed wrong is said at once.
   asUse(() => directoryOptionsOf({ ...draft, credential: null }));
@@ -76,6 +78,15 @@ async function find(session: Session, name: string, pool: Pool): Promise<StoredC
     await migrate(pool.options.connectionString as string);
     return undefined;
   }
+}
+
+/** People stay in the tenant they were written to: names and seats are counted there. */
+async function refuseMove(pool: Pool, name: string, tenant: string): Promise<void> {
+  const living = await livingRows(pool, name, 'users');
+  if (living === 0) return;
+  throw wrongUse(
+    `--tenant: ${living} people of "${name}" live in tenant "${tenant}" and would stay there. Make another connection for the other tenant.`,
+  );
 }
 
 function drafted(name: string, before: StoredConnection | undefined, options: ConnectOptions) {
