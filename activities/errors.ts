@@ -2,7 +2,7 @@ import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 
 /** Failure types a run can end with or a step can count; the names are what retry policies and people match. */
 export type FailureType =
-  /** The input or the connection's options are wrong; nothing was read. */
+  /** The input or the connection's options are wrong; nothing was changed. */
   | 'InvalidInput'
   | 'ConnectionUnknown'
   /** The worker's SYNCLINE_SECRET_KEY is missing or another one. */
@@ -59,12 +59,14 @@ const retried: ReadonlySet<FailureType> = new Set(['Unavailable']);
 
 /**
  * One table from error to failure. Messages of foreign errors never pass: drivers and servers quote SQL parameters and
- * values. What passes is a code, a class name, and sentences written here.
+ * values. What passes is a code, a class name, and sentences written here. Where a sentence is born nobody knows for
+ * which connection: the command `connect NAME` in it gets the name of `connection` here.
  */
-export function failure(error: unknown, step: string): Error {
+export function failure(error: unknown, step: string, connection?: string): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
   const { type, message } = classify(error, step);
-  return ApplicationFailure.create({ type, message, nonRetryable: !retried.has(type) });
+  const named = connection === undefined ? message : message.replaceAll('connect NAME', `connect ${connection}`);
+  return ApplicationFailure.create({ type, message: named, nonRetryable: !retried.has(type) });
 }
 
 function classify(error: unknown, step: string): { type: FailureType; message: string } {
@@ -78,6 +80,8 @@ function classify(error: unknown, step: string): { type: FailureType; message: s
   ) {
     return { type: error.name, message: error.message };
   }
+  if (error.name === 'PlatformUnknown' || error.name === 'ColumnConflict')
+    return { type: 'InvalidInput', message: error.message };
   const code = codeOf(error);
   if (unavailableNode.test(code) || poolTimeout.test(error.message)) {
     return { type: 'Unavailable', message: `${step}: connection trouble (${code || 'no answer in time'})` };

@@ -42,13 +42,19 @@ export function step<I, O>(name: string, work: (input: I, call: Call) => Promise
       if (signal.aborted && !isShutdown(signal.reason)) throw new CancelledFailure('cancelled');
       const told = signal.aborted
         ? ApplicationFailure.retryable(`${name}: the worker was shut down`, 'Unavailable')
-        : failure(error, name);
+        : failure(error, name, connectionOf(input));
       if (told !== error) context.log.warn(told.message, { step: name, stack: stackOf(error) });
       throw told;
     } finally {
       clearInterval(beat);
     }
   };
+}
+
+/** Every step is told its connection, `prepare` by name and all others with the plan's claim. */
+function connectionOf(input: unknown): string | undefined {
+  const { connection, plan } = input as { connection?: string; plan?: { claim: { connection: string } } };
+  return connection ?? plan?.claim.connection;
 }
 
 /** A worker that goes down asks its slices to end after the page in hand; the next slice runs elsewhere. */

@@ -38,6 +38,8 @@ export interface DirectoryUser {
 export interface DirectoryGroup {
   id: unknown;
   name: unknown;
+  /** True: names are not told to this credential. Ours stays, and a new group is named by its id. */
+  namesUntold?: boolean;
   parentId?: Told<unknown>;
   /** Undefined when the answer carried no member list at all. */
   members: DirectoryMember[] | undefined;
@@ -56,13 +58,13 @@ const whole = (fallback: number, least = 0, most = 100_000_000) =>
 
 const guard = v.optional(
   v.strictObject({
-    /** Most deletions by count. Default 500 (Entra Connect's default). */
+    /** Most deletions (`deactivations`: people switched off) by count. Default 500 (Entra Connect's default). */
     count: whole(500),
-    /** Most deletions as percent of the living rows. Default 20 (Okta's default). */
+    /** Most of them as percent of the living rows. Default 20 (Okta's default). */
     percent: percent(20),
-    /** Below 100 living rows: most deletions by count. Default 20. */
+    /** Below 100 living rows: most of them by count. Default 20. */
     smallCount: whole(20),
-    /** Below 100 living rows: most deletions in percent. Default 50. */
+    /** Below 100 living rows: most of them in percent. Default 50. */
     smallPercent: percent(50),
   }),
   {},
@@ -72,18 +74,30 @@ const guard = v.optional(
 export const directoryOptions = {
   /** Most living people in the whole tenant, over all its connections. Exceeding it fails the run. Default null: none. */
   userLimit: v.optional(v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0))), null),
-  /** What a plan may delete without being asked; more parks the run for approve or decline. */
+  /** What a plan may do without being asked; more parks the run for approve or decline. */
   guards: v.optional(
     v.strictObject({
       users: guard,
       groups: guard,
+      /** People whose `active` goes from true to false: they lose their access as if they were deleted. */
+      deactivations: guard,
       /** Most memberships taken from living people, in percent of those there are. Default 20; judged from 100 on. */
       membershipsPercent: percent(20),
       /** Most additions in percent of the living rows (users, groups), judged from 100 on. Default 50. */
       additionsPercent: percent(50),
+      /**
+       * Most people edited in percent of the living, judged from 100 on. Default 50. A source that sends another field
+       * in place of names edits nearly everybody, a day's work never half of them. A change of mapping is judged too.
+       */
+      editsPercent: percent(50),
     }),
     {},
   ),
+  /**
+   * A list without rows where we hold some is planned and judged by the guards, instead of failing the run. Default
+   * false. Deleting everybody is still asked for. Take it back afterwards with --unset allowEmpty.
+   */
+  allowEmpty: v.optional(v.boolean(), false),
   /** Hours a parked run waits for an answer before it fails. Default 168 (a week). */
   approvalHours: v.optional(v.pipe(v.number(), v.minValue(0.001), v.maxValue(8_760)), 168),
   /** Deepest group level accepted; the root is level 1. Default 32. */
@@ -98,7 +112,10 @@ export const directoryOptions = {
     ),
     {},
   ),
-  /** Missing people or groups confirmed one by one by a direct read, at most. Default 200. */
+  /**
+   * Missing people or groups confirmed one by one by a direct read, at most. One that the list shows is read before: a
+   * source that does not find it proves nobody gone. 0: the guards alone decide. Default 200.
+   */
   confirmMissing: whole(200, 0, 10_000),
   /** Days that plans and their changes are kept. Default 90. */
   changesDays: whole(90, 1, 3_650),

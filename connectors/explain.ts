@@ -1,11 +1,19 @@
 import type * as v from 'valibot';
 
 type Nested = {
+  type?: string;
   entries?: Record<string, unknown>;
   wrapped?: unknown;
   pipe?: { type: string; message?: string }[];
+  /** Of a list: the schema of its values. Of a union: those one of which must fit. */
+  item?: unknown;
+  options?: unknown[];
+  value?: unknown;
   expects?: string;
 };
+
+/** Rules whose value is a word or number of the person's; of others only the beginning is told. */
+const toldWhole = ['regex', 'picklist', 'check', 'min_value', 'max_value'];
 
 /**
  * Says of a wrong value what people need: field, what came, what is accepted. Values come out only where the schema
@@ -15,23 +23,42 @@ export function explain(schema: v.GenericSchema, issue: v.BaseIssue<unknown>): s
   const keys = (issue.path ?? []).map((item) => String(item.key));
   const field = keys.join('.') || 'input';
   if (issue.expected === 'never') {
-    return `unknown field "${field}" (accepted: ${entriesAt(schema, keys.slice(0, -1)).join(', ')})`;
+    return `unknown field "${field}" (accepted: ${Object.keys(partAt(schema, keys.slice(0, -1)).entries ?? {}).join(', ')})`;
   }
-  if (issue.type === 'strict_object' && issue.path) {
-    const { pipe, expects } = partAt(schema, keys);
-    return `${field}: got undefined, accepted ${pipe?.find((rule) => rule.type === 'regex')?.message ?? expects}`;
-  }
-  const told = ['regex', 'picklist', 'check', 'min_value', 'max_value'].includes(issue.type);
-  const own = ['regex', 'check'].includes(issue.type);
-  return `${field}: got ${issue.received.slice(0, told ? 80 : 20)}, accepted ${own ? issue.message : (issue.expected ?? issue.message)}`;
+  // Of a key that is not there valibot expects the key itself.
+  if (issue.expected === `"${keys.at(-1)}"`)
+    return `${field}: got nothing, accepted ${acceptedBy(partAt(schema, keys))}`;
+  if (issue.path?.at(-1)?.origin === 'key')
+    return `unknown field "${field}" (accepted: ${issue.expected?.replace(/^\(|\)$/g, '')})`;
+  return `${field}: got ${got(issue)}, accepted ${accepted(schema, keys, issue)}`;
 }
 
-function entriesAt(schema: unknown, keys: string[]): string[] {
-  return Object.keys(partAt(schema, keys).entries ?? {});
+function got({ type, input, received }: v.BaseIssue<unknown>): string {
+  if (type === 'min_length' || type === 'max_length')
+    return typeof input === 'string' ? `a text of ${input.length} characters` : `a list of ${received} values`;
+  return received.slice(0, toldWhole.includes(type) ? 80 : 20);
+}
+
+function accepted(schema: v.GenericSchema, keys: string[], issue: v.BaseIssue<unknown>): string {
+  const { type, expected, message } = issue;
+  if (type === 'min_length' || type === 'max_length')
+    return `${type === 'min_length' ? 'at least' : 'at most'} ${expected?.slice(2)}`;
+  if (type === 'integer') return 'a whole number';
+  if (type === 'regex' || type === 'check') return message;
+  return issue.kind === 'schema' && keys.length > 0 ? acceptedBy(partAt(schema, keys)) : (expected ?? message);
+}
+
+/** What a schema accepts: the words of its own rule where it has one, else its kind. */
+function acceptedBy({ type, pipe, options, item, expects }: Nested): string {
+  const rule = pipe?.find((one) => one.type === 'regex' || one.type === 'check')?.message;
+  if (rule !== undefined) return rule;
+  if (type === 'union') return (options ?? []).map((option) => acceptedBy(unwrap(option))).join(', or ');
+  if (type === 'array') return `a list, each ${acceptedBy(unwrap(item))}`;
+  return expects ?? 'another value';
 }
 
 function partAt(schema: unknown, keys: string[]): Nested {
-  return keys.reduce((at, key) => unwrap(at.entries?.[key]), unwrap(schema));
+  return keys.reduce((at, key) => unwrap(at.entries?.[key] ?? at.item ?? at.value), unwrap(schema));
 }
 
 function unwrap(schema: unknown): Nested {

@@ -14,8 +14,8 @@ describe.concurrent('a wrong input ends the run before anything is read', () => 
     ['no input', [], 'input: got undefined, accepted Object'],
     ['a text', ['acme'], 'input: got "acme", accepted Object'],
     ['null', [null], 'input: got null, accepted Object'],
-    ['no connection', [{}], 'connection: got undefined, accepted'],
-    ['a number as connection', [{ connection: 5 }], 'connection: got 5, accepted string'],
+    ['no connection', [{}], `connection: got nothing, accepted ${nameRule}`],
+    ['a number as connection', [{ connection: 5 }], `connection: got 5, accepted ${nameRule}`],
     ['a name with spaces', [{ connection: 'Acme Inc' }], `connection: got "Acme Inc", accepted ${nameRule}`],
     [
       'an unknown field',
@@ -127,7 +127,7 @@ describe.concurrent('a source that refuses', () => {
     const { type, message } = await world.fail(name);
     expect(type).toBe('Unauthorized');
     expect(message).toContain(`stageGroups: ${source.url}/Groups refused the credential (401).`);
-    expect(message).toContain('npx syncline connect NAME --credential-env VARIABLE');
+    expect(message).toContain(`npx syncline connect ${name} --credential-env VARIABLE`);
     expect(message).not.toContain('yesterday');
     expect(source.requests.byPath['/Users'], 'people are not asked for with a refused credential').toBe(2);
     expect(await snapshot(world.pool, name)).toEqual(before);

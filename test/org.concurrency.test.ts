@@ -154,7 +154,14 @@ describe('a terminated run', () => {
     const guard = { count: 1, percent: 1, smallCount: 1, smallPercent: 1 };
     const limits = {
       userLimit: null,
-      guards: { users: guard, groups: guard, membershipsPercent: 1, additionsPercent: 1 },
+      guards: {
+        users: guard,
+        groups: guard,
+        deactivations: guard,
+        membershipsPercent: 1,
+        additionsPercent: 1,
+        editsPercent: 1,
+      },
       scopeChanged: false,
       skipped: [],
     };

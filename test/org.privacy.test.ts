@@ -169,7 +169,7 @@ describe('the scanner', () => {
   it('finds a name in a real history, a log line, an escaped address, a nested payload and a failure', async () => {
     const { name } = await seeded();
     const run = await world.start(name, { only: { user: person.userName } });
-    await run.result();
+    await expect(run.result(), "a user name is nobody's id").rejects.toThrow();
     const found = scan(historyJson(await run.fetchHistory()), [person.userName]);
     expect(found.map((f) => f.at)).toContainEqual(
       expect.stringContaining('workflowExecutionStartedEventAttributes.input'),

@@ -5,7 +5,8 @@ import { DeterminismViolationError } from '@temporalio/workflow';
 import { describe, expect, inject, it } from 'vitest';
 import { installRuntime } from '../workers/worker.ts';
 import { scan } from './harness/scan.ts';
-import { expectShows, scenarios } from './harness/scenarios.ts';
+import { scenarios } from './harness/scenarios.ts';
+import { expectShows } from './harness/shown.ts';
 
 interface Recorded {
   events: Record<string, unknown>[];
@@ -71,6 +72,15 @@ describe('a replay notices', () => {
       { name: 'untouched', history: load('orgSync.incremental') },
     ]);
     expect(failed).toEqual({ [name]: expect.any(DeterminismViolationError) });
+  });
+
+  it('an execution that does not take over what it was handed', async () => {
+    const { events } = structuredClone(load('orgSync.continued'));
+    const started = events[0]!.workflowExecutionStartedEventAttributes as { input: { payloads: unknown[] } };
+    expect(started.input.payloads, 'input and what is handed over').toHaveLength(2);
+    started.input.payloads.pop();
+    const failed = await replay([{ name: 'empty-handed', history: { events } }]);
+    expect(failed).toEqual({ 'empty-handed': expect.any(DeterminismViolationError) });
   });
 });
 

@@ -1,30 +1,35 @@
 import { ApplicationFailure, condition, defineQuery, defineUpdate, setHandler, sleep } from '@temporalio/workflow';
 import type { Judgement } from '../db/org/limits.ts';
+import { pause, resume } from './control.ts';
 import type { OrgSyncProgress, RunView } from './org.view.ts';
 
 /** Answers a parked run: writes the plan of that digest (see the run's details). */
 export const approve = defineUpdate<string, [{ digest: string }]>('approve');
 /** Answers a parked run: ends it, nothing is written. */
 export const decline = defineUpdate<string, [{ digest: string }]>('decline');
-/** Stops before the next slice; `resume` goes on. */
-export const pause = defineUpdate<string, []>('pause');
-export const resume = defineUpdate<string, []>('resume');
 export const progress = defineQuery<OrgSyncProgress>('progress');
 
 /** Pause, resume and the answer to a parked plan. */
 export class Gate {
-  private paused = false;
+  private paused: boolean;
   private parked: string | null = null;
   private answer: 'approved' | 'declined' | null = null;
   private readonly view: RunView;
 
-  constructor(view: RunView) {
+  /** `paused`: as the execution before this one left it. */
+  constructor(view: RunView, paused = false) {
     this.view = view;
+    this.paused = paused;
+    view.pause(paused);
     setHandler(pause, () => this.setPaused(true));
     setHandler(resume, () => this.setPaused(false));
     setHandler(approve, () => this.setAnswer('approved'), { validator: (a) => this.checkAnswer(a) });
     setHandler(decline, () => this.setAnswer('declined'), { validator: (a) => this.checkAnswer(a) });
     setHandler(progress, () => view.progress());
+  }
+
+  isPaused(): boolean {
+    return this.paused;
   }
 
   async pass(): Promise<void> {
@@ -34,9 +39,9 @@ export class Gate {
 
   async wait(ms: number): Promise<void> {
     if (ms <= 0) return;
-    this.view.note(`the source asked to wait ${Math.ceil(ms / 1000)} s (rate limit)`);
+    this.view.note('source', `the source asked to wait ${Math.ceil(ms / 1000)} s (rate limit)`);
     await sleep(ms);
-    this.view.note(null);
+    this.view.note('source', null);
   }
 
   async approved({ breaches, digest }: Judgement, hours: number): Promise<boolean> {

@@ -1,65 +1,84 @@
 import {
   ApplicationFailure,
+  allHandlersFinished,
   CancellationScope,
+  condition,
+  continueAsNew,
   isCancellation,
-  proxyActivities,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Activities } from '../activities/index.ts';
 import type { Prepared } from '../activities/org/prepare.ts';
-import type { ApplyStep, Plan, Range } from '../db/org/plan.ts';
-import type { Stream } from '../db/org/stageRows.ts';
-import { quick, slice, whole } from './options.ts';
+import type { ApplyStep, Range } from '../db/org/plan.ts';
 import { Gate } from './org.gate.ts';
 import { orgSyncInput, readInput } from './org.input.ts';
+import { activitiesOf, planGroups, type Run, readList, type Standing } from './org.read.ts';
+import type { Shown } from './org.shown.ts';
 import { applySteps, type OrgSyncResult, RunView } from './org.view.ts';
-import { terminal, tried, typeOf } from './tries.ts';
+import { sentenceOf, tried, typeOf, verdictOf } from './tries.ts';
 
 /** Workflow id of a connection's runs started by CLI and client. Other ids work too: the claim keeps runs apart. */
 export const orgSyncId = (connection: string) => `orgSync-${connection}`;
 
-/** The activities of one connection. Its name is the fairness key: 50 connections at once take turns at a worker's slots. */
-function activitiesOf(connection: string) {
-  const priority = { fairnessKey: connection };
-  return {
-    short: proxyActivities<Activities>({ ...quick, priority }),
-    slices: proxyActivities<Activities>({ ...slice, priority }),
-    long: proxyActivities<Activities>({ ...whole, priority }),
-  };
+/** What an execution whose history got long hands to the next one, which is the same run under the same claim. */
+interface Carried {
+  at: Standing;
+  attempt: number;
+  restarted: boolean;
+  paused: boolean;
+  shown: Shown;
 }
 
-/** What the parts of one run hand to each other. */
-interface Run extends ReturnType<typeof activitiesOf> {
-  plan: Plan;
-  view: RunView;
-  gate: Gate;
-}
+type Request = ReturnType<typeof readInput<typeof orgSyncInput>>;
 
 /** Changes of one step from which two activities share it: below, the second would only cost a round trip. */
 const shareFrom = 40_000;
 
 /** Company directory → org tables. Input: {@link orgSyncInput}; result: {@link OrgSyncResult}. */
-export async function orgSync(input: unknown): Promise<OrgSyncResult> {
+export async function orgSync(input: unknown, handed?: Carried): Promise<OrgSyncResult> {
   const request = readInput(orgSyncInput, input, '{"connection":"acme"}');
-  const view = new RunView(request.connection);
-  const gate = new Gate(view);
+  // Nobody types it: only an execution that continued as this one hands something over.
+  const carried = workflowInfo().continuedFromExecutionRunId ? handed : undefined;
+  const view = new RunView(request.connection, carried?.shown);
+  const gate = new Gate(view, carried?.paused);
   const activities = activitiesOf(request.connection);
-  for (let attempt = 1; ; attempt++) {
-    const prepared = await tried('prepare', () => prepareRun(request, attempt));
-    if ('heldBy' in prepared) return heldBack(prepared.heldBy.workflowId, view);
-    const run: Run = { ...activities, plan: prepared.plan, view, gate };
+  let { attempt, restarted } = carried ?? { attempt: 1, restarted: false };
+  let at = carried?.at;
+  for (; ; attempt++) {
+    if (!at) {
+      const prepared = await tried(view, 'prepare', () => prepareRun(request, attempt));
+      if ('heldBy' in prepared) return heldBack(prepared.heldBy.workflowId, view);
+      at = { prepared, phases: { groups: 'list', users: 'list' } };
+      view.begin(prepared.plan.mode, skippedSteps(request, prepared));
+    }
+    const run: Run = { ...activities, plan: at.prepared.plan, at, view, gate };
     try {
-      return await runPlan(request, prepared, run);
+      const result = await runPlan(request, run);
+      if (result) return result;
+      break;
     } catch (error) {
       await CancellationScope.nonCancellable(() => dropPlan(run, error));
-      const again =
-        typeOf(error) === 'StageLost' || (attempt === 1 && !isCancellation(error) && !terminal.has(typeOf(error)));
-      if (!again) throw error;
-      view.startOver(typeOf(error));
+      const verdict = verdictOf(error);
+      if (verdict === 'end' || (verdict === 'again' && restarted)) throw error;
+      // A lost stage is trouble of the infrastructure: it does not use up the one new start that a failed step has.
+      restarted ||= verdict === 'again';
+      view.startOver(
+        verdict === 'reread'
+          ? 'the stage was lost with the database and is read again'
+          : `a step failed three times and the run starts over once: ${sentenceOf(error)}`,
+      );
+      at = undefined;
     }
   }
+  await condition(allHandlersFinished);
+  return continueAsNew<typeof orgSync>(input, {
+    at,
+    attempt,
+    restarted,
+    paused: gate.isPaused(),
+    shown: view.carry(),
+  });
 
-  async function prepareRun({ connection, mode, dryRun, only }: typeof request, attempt: number) {
+  async function prepareRun({ connection, mode, dryRun, only }: Request, attempt: number) {
     const { workflowId, firstExecutionRunId } = workflowInfo();
     return activities.short.prepare({
       connection,
@@ -73,39 +92,34 @@ export async function orgSync(input: unknown): Promise<OrgSyncResult> {
   }
 }
 
-async function runPlan(
-  request: ReturnType<typeof readInput<typeof orgSyncInput>>,
-  prepared: Prepared,
-  run: Run,
-): Promise<OrgSyncResult> {
+/** @returns null when the history got long while the lists were read: the run goes on in another execution. */
+async function runPlan(request: Request, run: Run): Promise<OrgSyncResult | null> {
   const { plan, view, gate, long } = run;
-  const { scopeChanged } = prepared;
-  const skipped = applySteps.filter((s) => (request.steps[s] ?? !prepared.off.includes(s)) === false);
-  view.begin(plan.mode, skipped);
+  const { prepared } = run.at;
+  const skipped = skippedSteps(request, prepared);
 
-  await readList(run, 'groups');
+  if (!(await readList(run, 'groups'))) return null;
   // The database plans the groups while the worker reads the people. Both are awaited, whichever fails.
-  const [groups, users] = await Promise.allSettled([
-    tried('markGroups', () => long.markGroups({ plan, skipped })),
-    readList(run, 'users'),
-  ]);
+  const [groups, users] = await Promise.allSettled([planGroups(run, skipped), readList(run, 'users')]);
   if (groups.status === 'rejected') throw groups.reason;
   if (users.status === 'rejected') throw users.reason;
-  view.marked('markGroups', groups.value);
-  view.marked('markUsers', await tried('markUsers', () => long.markUsers({ plan, skipped })));
-  const judgement = await tried('checkLimits', () =>
+  if (!users.value) return null;
+  view.running('markUsers');
+  view.marked('markUsers', await tried(view, 'markUsers', () => long.markUsers({ plan, skipped })));
+  view.running('checkLimits');
+  const { scopeChanged, approvalHours } = prepared;
+  const judgement = await tried(view, 'checkLimits', () =>
     long.checkLimits({ plan, skipped, scopeChanged, dryRun: request.dryRun }),
   );
   view.judged(judgement);
   if (request.dryRun) return finish(run, 'planned');
-  if (judgement.breaches.length > 0 && !(await gate.approved(judgement, prepared.approvalHours)))
-    return finish(run, 'declined');
+  if (judgement.breaches.length > 0 && !(await gate.approved(judgement, approvalHours))) return finish(run, 'declined');
 
   const renames = !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers');
   for (const name of applySteps) {
     const range = judgement.ranges[name];
     if (skipped.includes(name) || !range) continue;
-    view.applying(name);
+    view.running(name);
     // All lanes end before a failure is met: one that still wrote would disturb the plan of a second attempt.
     const ends = await Promise.allSettled(lanes(range).map((lane) => applyLane(run, name, lane, renames)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
@@ -114,23 +128,8 @@ async function runPlan(
   return finish(run, 'applied');
 }
 
-/** Reads a list into the stage, slice by slice, and asks one by one for what it did not bring. */
-async function readList({ plan, view, gate, slices, long }: Run, stream: Stream): Promise<void> {
-  const name = stream === 'groups' ? 'stageGroups' : 'stageUsers';
-  let missing = false;
-  for (let done = false; !done; ) {
-    await gate.pass();
-    const part = await tried(name, () => long[name]({ plan }));
-    view.staged(name, part);
-    ({ done, missing } = part);
-    await gate.wait(part.waitMs);
-  }
-  while (missing) {
-    const confirmed = await tried('confirmMissing', () => slices.confirmMissing({ plan, stream }));
-    view.confirmed(stream, confirmed);
-    missing = confirmed.waitMs > 0;
-    await gate.wait(confirmed.waitMs);
-  }
+function skippedSteps({ steps }: Request, { off }: Prepared): ApplyStep[] {
+  return applySteps.filter((step) => (steps[step] ?? !off.includes(step)) === false);
 }
 
 async function applyLane(
@@ -142,7 +141,7 @@ async function applyLane(
   for (let from: number | null = lane.from; from !== null; ) {
     await gate.pass();
     const range: Range = { from, to: lane.to };
-    const slice: { next: number | null; applied: number } = await tried(name, () =>
+    const slice: { next: number | null; applied: number } = await tried(view, name, () =>
       slices[name]({ plan, range, renames }),
     );
     view.advanced(name, slice.applied);

@@ -3,7 +3,9 @@ import type { Slice } from '../activities/org/stage.ts';
 import type { GroupMarks } from '../db/org/groups.ts';
 import type { Breach, Judgement } from '../db/org/limits.ts';
 import type { ApplyStep } from '../db/org/plan.ts';
+import type { Stream } from '../db/org/stageRows.ts';
 import type { UserMarks } from '../db/org/users.ts';
+import { nobodyAsked, nothingShown, type Shown } from './org.shown.ts';
 import { type Bar, showDetails } from './progress.ts';
 
 export const applySteps: readonly ApplyStep[] = [
@@ -54,34 +56,36 @@ export interface OrgSyncResult {
 /** Everything a person sees of a run; holds no decision. */
 export class RunView {
   private readonly connection: string;
-  private readonly started = Date.now();
-  private readonly bars = new Map<StepName, Bar>(
-    stepNames.map((name) => [name, { name, done: 0, total: null, state: 'waiting' }]),
-  );
-  private mode: string | null = null;
+  private readonly shown: Shown;
+  private readonly bars: Map<StepName, Bar>;
   private done = false;
   private paused = false;
   private parked: OrgSyncProgress['parked'] = null;
-  private passing: string | null = null;
-  private readonly notes: string[] = [];
-  private readonly requests = { stageGroups: 0, stageUsers: 0, confirmMissing: 0 };
-  private groups: GroupMarks | null = null;
+  /** What is so at the moment only, by what it is about. */
+  private readonly passing = new Map<string, string>();
   private users: UserMarks | null = null;
   private judgement: Judgement | null = null;
 
-  constructor(connection: string) {
+  /** `before`: what the execution before this one had shown. */
+  constructor(connection: string, before?: Shown) {
     this.connection = connection;
+    this.shown = before ?? nothingShown(stepNames, Date.now());
+    this.bars = new Map(this.shown.steps.map((bar) => [bar.name as StepName, bar]));
     this.show();
   }
 
+  carry(): Shown {
+    return { ...this.shown, steps: [...this.bars.values()] };
+  }
+
   begin(mode: string, skipped: readonly ApplyStep[]): void {
-    this.mode = mode;
+    this.shown.mode = mode;
     for (const name of skipped) this.set(name, { state: 'skipped' });
     this.set('stageGroups', { state: 'running' });
   }
 
   staged(name: 'stageGroups' | 'stageUsers', part: Slice): void {
-    this.requests[name] = part.requests;
+    this.shown.requests[name] = part.requests;
     this.set(name, { done: part.rows, total: part.total, state: part.done ? 'done' : 'running' });
     if (name === 'stageGroups' && part.done) {
       this.set('markGroups', { state: 'running' });
@@ -89,21 +93,22 @@ export class RunView {
     }
   }
 
-  confirmed(stream: string, { asked, alive }: Confirmed): void {
-    this.requests.confirmMissing += asked;
-    if (asked > 0) this.notes.push(`${asked} missing ${stream} were asked for one by one; ${alive} of them live`);
+  confirmed(stream: Stream, { asked, alive }: Confirmed): void {
+    this.shown.requests.confirmMissing += asked;
+    const sum = this.shown.asked[stream];
+    this.shown.asked[stream] = { asked: sum.asked + asked, alive: sum.alive + alive };
+    this.show();
   }
 
   marked(name: 'markGroups', marks: GroupMarks): void;
   marked(name: 'markUsers', marks: UserMarks): void;
   marked(name: 'markGroups' | 'markUsers', marks: GroupMarks | UserMarks): void {
-    if (name === 'markGroups') this.groups = marks as GroupMarks;
+    if (name === 'markGroups') this.shown.groups = marks as GroupMarks;
     else this.users = marks as UserMarks;
     const what = name === 'markGroups' ? 'groups' : 'users';
     if (marks.withheld > 0 && marks.doubt)
-      this.notes.push(`${marks.withheld} ${what} are missing at the source and stay: ${marks.doubt}`);
+      this.shown.notes.push(`${marks.withheld} ${what} are missing at the source and stay: ${marks.doubt}`);
     this.set(name, { done: marks.staged, state: 'done' });
-    this.set(name === 'markGroups' ? 'markUsers' : 'checkLimits', { state: 'running' });
   }
 
   judged(judgement: Judgement): void {
@@ -112,7 +117,7 @@ export class RunView {
     for (const name of applySteps) {
       const range = judgement.ranges[name];
       if (range && this.bars.get(name)?.state === 'skipped')
-        this.notes.push(`${name} is switched off: ${range.count} planned changes are not written`);
+        this.shown.notes.push(`${name} is switched off: ${range.count} planned changes are not written`);
       if (this.bars.get(name)?.state !== 'skipped') this.set(name, range ? { total: range.count } : { state: 'done' });
     }
   }
@@ -132,12 +137,14 @@ export class RunView {
     this.show();
   }
 
-  note(text: string | null): void {
-    this.passing = text;
+  /** Says what is so at the moment about a step or the source; null takes it back. */
+  note(about: string, text: string | null): void {
+    if (text === null) this.passing.delete(about);
+    else this.passing.set(about, text);
     this.show();
   }
 
-  applying(name: ApplyStep): void {
+  running(name: StepName): void {
     this.set(name, { state: 'running' });
   }
 
@@ -149,24 +156,24 @@ export class RunView {
     this.set(name, { state: 'done' });
   }
 
-  startOver(type: string): void {
-    this.notes.push(
-      type === 'StageLost'
-        ? 'the stage was lost with the database and is read again'
-        : `a step failed three times (${type}); the run starts over once`,
-    );
+  startOver(why: string): void {
+    // A database that crashes again and again must not fill the notes.
+    if (!this.shown.notes.includes(why)) this.shown.notes.push(why);
+    this.shown.asked = nobodyAsked();
+    this.shown.groups = this.users = this.judgement = null;
     for (const name of stepNames) this.set(name, { done: 0, total: null, state: 'waiting' });
   }
 
   skipped(workflowId: string): OrgSyncResult {
-    this.notes.push(`skipped: ${workflowId} is at work for this connection`);
+    this.shown.notes.push(`skipped: ${workflowId} is at work for this connection`);
     return this.finish('skipped', null);
   }
 
   finish(outcome: OrgSyncResult['outcome'], plan: number | null): OrgSyncResult {
     this.done = true;
     this.show();
-    const { doubt: _g, ...groups } = this.groups ?? ({} as GroupMarks);
+    const { shown } = this;
+    const { doubt: _g, ...groups } = shown.groups ?? ({} as GroupMarks);
     const { doubt: _u, memberships, ...users } = this.users ?? ({} as UserMarks);
     const applied = Object.fromEntries(
       applySteps.flatMap((name) => (this.bars.get(name)?.done ? [[name, this.bars.get(name)?.done]] : [])),
@@ -174,30 +181,29 @@ export class RunView {
     return {
       outcome,
       connection: this.connection,
-      mode: this.mode,
+      mode: shown.mode,
       plan,
-      groups: this.groups && groups,
+      groups: shown.groups && groups,
       users: this.users && users,
       memberships: memberships ?? null,
       applied,
       breaches: this.judgement?.breaches ?? [],
       overLimit: this.judgement?.overLimit ?? null,
-      notes: this.notes,
+      notes: this.notes(),
       requests: this.total(),
-      durationMs: Date.now() - this.started,
+      durationMs: Date.now() - shown.started,
       digest: this.judgement?.digest ?? null,
     };
   }
 
   progress(): OrgSyncProgress {
-    const notes = this.passing === null ? this.notes : [...this.notes, this.passing];
     return {
       connection: this.connection,
-      mode: this.mode,
+      mode: this.shown.mode,
       state: this.state(),
       steps: [...this.bars.values()],
       parked: this.parked,
-      notes,
+      notes: [...this.notes(), ...this.passing.values()],
       requests: this.total(),
     };
   }
@@ -210,7 +216,15 @@ export class RunView {
   }
 
   private total(): number {
-    return this.requests.stageGroups + this.requests.stageUsers + this.requests.confirmMissing;
+    const { stageGroups, stageUsers, confirmMissing } = this.shown.requests;
+    return stageGroups + stageUsers + confirmMissing;
+  }
+
+  private notes(): string[] {
+    const asked = Object.entries(this.shown.asked).flatMap(([stream, n]) =>
+      n.asked > 0 ? [`${n.asked} missing ${stream} were asked for one by one; ${n.alive} of them live`] : [],
+    );
+    return [...this.shown.notes, ...asked];
   }
 
   private set(name: StepName, change: Partial<Bar>): void {
@@ -223,7 +237,9 @@ export class RunView {
     const p = this.progress();
     const lines = [...p.notes, `requests: ${p.requests}`];
     if (this.users)
-      lines.push(`conflicts: ${this.users.conflicts}, rejects: ${this.users.rejected + (this.groups?.rejected ?? 0)}`);
+      lines.push(
+        `conflicts: ${this.users.conflicts}, rejects: ${this.users.rejected + (this.shown.groups?.rejected ?? 0)}`,
+      );
     for (const b of p.parked?.breaches ?? [])
       lines.push(`waits for approval: ${b.planned} ${b.guard} of ${b.of}, allowed without asking ${b.allowed}`);
     if (p.parked)

@@ -17,12 +17,17 @@ export function drawBar({ done, total, state }: Bar): string {
   if (state === 'waiting') return '·';
   const share = state === 'done' ? 1 : total ? Math.min(done / total, 0.99) : null;
   if (share === null) return `${done.toLocaleString('en')} so far`;
-  const filled = Math.round(share * width);
   const count =
     total === null || state === 'done'
       ? done.toLocaleString('en')
       : `${done.toLocaleString('en')} of ${total.toLocaleString('en')}`;
-  return `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${Math.round(share * 100)} % (${count})`;
+  return `${drawShare(share)} (${count})`;
+}
+
+/** `████████░░░░ 62 %` of a share from 0 to 1. */
+export function drawShare(share: number): string {
+  const filled = Math.round(share * width);
+  return `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${Math.round(share * 100)} %`;
 }
 
 /** Sets what the Temporal UI shows under "current details" (markdown, no history events). */

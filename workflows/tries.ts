@@ -1,27 +1,52 @@
 import { ActivityFailure, ApplicationFailure, isCancellation, sleep } from '@temporalio/workflow';
+import type { FailureType } from '../activities/errors.ts';
+import type { RunView } from './org.view.ts';
 
-/** Failures that no second try repairs: the run ends at once. */
-export const terminal = new Set([
-  'InvalidInput',
-  'ConnectionUnknown',
-  'SealBroken',
-  'Unauthorized',
-  'Forbidden',
-  'EmptyAnswer',
-  'UserLimit',
-  'ClaimLost',
-  'ApprovalTimeout',
-]);
+/** What a failure means for the run: it ends at once, the step is tried again, or the lists are read anew. */
+export type Verdict = 'end' | 'again' | 'reread';
+
+/** Every failure that an activity names itself. `Unavailable` reaches no workflow: Temporal retries it without a limit. */
+const verdicts: Record<FailureType, Verdict> = {
+  InvalidInput: 'end',
+  ConnectionUnknown: 'end',
+  SealBroken: 'end',
+  Unauthorized: 'end',
+  Forbidden: 'end',
+  EmptyAnswer: 'end',
+  UserLimit: 'end',
+  ClaimLost: 'end',
+  BadAnswer: 'again',
+  ChainBroken: 'again',
+  DataRefused: 'again',
+  Defect: 'again',
+  Unavailable: 'again',
+  StageLost: 'reread',
+};
+
+export function verdictOf(error: unknown): Verdict {
+  const type = typeOf(error);
+  if (isCancellation(error) || type === 'ApprovalTimeout') return 'end';
+  return isOurs(type) ? verdicts[type] : 'again';
+}
+
 const triesPerStep = 3;
-/** Runs a step up to three times when its data or logic fails. Infrastructure is retried by Temporal and costs no try. */
-export async function tried<T>(name: string, call: () => Promise<T>): Promise<T> {
+
+/**
+ * Runs a step up to three times when its data or logic fails, and shows why while it does. Infrastructure is retried by
+ * Temporal and costs no try.
+ */
+export async function tried<T>(view: Pick<RunView, 'note'>, name: string, call: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await call();
+      const done = await call();
+      view.note(name, null);
+      return done;
     } catch (error) {
-      const type = typeOf(error);
-      if (isCancellation(error) || terminal.has(type) || type === 'StageLost' || tries >= triesPerStep)
+      if (verdictOf(error) !== 'again' || tries >= triesPerStep) {
+        view.note(name, null);
         throw surfaced(name, error);
+      }
+      view.note(name, `${sentenceOf(surfaced(name, error))}; try ${tries} of ${triesPerStep} failed`);
       await sleep(tries * 1_000);
     }
   }
@@ -31,6 +56,21 @@ export async function tried<T>(name: string, call: () => Promise<T>): Promise<T>
 export function typeOf(error: unknown): string {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   return cause instanceof ApplicationFailure ? (cause.type ?? '') : '';
+}
+
+/** A failure as people may see it. */
+export function sentenceOf(error: unknown): string {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  return shownFailure(typeOf(error), cause instanceof Error ? cause.message : '');
+}
+
+/** `sentence (Type)` of a failure of ours; of a foreign one the type alone, since its text may quote values. */
+export function shownFailure(type: string, message: string): string {
+  return isOurs(type) ? `${message} (${type})` : `${type || 'a failure without a type'}, see the worker's log`;
+}
+
+function isOurs(type: string): type is FailureType {
+  return Object.hasOwn(verdicts, type);
 }
 
 /** The run ends with the activity's own sentence, not with "Activity task failed". */

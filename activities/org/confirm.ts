@@ -1,4 +1,4 @@
-import { doubtOf, missingIds } from '../../db/org/living.ts';
+import { doubtOf, holdsPerson, missingIds, otherPeople, shownIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
 import { appendStage, readStage } from '../../db/org/stage.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
@@ -16,6 +16,14 @@ export interface Confirmed {
   waitMs: number;
 }
 
+type ReadOne = NonNullable<OrgSource['readOne']>;
+
+/**
+ * Living records a direct read must find one of before "there is no such record" counts: an address that answers 404 to
+ * everything would else prove everybody gone. The first usually is found; the others are for one that went meanwhile.
+ */
+const witnesses = 3;
+
 /**
  * Asks the source for every group or person that its list did not bring, where it can be asked and there are few
  * enough. 297 rows of a total of 297 were seen with 3 living people among the missing.
@@ -23,13 +31,15 @@ export interface Confirmed {
 export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, call: Call): Promise<Confirmed> {
   const connection = await deps.connection(plan.claim.connection);
   const most = directoryOptionsOf(connection).confirmMissing;
-  const source = openSource(connection);
+  const source = openSource(connection, deps);
   const done: Confirmed = { asked: 0, alive: 0, waitMs: 0 };
   try {
     if (!source.readOne || plan.only !== null) return done;
     if ((await doubtOf(deps.pool, plan.id, stream)) !== null) return done;
     const ids = await missingIds(deps.pool, plan, stream, most);
-    if (ids.length <= most) await askEach(deps, plan, stream, ids.sort(), source.readOne, call, done);
+    const asking = { deps, plan, stream, call, readOne: source.readOne };
+    if (ids.length > 0 && ids.length <= most) await askEach(asking, ids.sort(), done);
+    else if (source.scope) await askSome(asking, ids.slice(0, Math.min(most, witnesses)));
     return done;
   } catch (error) {
     if (error instanceof RetryLater) return { ...done, waitMs: error.waitMs };
@@ -39,46 +49,141 @@ export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, cal
   }
 }
 
-/** Asks in the order of ids and remembers how far it came: who is really gone stays missing, and must not be asked for after each wait. */
-async function askEach(
-  deps: Deps,
-  plan: Plan,
-  stream: Stream,
-  ids: string[],
-  readOne: NonNullable<OrgSource['readOne']>,
-  call: Call,
-  done: Confirmed,
-): Promise<void> {
-  const { cursor } = await readStage(deps.pool, plan.id, stream);
-  let asked = (cursor as { askedTo?: string } | null)?.askedTo ?? '';
+/**
+ * Before a run of one person plans: where the source says that there is no such person, it must find another one in the
+ * same way, or the run ends and nobody is deleted.
+ * @throws SyncError InvalidInput when nobody knows the id; BadAnswer when direct reads prove nothing
+ */
+export async function confirmPerson(deps: Deps, plan: Plan, call: Call): Promise<void> {
+  const { only } = plan;
+  if (only === null || (await readStage(deps.pool, plan.id, 'users')).rows > 0) return;
+  const { connection } = plan.claim;
+  const source = openSource(await deps.connection(connection), deps);
   try {
+    const others = await otherPeople(deps.pool, connection, only, witnesses);
+    // Nobody to ask for means that this one is all we hold, which the guards do not let go unasked.
+    if (source.readOne && others.length > 0 && !(await findsOne(source.readOne, 'users', others, call)))
+      throw new SyncError(
+        'BadAnswer',
+        `A direct read finds neither the person of only.user nor any of ${others.length} others we hold, so it proves nobody gone: nothing was changed. Check the base address and the credential's rights, or run the whole directory: npx syncline start orgSync ${connection}`,
+      );
+  } catch (error) {
+    if (error instanceof RetryLater) throw new SyncError('Unavailable', error.message, { cause: error });
+    throw error;
+  } finally {
+    await source.close();
+  }
+  if (await holdsPerson(deps.pool, connection, only)) return;
+  // The id itself may be a name or a mail address that somebody took for one: it is not repeated.
+  throw new SyncError(
+    'InvalidInput',
+    `Nobody has the id given in only.user: the source has no such person, and we never held one. Nothing was changed. Accepted: the source's own id (SCIM: id; LDAP: the value of idAttribute), no user name and no mail address. Ids stand in org.users and in: npx syncline changes ${connection}`,
+  );
+}
+
+/** @throws SyncError EmptyAnswer for a list without rows where we hold some, unless the connection may be empty. */
+export async function requireRows(deps: Deps, plan: Plan, stream: Stream, living: number): Promise<void> {
+  const { connection } = plan.claim;
+  if (directoryOptionsOf(await deps.connection(connection)).allowEmpty) return;
+  throw new SyncError(
+    'EmptyAnswer',
+    `The source answered with no ${stream} where we hold ${living}: nothing was changed. Check the credential's rights, the filter and the base address. If the directory really is empty, let the guards ask you instead: npx syncline connect ${connection} --option allowEmpty=true, then start again and approve the plan.`,
+  );
+}
+
+interface Asking {
+  deps: Deps;
+  plan: Plan;
+  stream: Stream;
+  call: Call;
+  readOne: ReadOne;
+}
+
+/** How far the direct reads of a list came, kept in the stage with its cursor. */
+interface Asked {
+  /** In the order of ids: who is really gone stays missing, and must not be asked for again after each wait. */
+  askedTo: string;
+  /** A direct read found somebody who lives. */
+  proven: boolean;
+}
+
+async function askEach(asking: Asking, ids: string[], done: Confirmed): Promise<void> {
+  const { deps, plan, stream, call, readOne } = asking;
+  const { cursor } = await readStage(deps.pool, plan.id, stream);
+  const { askedTo = '', proven = false } = (cursor ?? {}) as Partial<Asked>;
+  const at: Asked = { askedTo, proven };
+  try {
+    if (!at.proven) {
+      const shown = await shownIds(deps.pool, plan, stream, witnesses);
+      // A list that may be empty (allowEmpty) shows nobody: then the guards ask before everything goes.
+      if (shown.length > 0 && !(await findsOne(readOne, stream, shown, call))) return await doubt(asking, at);
+      at.proven = true;
+    }
     for (const id of ids) {
-      if (id <= asked) continue;
+      if (id <= at.askedTo) continue;
       call.signal.throwIfAborted();
       const page = await readOne(stream, id, call.signal);
-      asked = id;
+      at.askedTo = id;
       done.asked += 1;
       call.report({ asked: done.asked, alive: done.alive });
       if (page === null) continue;
-      await stageOne(deps, plan, stream, page, asked);
+      await stageOne(asking, page, at);
       done.alive += 1;
     }
   } catch (error) {
-    if (error instanceof RetryLater) await stageOne(deps, plan, stream, emptyPage(), asked);
+    if (error instanceof RetryLater) await stageOne(asking, emptyPage(), at);
     // The source cannot be asked for one record inside this connection's filter: the guards alone decide.
     else if (error instanceof SyncError && error.type === 'InvalidInput') return;
     throw error;
   }
 }
 
-async function stageOne(deps: Deps, plan: Plan, stream: Stream, page: StagePage, askedTo: string): Promise<void> {
+/**
+ * Of too many to ask for all, where a credential may see a part of the directory alone: what left its sight left by whole
+ * departments, so one who lives speaks for all who are missing.
+ */
+async function askSome(asking: Asking, ids: string[]): Promise<void> {
+  try {
+    if (!(await findsOne(asking.readOne, asking.stream, ids, asking.call))) return;
+  } catch (error) {
+    if (error instanceof SyncError && error.type === 'InvalidInput') return;
+    throw error;
+  }
+  const at = { askedTo: '', proven: false };
+  await doubt(
+    asking,
+    at,
+    `of ${ids.length} missing ${asking.stream} that were asked for directly, one is there or out of sight`,
+  );
+}
+
+/** Whether a direct read finds any of these records. One request where the first is there. */
+async function findsOne(readOne: ReadOne, stream: Stream, ids: string[], call: Call): Promise<boolean> {
+  for (const id of ids) {
+    call.signal.throwIfAborted();
+    if ((await readOne(stream, id, call.signal)) !== null) return true;
+  }
+  return false;
+}
+
+/** Whoever is missing stays: the source denies in direct reads whom its list shows. */
+function doubt(asking: Asking, at: Asked, why?: string): Promise<void> {
+  const text =
+    why ??
+    `a direct read does not even find ${asking.stream} that the list shows (a source without direct reads: set the option confirmMissing to 0)`;
+  return stageOne(asking, emptyPage(), at, text);
+}
+
+async function stageOne(asking: Asking, page: StagePage, at: Asked, doubt: string | null = null): Promise<void> {
+  const { deps, plan, stream } = asking;
   const state = await readStage(deps.pool, plan.id, stream);
   await appendStage(deps.pool, plan.claim, plan.id, stream, page, {
     ...state,
-    cursor: { ...(state.cursor as object | null), askedTo },
+    cursor: { ...(state.cursor as object | null), ...at },
     rows: state.rows + page.groups.length + page.users.length,
     members: state.members + page.members.length,
     unkeyed: state.unkeyed + page.unkeyed.length,
     requests: state.requests + 1,
+    ended: state.ended && { ...state.ended, doubt: doubt ?? state.ended.doubt },
   });
 }

@@ -8,7 +8,7 @@ import { markUsers } from '../../db/org/users.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { type Call, step } from '../step.ts';
-import { confirmMissing } from './confirm.ts';
+import { confirmMissing, confirmPerson } from './confirm.ts';
 import { type PrepareInput, prepare } from './prepare.ts';
 import { directoryOptionsOf, openSource } from './sources.ts';
 import { stageSlice } from './stage.ts';
@@ -41,7 +41,7 @@ export function orgActivities(deps: Deps) {
   const { pool } = deps;
   const apply = (name: ApplyStep) => step(name, (input: ApplyInput, call) => applySlice(deps, name, input, call));
   return {
-    prepare: step('prepare', (input: PrepareInput) => prepare(deps, input)),
+    prepare: step('prepare', (input: PrepareInput, call) => prepare(deps, input, call)),
     stageGroups: step('stageGroups', ({ plan }: PlanInput, call) => stageSlice(deps, plan, 'groups', call)),
     stageUsers: step('stageUsers', ({ plan }: PlanInput, call) => stageSlice(deps, plan, 'users', call)),
     confirmMissing: step('confirmMissing', ({ plan, stream }: StreamInput, call) =>
@@ -53,9 +53,10 @@ export function orgActivities(deps: Deps) {
         markGroups(client, plan, { maxDepth }),
       );
     }),
-    markUsers: step('markUsers', async ({ plan, skipped }: MarkInput) => {
+    markUsers: step('markUsers', async ({ plan, skipped }: MarkInput, call) => {
+      await confirmPerson(deps, plan, call);
       const connection = await deps.connection(plan.claim.connection);
-      const source = openSource(connection);
+      const source = openSource(connection, deps);
       const rules = {
         clearAbsent: plan.mode === 'full' || source.absentMeansNone,
         narrowed: source.narrowed,

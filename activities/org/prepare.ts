@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
+import { platformOptions } from '../../connectors/platform.ts';
 import type { Execution } from '../../db/claims.ts';
 import { takeClaim } from '../../db/claims.ts';
 import type { Connection } from '../../db/connections.ts';
 import { type ApplyStep, type Mode, openPlan, type Plan } from '../../db/org/plan.ts';
 import type { Deps } from '../deps.ts';
-import { directoryOptionsOf } from './sources.ts';
+import { RetryLater, SyncError } from '../errors.ts';
+import type { Call } from '../step.ts';
+import { directoryOptionsOf, openSource } from './sources.ts';
 
 export interface PrepareInput extends Execution {
   connection: string;
@@ -24,7 +27,7 @@ export interface Prepared {
 }
 
 /** First activity of every run: takes the claim, opens the plan with an empty stage, decides the mode. */
-export async function prepare(deps: Deps, input: PrepareInput): Promise<Prepared | { heldBy: Execution }> {
+export async function prepare(deps: Deps, input: PrepareInput, call: Call): Promise<Prepared | { heldBy: Execution }> {
   const connection = await deps.connection(input.connection);
   const options = directoryOptionsOf(connection);
   const { workflowId, runId } = input;
@@ -36,11 +39,12 @@ export async function prepare(deps: Deps, input: PrepareInput): Promise<Prepared
     isOpen: deps.isOpen,
   });
   if ('heldBy' in claim) return claim;
+  const seen = await visibleScope(deps, connection, call);
   const { scopeChanged, ...plan } = await openPlan(deps.pool, {
     claim,
     tenant: connection.tenant,
     mode: input.mode ?? undefined,
-    scope: scopeOf(connection, options),
+    scope: scopeOf(connection, options, seen),
     dryRun: input.dryRun,
     only: input.only,
     attempt: input.attempt,
@@ -56,6 +60,7 @@ export async function prepare(deps: Deps, input: PrepareInput): Promise<Prepared
 const besideScope = new Set([
   'userLimit',
   'guards',
+  'allowEmpty',
   'approvalHours',
   'steps',
   'confirmMissing',
@@ -67,10 +72,28 @@ const besideScope = new Set([
   'startTls',
   'caFile',
   'tlsServerName',
+  ...Object.keys(platformOptions),
 ]);
 
-function scopeOf(connection: Connection, options: Record<string, unknown>): string {
+/**
+ * What the credential may see, where the source tells: it decides who is read just as the options do.
+ * @throws SyncError Unavailable where the source asks to wait: this step has no cursor to come back to
+ */
+async function visibleScope(deps: Deps, connection: Connection, call: Call): Promise<string | undefined> {
+  const source = openSource(connection, deps);
+  try {
+    return await source.scope?.(call.signal);
+  } catch (error) {
+    if (error instanceof RetryLater) throw new SyncError('Unavailable', error.message, { cause: error });
+    throw error;
+  } finally {
+    await source.close();
+  }
+}
+
+function scopeOf(connection: Connection, options: Record<string, unknown>, seen: string | undefined): string {
   const scope = Object.entries(options).filter(([key, value]) => !besideScope.has(key) && value !== undefined);
-  const text = JSON.stringify([connection.platform, connection.baseUrl, scope.sort(([a], [b]) => (a < b ? -1 : 1))]);
+  const sorted = scope.sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = JSON.stringify([connection.platform, connection.baseUrl, sorted, ...(seen === undefined ? [] : [seen])]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }

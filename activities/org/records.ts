@@ -16,8 +16,15 @@ import type { Fault, StagePage } from '../../db/org/stageRows.ts';
  * - too_long: longer than connectors/directory.ts allows
  * - control_character: U+0000–U+001F, U+007F–U+009F or half a surrogate pair; Postgres cannot store U+0000
  * - bad_mail: no `local@domain`
+ * - out_of_scope: missing from the list, and the source lets nobody look whether it still exists
  */
-export type RecordReason = 'missing_field' | 'wrong_type' | 'too_long' | 'control_character' | 'bad_mail';
+export type RecordReason =
+  | 'missing_field'
+  | 'wrong_type'
+  | 'too_long'
+  | 'control_character'
+  | 'bad_mail'
+  | 'out_of_scope';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
 const control = /[\u0000-\u001f\u007f-\u009f]/;
@@ -71,7 +78,7 @@ export function addGroup(page: StagePage, group: DirectoryGroup, record: unknown
   const parent = checkText(group.parentId, idLength);
   let bad: Fault | undefined;
   if ('reason' in name) bad = fault(name.reason, 'name', withoutMembers(record), position);
-  else if (!name.value) bad = fault('missing_field', 'name', withoutMembers(record), position);
+  else if (!name.value && !group.namesUntold) bad = fault('missing_field', 'name', withoutMembers(record), position);
   else if ('reason' in parent) bad = fault(parent.reason, 'parentId', withoutMembers(record), position);
   page.groups.push({
     id: String(id.value),

@@ -3,7 +3,7 @@ import { type ScimOptions, scimReader } from '../../connectors/scim.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import { SyncError } from '../errors.ts';
 import { send, where } from '../http/request.ts';
-import { errorCode, readJson } from '../http/verdict.ts';
+import { errorCode, readJson, requireGone } from '../http/verdict.ts';
 import { addGroup, addUser } from './records.ts';
 import { advance, type Cursor, type List, readList, start } from './scim.pages.ts';
 import { emptyPage, type OrgSource, type Probe, type SourcePage } from './source.ts';
@@ -54,13 +54,14 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
         );
       }
     }
-    const body = readJson(answer, url);
-    if (body === null)
-      throw new SyncError(
-        'BadAnswer',
-        `${shown}${endpoint[stream]} does not exist (404): is the base address the SCIM service root?`,
-      );
-    return readList(body, `${shown}${endpoint[stream]}`);
+    return readList(readJson(answer, url) ?? noEndpoint(stream), `${shown}${endpoint[stream]}`);
+  }
+
+  function noEndpoint(stream: Stream): never {
+    throw new SyncError(
+      'BadAnswer',
+      `${shown}${endpoint[stream]} does not exist (404): is the base address the SCIM service root?`,
+    );
   }
 
   /** One record as the list would show it: a direct read also finds who is outside the filter. */
@@ -71,7 +72,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
       { filter: `(${filter}) and id eq ${JSON.stringify(id)}` },
       signal,
     );
-    const body = answer.status === 400 ? null : readJson(answer, url);
+    const body = answer.status === 400 ? null : (readJson(answer, url) ?? noEndpoint(stream));
     const rows = body === null ? null : (readList(body, place).resources as (Record<string, unknown> | null)[]);
     if (rows?.every((row) => row?.id === id)) return rows[0] ?? null;
     throw new SyncError(
@@ -121,7 +122,10 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
       }
       const { answer, url } = await get(`${endpoint[stream]}/${encodeURIComponent(id)}`, {}, signal);
       const body = readJson(answer, url.slice(0, url.lastIndexOf('/')));
-      if (body === null) return null;
+      if (body === null) {
+        requireGone(answer, `${shown}${endpoint[stream]}/…`);
+        return null;
+      }
       if (body.id !== id)
         throw new SyncError(
           'BadAnswer',

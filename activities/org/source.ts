@@ -12,6 +12,16 @@ export interface SourcePage {
   ended: ReadEnd | null;
 }
 
+/** Groups of this run that stand in the stage already, by id; each is given once. What was read before is written first. */
+export interface StagedGroups {
+  /** Ids behind `after` ('' = from the start), at most `most` of them. @throws StageLost */
+  ids(after: string, most: number): Promise<string[]>;
+  /** The same of one level of the tree; level 1 hangs below nothing. @throws StageLost */
+  level(level: number, after: string, most: number): Promise<string[]>;
+  /** Different ids. @throws StageLost */
+  count(): Promise<number>;
+}
+
 /** A company directory that can be read. A new platform implements this and nothing else (one file, one line in sources.ts). */
 export interface OrgSource {
   /** False: a page chain that broke must start over (LDAP); the stage of the list is emptied first. */
@@ -23,8 +33,16 @@ export interface OrgSource {
   readonly absentMeansNone: boolean;
   /** True: the connection's filter leaves people out who still stand in member lists; nobody misses them. */
   readonly narrowed: boolean;
-  /** Reads a list from the cursor on (null: from its start), one page at a time, in the source's order. */
-  pages(stream: Stream, cursor: unknown, signal: AbortSignal): AsyncIterable<SourcePage>;
+  /**
+   * Reads a list from the cursor on (null: from its start), one page at a time, in the source's order. `staged`: groups
+   * that were read before, for a source that is asked group by group.
+   */
+  pages(stream: Stream, cursor: unknown, signal: AbortSignal, staged: StagedGroups): AsyncIterable<SourcePage>;
+  /**
+   * What of the directory the credential may see, as a mark that differs when that does. Where it changed, whoever is
+   * missing may only be out of sight, and every deletion is asked for. Absent where the source does not tell.
+   */
+  scope?(signal: AbortSignal): Promise<string>;
   /**
    * Reads one group or person by source id, with memberships as far as the source tells them; null when the source
    * says that it does not exist. Absent where the source offers no such read.

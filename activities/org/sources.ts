@@ -1,37 +1,44 @@
 import * as v from 'valibot';
+import { directoryPlatforms, orgMaps } from '../../connectors/directories.ts';
 import { explain } from '../../connectors/explain.ts';
 import { ldapOptions } from '../../connectors/ldap.ts';
+import { type OrgMap, orgOptions } from '../../connectors/org.ts';
 import { scimOptions } from '../../connectors/scim.ts';
 import type { Connection } from '../../db/connections.ts';
 import { SyncError } from '../errors.ts';
+import { type ClientDeps, openClient } from '../http/client.ts';
 import { ldapSource } from './ldap.ts';
+import { platformSource } from './platform.ts';
 import { scimSource } from './scim.ts';
 import type { OrgSource } from './source.ts';
 
-/** Directories orgSync can read: options schema and reader. A new one is a line here. */
-const directories = {
-  scim: (c: Connection) => scimSource(c.baseUrl, c.credential, optionsOf(scimOptions, c)),
-  ldap: (c: Connection) => ldapSource(c.baseUrl, c.credential, optionsOf(ldapOptions, c)),
-};
-
-export const directoryPlatforms = Object.keys(directories);
-
-/** Opens the reader of a connection. Throws InvalidInput for a platform that is no directory or options that do not fit. */
-export function openSource(connection: Connection): OrgSource {
-  return directories[platformOf(connection)](connection);
+/**
+ * Opens the reader of a connection.
+ * @throws SyncError InvalidInput for a platform that is no directory or options that do not fit
+ */
+export function openSource(connection: Connection, tools?: ClientDeps): OrgSource {
+  const { baseUrl, credential, platform } = connection;
+  if (platform === 'scim') return scimSource(baseUrl, credential, optionsOf(scimOptions, connection));
+  if (platform === 'ldap') return ldapSource(baseUrl, credential, optionsOf(ldapOptions, connection));
+  const map = mapOf(connection);
+  const options = optionsOf(orgOptions(map), connection);
+  if (!tools) throw new SyncError('Defect', `${map.connector.title} was opened without budget and tokens`);
+  return platformSource(map, openClient(tools, connection, map.connector), options);
 }
 
 /** The checked options of a connection, defaults filled in: those every directory shares and the platform's own. */
 export function directoryOptionsOf(connection: Connection) {
-  return platformOf(connection) === 'scim' ? optionsOf(scimOptions, connection) : optionsOf(ldapOptions, connection);
+  if (connection.platform === 'scim') return optionsOf(scimOptions, connection);
+  if (connection.platform === 'ldap') return optionsOf(ldapOptions, connection);
+  return optionsOf(orgOptions(mapOf(connection)), connection);
 }
 
-function platformOf(connection: Connection): keyof typeof directories {
-  const { platform } = connection;
-  if (platform === 'scim' || platform === 'ldap') return platform;
+function mapOf({ id, platform }: Connection): OrgMap {
+  const map = Object.hasOwn(orgMaps, platform) ? orgMaps[platform as keyof typeof orgMaps] : undefined;
+  if (map) return map;
   throw new SyncError(
     'InvalidInput',
-    `Connection "${connection.id}" is of platform "${platform}", which is no directory. orgSync reads: ${directoryPlatforms.join(', ')}.`,
+    `Connection "${id}" is of platform "${platform}", which is no directory. orgSync reads: ${directoryPlatforms.join(', ')}.`,
   );
 }
 

@@ -1,15 +1,19 @@
 import { livingRows, missingIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
 import { appendStage, readStage, restartStream, type StageState } from '../../db/org/stage.ts';
+import { countGroups, groupIds, levelIds } from '../../db/org/stagedGroups.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
-import { emptyPage, type OrgSource } from './source.ts';
+import { requireRows } from './confirm.ts';
+import { emptyPage, type OrgSource, type StagedGroups } from './source.ts';
 import { openSource } from './sources.ts';
 
 /** Rows a COPY takes: 500–2,000 are fastest, more only hold memory (facts/postgres-landing, 1). */
 const batchRows = 2_000;
+/** A source of small pages writes sooner: a killed worker costs about this much reading. */
+const batchMs = 1_000;
 
 export interface Slice {
   done: boolean;
@@ -29,7 +33,7 @@ export interface Slice {
 export async function stageSlice(deps: Deps, plan: Plan, stream: Stream, call: Call): Promise<Slice> {
   let state = await readStage(deps.pool, plan.id, stream);
   if (state.ended) return conclude(deps, plan, stream, state);
-  const source = openSource(await deps.connection(plan.claim.connection));
+  const source = openSource(await deps.connection(plan.claim.connection), deps);
   try {
     if (!source.resumable && state.pages > 0) {
       await restartStream(deps.pool, plan.claim, plan.id, stream, state.passes);
@@ -52,7 +56,12 @@ async function readInto(writer: StageWriter, source: OrgSource, call: Call): Pro
   try {
     if (stream === 'users' && plan.only !== null) await readPerson(writer, source, plan.only, call);
     else {
-      for await (const { page, cursor, requests, ended } of source.pages(stream, writer.state.cursor, call.signal)) {
+      for await (const { page, cursor, requests, ended } of source.pages(
+        stream,
+        writer.state.cursor,
+        call.signal,
+        writer.staged(),
+      )) {
         await writer.add(plan.only === null ? page : onlyMember(page, plan.only), { cursor, requests, ended });
         call.report({ rows: writer.state.rows, pages: writer.state.pages });
         if (source.resumable && !ended && call.shouldEnd()) break;
@@ -95,6 +104,7 @@ class StageWriter {
   private readonly deps: Deps;
   private batch = emptyPage();
   private pending = 0;
+  private writtenAt = Date.now();
   private writing: Promise<void> = Promise.resolve();
 
   constructor(deps: Deps, plan: Plan, stream: Stream, state: StageState) {
@@ -121,7 +131,8 @@ class StageWriter {
       passes: state.passes,
     };
     this.pending += 1;
-    if (batch.groups.length + batch.users.length + batch.members.length >= batchRows) await this.write();
+    const rows = batch.groups.length + batch.users.length + batch.members.length;
+    if (rows >= batchRows || Date.now() - this.writtenAt >= batchMs) await this.write();
   }
 
   async flush(): Promise<void> {
@@ -129,10 +140,25 @@ class StageWriter {
     await this.writing;
   }
 
+  /** The groups of this run, read after what came before is written. */
+  staged(): StagedGroups {
+    const { deps, plan } = this;
+    const written = async <T>(read: () => Promise<T>) => {
+      await this.flush();
+      return read();
+    };
+    return {
+      ids: (after, most) => written(() => groupIds(deps.pool, plan.id, after, most)),
+      level: (level, after, most) => written(() => levelIds(deps.pool, plan.id, level, after, most)),
+      count: () => written(() => countGroups(deps.pool, plan.id)),
+    };
+  }
+
   private async write(): Promise<void> {
     const { batch, state } = this;
     this.batch = emptyPage();
     this.pending = 0;
+    this.writtenAt = Date.now();
     await this.writing;
     this.writing = appendStage(this.deps.pool, this.plan.claim, this.plan.id, this.stream, batch, state);
     // Its failure is met by the next write or by flush.
@@ -145,12 +171,7 @@ async function conclude(deps: Deps, plan: Plan, stream: Stream, state: StageStat
   if (plan.only !== null) return told(state);
   const living = await livingRows(deps.pool, plan.claim.connection, stream);
   if (living === 0) return told(state);
-  if (state.rows === 0) {
-    throw new SyncError(
-      'EmptyAnswer',
-      `The source answered with no ${stream} where we hold ${living}: nothing was changed. Check the credential's rights, the filter and the base address; if the directory really is empty, delete the connection's rows by hand.`,
-    );
-  }
+  if (state.rows === 0) await requireRows(deps, plan, stream, living);
   if (state.ended?.doubt && state.passes === 1) {
     // Rows moved while they were read: one more pass often agrees with itself.
     await restartStream(deps.pool, plan.claim, plan.id, stream, 2);

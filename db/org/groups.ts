@@ -98,10 +98,11 @@ async function buildTree(client: Client, plan: Plan): Promise<void> {
       SELECT o.id, o.parent_id FROM org.groups o LEFT JOIN last p ON p.id = o.parent_id
       WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND o.parent_id IS NOT NULL
         AND (NOT p.members_read OR (p.id IS NULL AND ${doubt !== null}) OR NOT EXISTS (SELECT 1 FROM ${stage.members})))
-    SELECT g.id, g.name, f.parent_id, g.members_read, coalesce(g.reason, f.reason) AS reason,
+    SELECT g.id, CASE WHEN g.reason IS NULL THEN coalesce(g.name, h.name, g.id) ELSE g.name END AS name, f.parent_id, g.members_read, coalesce(g.reason, f.reason) AS reason,
            CASE WHEN g.reason IS NULL AND f.reason IS NOT NULL THEN 'parentId' ELSE g.field END AS field,
            g.record, g.position, NULL::int AS depth
     FROM last g LEFT JOIN edges e ON e.id = g.id LEFT JOIN kept k ON k.id = g.id LEFT JOIN last p ON p.id = g.parent_id
+    LEFT JOIN org.groups h ON h.connection_id = $1 AND h.id = g.id AND g.name IS NULL
     CROSS JOIN LATERAL (SELECT
       CASE WHEN g.parent_told THEN g.parent_id ELSE coalesce(e.parent_id, k.parent_id) END AS parent_id,
       CASE WHEN NOT g.parent_told AND e.parents > 1 THEN 'several_parents'

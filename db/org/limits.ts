@@ -1,5 +1,6 @@
 import { writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
+import { changeFields } from '../schema/org.ts';
 import type { ApplyStep, Plan, StepRange } from './plan.ts';
 
 export interface Guard {
@@ -11,8 +12,18 @@ export interface Guard {
 
 export interface Limits {
   userLimit: number | null;
-  guards: { users: Guard; groups: Guard; membershipsPercent: number; additionsPercent: number };
-  /** Another scope than last time: whoever is missing may only be out of scope, so every deletion is asked for. */
+  guards: {
+    users: Guard;
+    groups: Guard;
+    deactivations: Guard;
+    membershipsPercent: number;
+    additionsPercent: number;
+    editsPercent: number;
+  };
+  /**
+   * Another scope than last time: whoever is missing may only be out of scope, so every deletion is asked for. Edits and
+   * deactivations keep their guards and say so: a mistyped mapping is the likeliest mass edit, and who typed it is there.
+   */
   scopeChanged: boolean;
   /** Steps that will not run: their changes are not judged. */
   skipped: ApplyStep[];
@@ -39,11 +50,14 @@ export interface Judgement {
 /** Guards look at small companies and first fills with other eyes (Okta: from 100 users on). */
 const small = 100;
 
-/** Judges the whole plan before anything is written, and reserves its seats in the tenant. */
+/**
+ * Judges the whole plan before anything is written, and reserves its seats in the tenant. A run of one person meets the
+ * same guards: who set one to 0 is asked for everybody.
+ */
 export async function judgePlan(pool: Pool, plan: Plan, limits: Limits, dryRun: boolean): Promise<Judgement> {
   return writeUnderClaim(pool, plan.claim, { name: 'checkLimits', heavy: true }, async (client) => {
     const counts = await countPlan(client, plan, limits.skipped);
-    const breaches = plan.only === null ? judge(counts, limits) : [];
+    const breaches = judge(counts, limits);
     const seats = counts.user.add - counts.user.delete;
     const overLimit = await reserveSeats(client, plan, limits.userLimit, seats, dryRun);
     const digest = breaches.length > 0 || dryRun ? await digestPlan(client, plan) : null;
@@ -53,16 +67,24 @@ export async function judgePlan(pool: Pool, plan: Plan, limits: Limits, dryRun: 
 }
 
 interface Counts {
-  user: { add: number; delete: number; living: number };
+  user: { add: number; delete: number; edit: number; deactivate: number; living: number };
   group: { add: number; delete: number; living: number };
   membership: { remove: number; living: number };
 }
 
+/** Place of `active` in the values of a person's change, as SQL counts. */
+const active = changeFields.user.indexOf('active') + 1;
+
 async function countPlan(client: Client, plan: Plan, skipped: ApplyStep[]): Promise<Counts> {
   const { rows } = await client.query(
-    `WITH planned AS (SELECT kind, action, step, count(*)::int AS n FROM org.change_rows WHERE plan_id = $1 AND step <> ALL($3) GROUP BY 1, 2, 3)
+    `WITH planned AS (
+       SELECT kind, action, step, count(*)::int AS n,
+              count(*) FILTER (WHERE kind = 'user' AND action = 'edit' AND before[${active}] = 'true' AND after[${active}] = 'false')::int AS off
+       FROM org.change_rows WHERE plan_id = $1 AND step <> ALL($3) GROUP BY 1, 2, 3)
      SELECT (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'user' AND action = 'add') AS user_add,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'user' AND action = 'delete') AS user_delete,
+            (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'user' AND action = 'edit') AS user_edit,
+            (SELECT coalesce(sum(off), 0)::int FROM planned) AS user_off,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'group' AND action = 'add') AS group_add,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'group' AND action = 'delete') AS group_delete,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'membership' AND action = 'remove' AND step <> 'deleteUsers') AS removed,
@@ -73,7 +95,7 @@ async function countPlan(client: Client, plan: Plan, skipped: ApplyStep[]): Prom
   );
   const r = rows[0];
   return {
-    user: { add: r.user_add, delete: r.user_delete, living: r.users },
+    user: { add: r.user_add, delete: r.user_delete, edit: r.user_edit, deactivate: r.user_off, living: r.users },
     group: { add: r.group_add, delete: r.group_delete, living: r.groups },
     membership: { remove: r.removed, living: r.memberships },
   };
@@ -81,30 +103,39 @@ async function countPlan(client: Client, plan: Plan, skipped: ApplyStep[]): Prom
 
 /** Pure: which guards a plan breaks. */
 export function judge(counts: Counts, limits: Limits): Breach[] {
+  const { user, group, membership } = counts;
+  const { guards, scopeChanged } = limits;
+  const rescoped = scopeChanged ? ' after a change of scope' : '';
   const breaches: Breach[] = [];
-  const percentOf = (share: number, of: number) => Math.floor((share * of) / 100);
-  for (const kind of ['user', 'group'] as const) {
-    const { add, delete: gone, living } = counts[kind];
-    const guard = limits.guards[kind === 'user' ? 'users' : 'groups'];
-    const [most, percent] = living < small ? [guard.smallCount, guard.smallPercent] : [guard.count, guard.percent];
-    const allowed = limits.scopeChanged ? 0 : Math.min(most, percentOf(percent, living));
-    if (gone > allowed) {
-      breaches.push({
-        guard: `${kind} deletions${limits.scopeChanged ? ' after a change of scope' : ''}`,
-        planned: gone,
-        of: living,
-        allowed,
-      });
-    }
-    const additions = percentOf(limits.guards.additionsPercent, living);
-    if (living >= small && add > additions)
-      breaches.push({ guard: `${kind} additions`, planned: add, of: living, allowed: additions });
+  const check = (guard: string, planned: number, of: number, allowed: number) => {
+    if (planned > allowed) breaches.push({ guard, planned, of, allowed });
+  };
+  for (const [kind, { add, delete: gone, living }, guard] of [
+    ['user', user, guards.users],
+    ['group', group, guards.groups],
+  ] as const) {
+    check(`${kind} deletions${rescoped}`, gone, living, scopeChanged ? 0 : mostOf(guard, living));
+    check(`${kind} additions`, add, living, fromSmall(guards.additionsPercent, living));
   }
-  const { remove, living } = counts.membership;
-  const removals = percentOf(limits.guards.membershipsPercent, living);
-  if (living >= small && remove > removals)
-    breaches.push({ guard: 'membership removals', planned: remove, of: living, allowed: removals });
+  const { deactivate, edit, living } = user;
+  check(`user deactivations${rescoped}`, deactivate, living, mostOf(guards.deactivations, living));
+  check(`user edits${rescoped}`, edit, living, fromSmall(guards.editsPercent, living));
+  const { remove, living: held } = membership;
+  check('membership removals', remove, held, fromSmall(guards.membershipsPercent, held));
   return breaches;
+}
+
+const percentOf = (share: number, of: number) => Math.floor((share * of) / 100);
+
+/** The smaller of count and share. */
+function mostOf(guard: Guard, living: number): number {
+  const [most, percent] = living < small ? [guard.smallCount, guard.smallPercent] : [guard.count, guard.percent];
+  return Math.min(most, percentOf(percent, living));
+}
+
+/** A share that is judged only where there are enough rows for one. */
+function fromSmall(percent: number, living: number): number {
+  return living < small ? Number.POSITIVE_INFINITY : percentOf(percent, living);
 }
 
 /**

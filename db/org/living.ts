@@ -28,6 +28,34 @@ export async function missingIds(client: Client | Pool, plan: Plan, stream: Stre
   return rows.map((r) => r.id);
 }
 
+/** Ids that the list of this pass has shown last, at most `most` of them; records that are handed back do not count. */
+export async function shownIds(pool: Pool, plan: Plan, stream: Stream, most: number): Promise<string[]> {
+  // The last ones had the least time to go meanwhile.
+  const { rows } = await pool.query(
+    `SELECT id FROM ${stageTables(plan.id)[stream]} WHERE reason IS NULL ORDER BY ctid DESC LIMIT $1`,
+    [most],
+  );
+  return rows.map((r) => r.id);
+}
+
+/** Ids of living people of the connection but this one, at most `most` of them. */
+export async function otherPeople(pool: Pool, connection: string, except: string, most: number): Promise<string[]> {
+  const { rows } = await pool.query(
+    `SELECT id FROM org.users WHERE connection_id = $1 AND id <> $2 AND deleted_at IS NULL ORDER BY id LIMIT $3`,
+    [connection, except, most],
+  );
+  return rows.map((r) => r.id);
+}
+
+/** Whether we hold this person of the connection, living or deleted. */
+export async function holdsPerson(pool: Pool, connection: string, id: string): Promise<boolean> {
+  const { rowCount } = await pool.query('SELECT 1 FROM org.users WHERE connection_id = $1 AND id = $2', [
+    connection,
+    id,
+  ]);
+  return rowCount === 1;
+}
+
 /**
  * Why the read of a list proves nothing about who is missing, or null when it does. A person missing without proof stays.
  * @param ids different ids in the stage, where they are known already

@@ -1,5 +1,5 @@
-import type { Execution } from '../claims.ts';
 import type { Pool } from '../client.ts';
+import type { HandedBackFilter } from '../report.ts';
 
 /** Read-only questions of people: what stands in the tables, what a plan changes, what was handed back. */
 
@@ -16,8 +16,6 @@ export interface Standing {
   living: { users: number; groups: number; memberships: number };
   /** Handed back and not repaired yet. */
   open: { rejects: number; conflicts: number };
-  /** Run that wrote or planned last; null before the first. */
-  holder: Execution | null;
   /** Last applied plan of the whole directory: the tables show the source as of `readAt`, when its reading began. */
   applied: { plan: number; readAt: Date; appliedAt: Date } | null;
 }
@@ -27,10 +25,9 @@ export async function readStanding(pool: Pool, connection: string): Promise<Stan
     `SELECT (SELECT count(*)::int FROM org.users WHERE connection_id = $1 AND deleted_at IS NULL) AS users,
             (SELECT count(*)::int FROM org.groups WHERE connection_id = $1 AND deleted_at IS NULL) AS groups,
             (SELECT count(*)::int FROM org.memberships WHERE connection_id = $1) AS memberships,
-            (SELECT count(*)::int FROM syncline.rejects WHERE connection_id = $1 AND resolved_at IS NULL) AS rejects,
-            (SELECT count(*)::int FROM org.conflicts WHERE connection_id = $1 AND resolved_at IS NULL) AS conflicts,
-            (SELECT jsonb_build_object('workflowId', workflow_id, 'runId', run_id) FROM syncline.claims
-             WHERE connection_id = $1 AND pipeline = 'org') AS holder`,
+            (SELECT count(*)::int FROM syncline.rejects
+             WHERE connection_id = $1 AND pipeline = 'org' AND resolved_at IS NULL) AS rejects,
+            (SELECT count(*)::int FROM org.conflicts WHERE connection_id = $1 AND resolved_at IS NULL) AS conflicts`,
     [connection],
   );
   const applied = await pool.query(
@@ -38,22 +35,12 @@ export async function readStanding(pool: Pool, connection: string): Promise<Stan
      WHERE connection_id = $1 AND verdict = 'applied' AND NOT partial ORDER BY id DESC LIMIT 1`,
     [connection],
   );
-  const { users, groups, memberships, rejects, conflicts, holder } = rows[0];
+  const { users, groups, memberships, rejects, conflicts } = rows[0];
   return {
     living: { users, groups, memberships },
     open: { rejects, conflicts },
-    holder,
     applied: applied.rows[0] ?? null,
   };
-}
-
-/** Run that holds, or held last, the claim of a connection. */
-export async function readHolder(pool: Pool, connection: string): Promise<Execution | null> {
-  const { rows } = await pool.query(
-    `SELECT workflow_id AS "workflowId", run_id AS "runId" FROM syncline.claims WHERE connection_id = $1 AND pipeline = 'org'`,
-    [connection],
-  );
-  return rows[0] ?? null;
 }
 
 export interface PlanRow {
@@ -122,42 +109,6 @@ export async function listChanges(
   return rows;
 }
 
-export interface RejectRow {
-  id: number;
-  connection: string;
-  stream: string;
-  sourceId: string;
-  reason: string;
-  field: string | null;
-  position: string | null;
-  firstSeen: Date;
-  lastSeen: Date;
-  /** The raw record, only when asked for: it is personal data. */
-  record?: string | null;
-}
-
-export interface HandedBackFilter {
-  connection?: string;
-  limit: number;
-}
-
-/** Records handed back and not repaired yet, the latest first, and how many there are in all. */
-export async function listRejects(
-  pool: Pool,
-  filter: HandedBackFilter & { stream?: string; records: boolean },
-): Promise<{ rows: RejectRow[]; total: number }> {
-  const where = `resolved_at IS NULL AND ($1::text IS NULL OR connection_id = $1) AND ($2::text IS NULL OR stream = $2)`;
-  const values = [filter.connection ?? null, filter.stream ?? null];
-  const { rows } = await pool.query(
-    `SELECT id::int, connection_id AS connection, stream, source_id AS "sourceId", reason, field, position,
-            first_seen AS "firstSeen", last_seen AS "lastSeen" ${filter.records ? ', record' : ''}
-     FROM syncline.rejects WHERE ${where} ORDER BY last_seen DESC, rejects.id LIMIT $3`,
-    [...values, filter.limit],
-  );
-  const total = await pool.query(`SELECT count(*)::int AS n FROM syncline.rejects WHERE ${where}`, values);
-  return { rows, total: total.rows[0].n };
-}
-
 export interface ConflictRow {
   connection: string;
   sourceId: string;
@@ -171,7 +122,7 @@ export interface ConflictRow {
 /** People whose user name somebody else in the tenant holds, the longest waiting first, and how many there are in all. */
 export async function listConflicts(
   pool: Pool,
-  filter: HandedBackFilter & { names: boolean },
+  filter: Omit<HandedBackFilter, 'stream'> & { names: boolean },
 ): Promise<{ rows: ConflictRow[]; total: number }> {
   const where = 'resolved_at IS NULL AND ($1::text IS NULL OR connection_id = $1)';
   const connection = filter.connection ?? null;

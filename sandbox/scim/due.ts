@@ -20,6 +20,7 @@ const known: Record<Fault['type'], true> = {
   latency: true,
   rateLimit: true,
   hang: true,
+  notFoundBody: true,
   wrongStatusString: true,
   emptyList: true,
   noPermission: true,

@@ -32,6 +32,8 @@ export type AnswerFault =
   | { type: 'rateLimit'; perSecond: number; retryAfter?: 'seconds' | 'date' }
   /** Never answers; the socket stays open until the client or `stop()` closes it. */
   | { type: 'hang' }
+  /** A resource that is not there answers 404 with this body, empty or not, instead of a SCIM error. */
+  | { type: 'notFoundBody'; body: string; contentType?: string }
   /** Error bodies carry this in `status` instead of the text form of the code. Default: the code as a number. */
   | { type: 'wrongStatusString'; value?: string | number };
 

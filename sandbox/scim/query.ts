@@ -49,7 +49,7 @@ function integer(params: URLSearchParams, name: string, scimType: string): numbe
   throw new Refused(400, scimType, `${name} is ${JSON.stringify(text)}; accepted: an integer`);
 }
 
-/** A filter of one comparison, which is all this server knows. */
+/** One comparison of a filter. */
 export interface Filter {
   /** In lower case, such as `meta.lastmodified`. */
   attribute: string;
@@ -57,23 +57,52 @@ export interface Filter {
   value: string | boolean;
 }
 
-const comparison = /^\s*([\w.:-]+)\s+(eq|gt|ge)\s+("(?:[^"\\]|\\.)*"|true|false)\s*$/i;
+const comparison = /\s*(\()?\s*([\w.:-]+)\s+(eq|gt|ge)\s+("(?:[^"\\]|\\.)*"|true|false)(?=[\s)]|$)\s*(\))?\s*/iy;
+const conjunction = /and\b/iy;
 
-/** Reads a filter. @throws Refused 400 `invalidFilter` for any other shape. */
-export function readFilter(text: string): Filter {
-  const parts = comparison.exec(text);
-  if (!parts) throw invalidFilter('its shape is not: attribute eq|gt|ge "value"');
-  const operator = parts[2]!.toLowerCase() as Filter['operator'];
-  const attribute = attributePath(parts[1]!).join('.').toLowerCase();
-  return { attribute, operator, value: JSON.parse(parts[3]!) as string | boolean };
+/** Reads comparisons joined by `and`, each in brackets or not: all must hold. @throws Refused 400 `invalidFilter` for any other shape. */
+export function readFilter(text: string): Filter[] {
+  const filters: Filter[] = [];
+  for (let at = 0; ; at = conjunction.lastIndex) {
+    comparison.lastIndex = at;
+    const parts = comparison.exec(text);
+    if (!parts || (parts[1] === undefined) !== (parts[5] === undefined))
+      throw invalidFilter('its shape is not: attribute eq|gt|ge "value", or several of them joined by and');
+    const operator = parts[3]!.toLowerCase() as Filter['operator'];
+    const attribute = attributePath(parts[2]!).join('.').toLowerCase();
+    filters.push({
+      attribute,
+      operator,
+      value: JSON.parse(parts[4]!.replace(/^(true|false)$/i, (word) => word.toLowerCase())),
+    });
+    conjunction.lastIndex = comparison.lastIndex;
+    if (comparison.lastIndex === text.length) return filters;
+    if (!conjunction.test(text)) throw invalidFilter('comparisons are joined by and alone');
+  }
 }
 
 const accepted = 'id, userName, externalId, active, displayName, members.value (eq); meta.lastModified (gt, ge)';
 const invalidFilter = (why: string) =>
   new Refused(400, 'invalidFilter', `The filter cannot be read: ${why}; accepted: ${accepted}`);
 
-/** The people that a filter leaves, in the order of their creation. @throws Refused 400 for an attribute it does not know. */
-export function filterPeople(directory: Directory, filter: Filter): Person[] {
+/** The people that all comparisons leave, in the order of their creation. @throws Refused 400 for an attribute it does not know. */
+export function filterPeople(directory: Directory, filters: Filter[]): Person[] {
+  return common(filters.map((filter) => comparePeople(directory, filter)));
+}
+
+/** The groups that all comparisons leave, in the order of their creation. @throws Refused 400 for an attribute it does not know. */
+export function filterGroups(directory: Directory, filters: Filter[]): Group[] {
+  return common(filters.map((filter) => compareGroups(directory, filter)));
+}
+
+function common<T>(lists: T[][]): T[] {
+  return lists.reduce((left, right) => {
+    const kept = new Set(right);
+    return left.filter((row) => kept.has(row));
+  });
+}
+
+function comparePeople(directory: Directory, filter: Filter): Person[] {
   const { attribute, value } = filter;
   const one = (person: Person | undefined) => (person ? [person] : []);
   if (attribute === 'meta.lastmodified') {
@@ -88,8 +117,7 @@ export function filterPeople(directory: Directory, filter: Filter): Person[] {
   throw invalidFilter('users cannot be filtered by this attribute');
 }
 
-/** The groups that a filter leaves, in the order of their creation. @throws Refused 400 for an attribute it does not know. */
-export function filterGroups(directory: Directory, filter: Filter): Group[] {
+function compareGroups(directory: Directory, filter: Filter): Group[] {
   const { attribute, value } = filter;
   const groups = directory.groups.items;
   if (attribute === 'meta.lastmodified') return groups.filter((group) => isLater(filter, group.modified));

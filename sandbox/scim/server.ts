@@ -173,7 +173,17 @@ function route(
   } else if (method !== 'GET') {
     throw new Refused(405, undefined, `${method} is not possible here; accepted: GET, PUT, PATCH, DELETE`);
   }
-  return { status: 200, pieces: one(served, target, params, id) };
+  return found(served, target, params, id);
+}
+
+/** A single resource, or the 404 that a fault gives for one that is not there. */
+function found(served: Served, target: Target, params: URLSearchParams, id: string): Answer {
+  const { directory, faults } = served;
+  const there = kindOf(target.path) === 'User' ? directory.findPerson(id) : directory.findGroup(id);
+  const fault = there ? undefined : faults.take('notFoundBody', target);
+  if (!fault) return { status: 200, pieces: one(served, target, params, id) };
+  const { body, contentType = served.contentType } = fault;
+  return { status: 404, headers: { 'content-type': contentType }, pieces: [body] };
 }
 
 function one(served: Served, target: Target, params: URLSearchParams, id: string): string[] {

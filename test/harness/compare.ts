@@ -11,9 +11,11 @@ export async function expectSameAsSource(pool: Pool, connection: string, directo
   expect(differences(ours.members, theirs.members), 'memberships that differ').toEqual([]);
 }
 
-type Rows = Map<string, string>;
+/** Rows as text by id. */
+export type Rows = Map<string, string>;
 
-function differences(ours: Rows, theirs: Rows): string[] {
+/** What differs, at most five lines. */
+export function differences(ours: Rows, theirs: Rows): string[] {
   const found: string[] = [];
   for (const [id, row] of theirs)
     if (ours.get(id) !== row) found.push(`${id}: source ${row}, ours ${ours.get(id) ?? 'none'}`);
@@ -21,7 +23,8 @@ function differences(ours: Rows, theirs: Rows): string[] {
   return found.slice(0, 5);
 }
 
-async function readOurs(pool: Pool, connection: string): Promise<Record<'users' | 'groups' | 'members', Rows>> {
+/** What we hold of a connection that lives; everybody with exactly one primary group. */
+export async function readOurs(pool: Pool, connection: string): Promise<Record<'users' | 'groups' | 'members', Rows>> {
   const users = await pool.query(
     `SELECT id, jsonb_build_array(user_name, display_name, given_name, family_name, email, phone, title, employee_number, active) AS row
      FROM org.users WHERE connection_id = $1 AND deleted_at IS NULL AND user_name_key = lower(user_name)`,

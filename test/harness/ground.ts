@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { createPool, type Pool } from '../../db/client.ts';
-import { saveConnection } from '../../db/connections.ts';
+import { type ConnectionInput, saveConnection } from '../../db/connections.ts';
 import { migrate } from '../../db/migrate.ts';
 import { type ScimSandbox, type ScimSandboxOptions, startScimSandbox } from '../../sandbox/scim.ts';
 import { loadConfig } from '../../workers/config.ts';
@@ -12,6 +12,7 @@ import { openServers, type Servers } from '../../workers/embedded/servers.ts';
 import { connectClient } from '../../workers/temporal.ts';
 import { bundleWorkflows } from '../../workers/worker.ts';
 import type { orgSync } from '../../workflows/index.ts';
+import { startShortHistories } from './short-history.ts';
 import { startWorkerProcess, type WorkerProcess, type WorkerProcessOptions } from './worker-process.ts';
 
 export type Run = WorkflowHandleWithFirstExecutionRunId<typeof orgSync>;
@@ -27,6 +28,13 @@ export interface Ground {
   servers: Servers;
   pool: Pool;
   client: Client;
+  config: { taskQueue: string };
+  /** Stores a connection under the next free name (c1, c2, …). */
+  connect(
+    input: Omit<ConnectionInput, 'id' | 'tenant' | 'options'> & { options?: Record<string, unknown> },
+  ): Promise<string>;
+  /** Closed with the ground, the last one first. */
+  onClose(close: () => Promise<unknown>): void;
   /** Starts a sandbox directory and connects it under the next free name (c1, c2, …). */
   scim(options: ScimSandboxOptions, connection?: { options?: Record<string, unknown> }): Promise<Directory>;
   /** Starts orgSync under a random id. */
@@ -41,15 +49,20 @@ export interface GroundOptions {
   /** False: nothing is flushed to disk and workflows live in memory; then neither server may crash. */
   durable: boolean;
   taskQueue?: string;
+  /** Events from which Temporal suggests another execution. Default: the server's own, 4,096. Never durable. */
+  shortHistories?: number;
 }
 
 /** Starts both servers in a fresh temporary folder, migrates and bundles. */
-export async function openGround({ durable, taskQueue = 'syncline' }: GroundOptions): Promise<Ground> {
+export async function openGround({ durable, taskQueue = 'syncline', shortHistories }: GroundOptions): Promise<Ground> {
   const folder = mkdtempSync(join(tmpdir(), 'syncline-ground-'));
   // The OS user `postgres` must be able to walk through it when we run as root.
   chmodSync(folder, 0o755);
   const programs = loadConfig().programFolders;
-  const servers = await openServers({ ...loadConfig({}), programFolders: programs }, { durable, dataDir: folder });
+  const temporal = shortHistories && (await startShortHistories(shortHistories));
+  const named = temporal ? { temporal: { address: temporal.address } } : {};
+  const config = { ...loadConfig({}), programFolders: programs, ...named };
+  const servers = await openServers(config, { durable, dataDir: folder });
   const key = randomBytes(32);
   await migrate(servers.databaseUrl);
   const bundle = join(folder, 'workflows.bundle.js');
@@ -57,25 +70,25 @@ export async function openGround({ durable, taskQueue = 'syncline' }: GroundOpti
   const pool = createPool({ url: servers.databaseUrl, size: 8, name: 'syncline test' });
   const client = await connectClient(servers.temporal);
   const workers: WorkerProcess[] = [];
-  const sources: ScimSandbox[] = [];
+  const closers: (() => Promise<unknown>)[] = [];
+  let connections = 0;
+  const connect: Ground['connect'] = async ({ options = {}, ...input }) => {
+    const id = `c${++connections}`;
+    await saveConnection(pool, key, { ...input, id, tenant: id, options });
+    return id;
+  };
   return {
     servers,
     pool,
     client,
+    config: { taskQueue },
+    connect,
+    onClose: (close) => void closers.push(close),
     async scim(options, { options: settings = {} } = {}) {
       const source = await startScimSandbox(options);
-      sources.push(source);
-      const name = `c${sources.length}`;
+      closers.push(() => source.stop());
       const { url: baseUrl, token: credential } = source;
-      await saveConnection(pool, key, {
-        id: name,
-        tenant: name,
-        platform: 'scim',
-        baseUrl,
-        credential,
-        options: settings,
-      });
-      return { name, source };
+      return { name: await connect({ platform: 'scim', baseUrl, credential, options: settings }), source };
     },
     start: (connection, input = {}) =>
       client.workflow.start<typeof orgSync>('orgSync', {
@@ -90,10 +103,11 @@ export async function openGround({ durable, taskQueue = 'syncline' }: GroundOpti
     },
     async close() {
       await Promise.all(workers.map((worker) => worker.kill()));
-      await Promise.all(sources.map((source) => source.stop()));
+      for (const close of closers.reverse()) await close();
       await client.connection.close();
       await pool.end();
       await servers.stop();
+      if (temporal) await temporal.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };

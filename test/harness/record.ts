@@ -2,7 +2,8 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openGround } from './ground.ts';
 import { historyJson } from './scan.ts';
-import { expectShows, scenarios } from './scenarios.ts';
+import { type Scenario, scenarios } from './scenarios.ts';
+import { expectShows } from './shown.ts';
 
 /**
  * `npx tsx test/harness/record.ts [NAME …]`: runs the scenarios against real servers and writes their histories to
@@ -19,20 +20,28 @@ if (unknown.length > 0)
 
 mkdirSync(folder, { recursive: true });
 if (wanted.length === 0) for (const file of readdirSync(folder)) rmSync(`${folder}${file}`);
-const ground = await openGround({ durable: false });
-try {
-  const worker = ground.worker();
-  for (const [name, { record }] of Object.entries(scenarios)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const handle = await worker.whileAlive(record(ground));
-    const { events } = historyJson(await handle.fetchHistory());
-    expectShows(name, events);
-    writeFileSync(`${folder}${name}.json`, text(events.map((event) => scrub(event) as Record<string, unknown>)));
-    process.stdout.write(`${name}: ${events.length} events\n`);
+for (const shortHistories of new Set(Object.values(scenarios).map((scenario) => scenario.shortHistories))) {
+  const chosen = Object.entries(scenarios).filter(
+    ([name, scenario]) => scenario.shortHistories === shortHistories && (wanted.length === 0 || wanted.includes(name)),
+  );
+  if (chosen.length > 0) await recordAll(chosen, shortHistories);
+}
+
+async function recordAll(chosen: readonly [string, Scenario][], shortHistories?: number): Promise<void> {
+  const ground = await openGround({ durable: false, ...(shortHistories !== undefined && { shortHistories }) });
+  try {
+    const worker = ground.worker();
+    for (const [name, { record }] of chosen) {
+      const handle = await worker.whileAlive(record(ground));
+      const { events } = historyJson(await handle.fetchHistory());
+      expectShows(name, events);
+      writeFileSync(`${folder}${name}.json`, text(events.map((event) => scrub(event) as Record<string, unknown>)));
+      process.stdout.write(`${name}: ${events.length} events\n`);
+    }
+    await worker.stop();
+  } finally {
+    await ground.close();
   }
-  await worker.stop();
-} finally {
-  await ground.close();
 }
 
 /** One event a line: readable, and small in a diff. */

@@ -11,6 +11,7 @@ import { connectClient } from '../../workers/temporal.ts';
 import { createWorker, installRuntime } from '../../workers/worker.ts';
 import { orgSync } from '../../workflows/index.ts';
 import type { OrgSyncResult } from '../../workflows/org.view.ts';
+import { startShortHistories } from './short-history.ts';
 
 export type Handle = WorkflowHandleWithFirstExecutionRunId<typeof orgSync>;
 
@@ -45,6 +46,8 @@ export interface World {
 export interface WorldOptions {
   /** False: the test starts its own worker processes. Default true. */
   worker?: boolean;
+  /** Gives the world a Temporal of its own, which suggests another execution after so many events. */
+  shortHistories?: number;
 }
 
 /** Opens the world of a test file; everything it started is closed after the last test, and a leak fails the file. */
@@ -57,7 +60,9 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   closers.push(() => admin(shared.adminUrl, `DROP DATABASE ${database} WITH (FORCE)`));
   const url = new URL(shared.adminUrl);
   url.pathname = database;
-  const address = shared.temporalAddress;
+  const temporal = options.shortHistories && (await startShortHistories(options.shortHistories));
+  if (temporal) closers.push(() => temporal.stop());
+  const address = temporal ? temporal.address : shared.temporalAddress;
   const servers: Servers = {
     databaseUrl: url.href,
     temporal: { address, namespace: shared.namespace, connectionOptions: { address } },
@@ -80,7 +85,10 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     });
   }
   afterAll(async () => {
-    for (const close of closers.reverse()) await close();
+    const failed: unknown[] = [];
+    // A leak that one of them finds must not leave servers of the others running.
+    for (const close of closers.reverse()) await close().catch((error: unknown) => failed.push(error));
+    if (failed.length > 0) throw failed[0];
   });
 
   let made = 0;

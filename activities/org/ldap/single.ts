@@ -1,3 +1,4 @@
+import { DnIndex } from '../../../connectors/ldap/dnIndex.ts';
 import type { StagePage, Stream } from '../../../db/org/stageRows.ts';
 import { SyncError } from '../../errors.ts';
 import { emptyPage } from '../source.ts';
@@ -44,13 +45,16 @@ export class SingleReads {
         page.members.push({ groupId: String(reader.id(group)), memberId: id, isGroup: false, isPrimary: false });
       return page;
     }
-    this.people ??= await directory.people(session);
     const names = reader.members(entry);
     await readRest(session, reader, entry.dn, names);
-    putGroup(page, reader, entry, names, { ...at, people: this.people });
+    // Everybody is read only for a group that names somebody: most units of a tree name nobody.
+    if (names.dns.length + names.uids.length > 0) this.people ??= await directory.people(session);
+    putGroup(page, reader, entry, names, { ...at, people: this.people ?? nobody() });
     return page;
   }
 }
+
+const nobody = (): People => ({ byDn: new DnIndex(), byUid: new Map() });
 
 async function readAll(session: Session, query: Query) {
   const entries = [];

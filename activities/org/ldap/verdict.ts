@@ -23,7 +23,8 @@ export const ldapCode = {
 } as const;
 
 const demandsTls = 'the server demands TLS: use ldaps:// or set the option startTls to true';
-const badSignIn = 'bindDn or its password is wrong, or the account is locked or expired';
+const badSignIn =
+  'bindDn or its password is wrong, or the account is locked or expired. Give valid ones: npx syncline connect NAME --option bindDn=DN --credential-env VARIABLE';
 const limitReached =
   'the bind user is under a size limit of the server, so the list would be cut. Free the bind user of it (slapd: olcLimits … size=unlimited size.prtotal=unlimited; 389: nsSizeLimit, nsLookThroughLimit and nsPagedSizeLimit -1)';
 
