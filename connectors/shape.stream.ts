@@ -1,0 +1,111 @@
+import type { Paging } from './shape.paging.ts';
+import type { Path, Rate, TimeFormat, Value } from './shape.ts';
+
+/** One list of a platform that lands in one table. */
+export interface Stream {
+  title: string;
+  /** HTTP call; a SQL source has `sql` instead. */
+  call?: ApiCall;
+  sql?: SqlCall;
+  /** Rows, from the payload. One object instead of a list counts as one row. */
+  rows: Path;
+  /** Source id: one path or several joined by `/`. `$over` is the id the call was made for. */
+  key: Path | readonly Path[];
+  /** When the source last changed the row: the newer wins. Absent: the moment the request began. */
+  time?: { path: Path; format: TimeFormat };
+  paging: Paging;
+  window?: Window;
+  over?: Over;
+  /** How the platform shows that a row is gone. */
+  deletes: Deletes;
+  /** Typed columns beside `data`. A new one fills from `data` without a call. */
+  columns: Record<string, Column>;
+  /** Fields that hold JSON as text; they are opened before landing. */
+  jsonText?: readonly Path[];
+  /** Limits of this API alone. */
+  limits?: readonly Rate[];
+}
+
+export interface ApiCall {
+  /**
+   * Name, e.g. `open.order.cursor.list`; a path where the gateway says `{api}`. `{name}` inside a path stands for the
+   * parameter of that name, which is then sent nowhere else, e.g. `contact/v3/departments/{department_id}/children`.
+   */
+  api: string;
+  version?: string;
+  method?: 'GET' | 'POST';
+  /** Parameters besides those of paging, window and over. */
+  params: Record<string, Value | readonly Value[]>;
+}
+
+/** A table of a foreign database, read by keyset (time, key). Never an OFFSET. */
+export interface SqlCall {
+  dialect: 'postgres' | 'mysql';
+  /** Table or view, as the source names it. */
+  from: string;
+  /** Columns to read; the row object has them as keys. */
+  select: readonly string[];
+  /** Columns of the keyset, ascending: the time first, then what makes ties unique. */
+  keyset: readonly [string, ...string[]];
+  /** Columns compared with options of the connection, e.g. the shop. */
+  where?: Record<string, Value>;
+}
+
+/** Time windows: both ends are sent with each call. */
+export interface Window {
+  from: string;
+  to: string;
+  format: TimeFormat;
+  /** Whether the platform counts `to` itself in. `closed` windows are cut so that no row is in two or in none. Default `open`. */
+  end?: 'open' | 'closed';
+  /** Longest span the platform accepts, ms. */
+  capMs: number;
+  /** Read again behind the watermark, ms: late rows. */
+  overlapMs: number;
+  /** Not read yet: rows younger than this may still be missing from the list, ms. */
+  lagMs: number;
+  /** Oldest moment the platform serves, counted back from the moment of the run, ms; absent: `connection option since`. */
+  floorMs?: number;
+  /** Shortest part a window is split into, ms. Default 1000. */
+  leastMs?: number;
+  /** Parts a window is split into. Default 10. */
+  parts?: number;
+  /** Rows above which a window is split although the platform would page it: parts are read side by side. Default 5,000. */
+  denseRows?: number;
+}
+
+/** A stream that is read once for each id of another. */
+export type Over =
+  /** Ids from the rows of another stream: its keys, or a path of its data (foreign ids, de-duplicated). */
+  | {
+      kind: 'each';
+      stream: string;
+      /** Path in the other stream's data; lists are opened. Absent: its key. */
+      path?: Path;
+      /** Parameter that carries the id, or a list of `batch` ids. */
+      param: string;
+      batch: number;
+      /** Ids read besides those of the rows: the root of a tree is nobody's child. */
+      also?: readonly string[];
+      /** `changed`: only ids of rows that landed since the last pass. `all`: each pass. */
+      when: 'changed' | 'all';
+    }
+  /** A tree, one call a node, breadth first; the rows of an answer are the node's children. */
+  | { kind: 'tree'; root: Value; param: string };
+
+export type Deletes =
+  /** Missing from a full pass that is proven complete, under the guard. */
+  | { kind: 'sweep' }
+  /** A status of the row. */
+  | { kind: 'status'; path: Path; is: readonly (string | number | boolean)[] }
+  /** Another stream lists the ids that are gone. */
+  | { kind: 'listed'; by: string }
+  /** Never, or not visible; `why` is shown. */
+  | { kind: 'none'; why: string };
+
+export interface Column {
+  path: Path;
+  type: 'text' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb';
+  /** For timestamptz. Default `iso`. */
+  format?: TimeFormat;
+}
