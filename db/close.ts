@@ -1,0 +1,219 @@
+import pg from 'pg';
+import { writeUnderClaim } from './claims.ts';
+import type { Client, Pool } from './client.ts';
+import { type Pass, seenTable, undone } from './passes.ts';
+import { type StreamTable, sqlName } from './streams.ts';
+
+/** Most rows a sweep may take without being asked; the smaller of count and share (see connectors/platform.ts). */
+export interface SweepGuard {
+  count: number;
+  percent: number;
+  smallCount: number;
+  smallPercent: number;
+}
+
+export interface CloseRules {
+  scope: string;
+  /** Rows missing from a whole full pass are marked deleted. */
+  sweep: boolean;
+  guard: SweepGuard;
+  /** A person has looked and said yes: the guard is not asked. Doubts still withhold the sweep. */
+  force: boolean;
+  /** Table whose rows name the ids that are gone. */
+  listed: StreamTable | null;
+  /** Keep the rows of this pass readable under its generation; so many generations. 0: no snapshot. */
+  snapshots: number;
+}
+
+/** What a pass did. */
+export interface PassCounts {
+  slices: number;
+  pages: number;
+  rows: number;
+  written: number;
+  rejected: number;
+  requests: number;
+  deleted: number;
+  /** Living rows that the pass did not bring and that stay. */
+  withheld: number;
+  /** Why; also why rows may be missing. Null when the pass is proven whole. */
+  doubt: string | null;
+}
+
+export type Closed = { undone: number[] } | { undone: null; counts: PassCounts };
+
+/** Slice numbers that one answer may carry. */
+const mostNumbers = 1_000;
+
+/**
+ * Ends a pass whose slices are all read: sweep, watermark, snapshot. When slices are left (a split whose answer was lost)
+ * it returns their numbers and ends nothing. Asking again after the end (the answer was lost) returns the same counts.
+ */
+export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rules: CloseRules): Promise<Closed> {
+  const left = await undone(pool, pass.id, mostNumbers);
+  if (left.length > 0) return { undone: left };
+  return writeUnderClaim(pool, pass.claim, { name: 'closePass', heavy: true }, async (client) => {
+    const ended = await client.query('SELECT counts FROM syncline.passes WHERE id = $1 AND counts IS NOT NULL', [
+      pass.id,
+    ]);
+    if (ended.rows[0]) return { undone: null, counts: ended.rows[0].counts };
+    const sums = await sumSlices(client, pass);
+    const lost = pass.keepsSeen ? await seenLost(client, pass, sums.seen) : null;
+    const doubt = sums.doubt ?? lost;
+    const swept = await sweep(client, pass, table, rules, { doubt, cameEmpty: sums.rows === 0 });
+    const deleted = swept.deleted + (await dropListed(client, pass, table, rules.listed));
+    await keepCoverage(client, pass, rules.scope, { doubt, doubtFrom: sums.doubtFrom, withheld: swept.withheld });
+    if (pass.kind === 'full' && rules.snapshots > 0) await snapshot(client, pass, table, rules.snapshots);
+    if (pass.kind === 'full' && doubt === null) await resolveRejects(client, pass);
+    const { seen: _seen, doubtFrom: _from, ...sum } = sums;
+    const counts: PassCounts = { ...sum, deleted, withheld: swept.withheld, doubt: swept.why ?? doubt };
+    await client.query('UPDATE syncline.passes SET ended_at = now(), verdict = $2, counts = $3 WHERE id = $1', [
+      pass.id,
+      doubt === null ? 'whole' : 'doubtful',
+      counts,
+    ]);
+    await client.query(`DROP TABLE IF EXISTS ${seenTable(pass.id)}`);
+    await client.query('DELETE FROM syncline.slices WHERE pass_id = $1', [pass.id]);
+    return { undone: null, counts };
+  });
+}
+
+async function sumSlices(client: Client, pass: Pass) {
+  const { rows } = await client.query(
+    `SELECT count(*)::int AS slices, coalesce(sum(pages), 0)::int AS pages, coalesce(sum(rows), 0)::int AS rows, coalesce(sum(seen), 0)::int AS seen,
+            coalesce(sum(written), 0)::int AS written, coalesce(sum(rejected), 0)::int AS rejected, coalesce(sum(requests), 0)::int AS requests,
+            min(doubt) AS doubt, min(from_ms) FILTER (WHERE doubt IS NOT NULL)::float8 AS "doubtFrom"
+     FROM syncline.slices WHERE pass_id = $1`,
+    [pass.id],
+  );
+  return rows[0] as Omit<PassCounts, 'deleted' | 'withheld'> & { seen: number; doubtFrom: number | null };
+}
+
+/** An unlogged set is empty after a crash of the server: then nobody knows who is missing. */
+async function seenLost(client: Client, pass: Pass, committed: number): Promise<string | null> {
+  const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${seenTable(pass.id)}`);
+  return rows[0].n === committed
+    ? null
+    : `the set of ids seen holds ${rows[0].n} of ${committed}: the database restarted during the pass`;
+}
+
+interface Swept {
+  deleted: number;
+  withheld: number;
+  why: string | null;
+}
+
+async function sweep(
+  client: Client,
+  pass: Pass,
+  table: StreamTable,
+  rules: CloseRules,
+  { doubt, cameEmpty }: { doubt: string | null; cameEmpty: boolean },
+): Promise<Swept> {
+  if (pass.kind !== 'full' || !rules.sweep) return { deleted: 0, withheld: 0, why: null };
+  const values = [pass.claim.connection, pass.startedMs, pass.fromMs, pass.toMs];
+  // A row that was read after the pass began is alive, whoever read it.
+  const missing = `t.connection_id = $1 AND t.deleted_at IS NULL AND t.synced_at < to_timestamp($2::float8 / 1000)
+    AND ($3::float8 IS NULL OR t.source_time >= to_timestamp($3::float8 / 1000) AND t.source_time < to_timestamp($4::float8 / 1000))
+    AND NOT EXISTS (SELECT 1 FROM ${seenTable(pass.id)} s WHERE s.id = t.id)`;
+  const { rows } = await client.query(
+    `SELECT count(*) FILTER (WHERE ${missing})::int AS missing, count(*)::int AS living FROM ${sqlName(table)} t
+     WHERE t.connection_id = $1 AND t.deleted_at IS NULL`,
+    values,
+  );
+  const { missing: gone, living } = rows[0] as { missing: number; living: number };
+  if (gone === 0) return { deleted: 0, withheld: 0, why: null };
+  if (doubt !== null) return { deleted: 0, withheld: gone, why: doubt };
+  if (cameEmpty && !rules.force)
+    return { deleted: 0, withheld: gone, why: `the list came empty where ${living} rows live: nothing was deleted` };
+  const most = allowed(rules.guard, living);
+  if (gone > most && !rules.force) {
+    const why = `${gone} of ${living} rows are missing at the source, allowed without asking ${most}: nothing was deleted`;
+    return { deleted: 0, withheld: gone, why };
+  }
+  const { rowCount } = await client.query(
+    `UPDATE ${sqlName(table)} t SET deleted_at = to_timestamp($2::float8 / 1000), generation = $5 WHERE ${missing}`,
+    [...values, pass.id],
+  );
+  return { deleted: rowCount ?? 0, withheld: 0, why: null };
+}
+
+function allowed(guard: SweepGuard, living: number): number {
+  const [count, percent] = living < 100 ? [guard.smallCount, guard.smallPercent] : [guard.count, guard.percent];
+  return Math.min(count, Math.floor((living * percent) / 100));
+}
+
+async function dropListed(client: Client, pass: Pass, table: StreamTable, listed: StreamTable | null): Promise<number> {
+  if (listed === null) return 0;
+  const { rowCount } = await client.query(
+    `UPDATE ${sqlName(table)} t SET deleted_at = l.synced_at, generation = $2 FROM ${sqlName(listed)} l
+     WHERE t.connection_id = $1 AND l.connection_id = $1 AND l.id = t.id AND l.deleted_at IS NULL AND t.deleted_at IS NULL
+       AND l.synced_at > t.synced_at`,
+    [pass.claim.connection, pass.id],
+  );
+  return rowCount ?? 0;
+}
+
+/** The watermark never passes a doubtful range: the next run reads it again, and the lag shows it. A replay moves nothing. */
+async function keepCoverage(
+  client: Client,
+  pass: Pass,
+  scope: string,
+  at: { doubt: string | null; doubtFrom: number | null; withheld: number },
+): Promise<void> {
+  if (pass.kind === 'replay') return;
+  const whole = at.doubt === null;
+  const reached = pass.toMs === null ? (whole ? pass.startedMs : null) : whole ? pass.toMs : at.doubtFrom;
+  await client.query(
+    `INSERT INTO syncline.streams AS s (connection_id, stream, watermark, covered_from, full_at, scope, doubt, withheld)
+     VALUES ($1, $2, to_timestamp($3::float8 / 1000), to_timestamp($4::float8 / 1000), CASE WHEN $5 AND $6 THEN now() END, $7, $8, $9)
+     ON CONFLICT (connection_id, stream) DO UPDATE SET
+       watermark = CASE WHEN $5 THEN excluded.watermark ELSE greatest(s.watermark, excluded.watermark) END,
+       covered_from = CASE WHEN $5 THEN excluded.covered_from ELSE coalesce(s.covered_from, excluded.covered_from) END,
+       full_at = coalesce(excluded.full_at, s.full_at), scope = excluded.scope, doubt = excluded.doubt,
+       withheld = CASE WHEN $5 THEN excluded.withheld ELSE s.withheld END`,
+    [
+      pass.claim.connection,
+      pass.stream,
+      reached,
+      pass.fromMs,
+      pass.kind === 'full',
+      whole,
+      scope,
+      at.doubt,
+      at.withheld,
+    ],
+  );
+}
+
+/** Copies the living rows under the pass's generation and drops generations beyond `keep`. */
+async function snapshot(client: Client, pass: Pass, table: StreamTable, keep: number): Promise<void> {
+  const target = sqlName({ schema: table.schema, name: `${table.name}_snapshots` });
+  const columns = ['id', 'data', 'source_time', ...table.columns.map((c) => pg.escapeIdentifier(c.name))].join(', ');
+  await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline tables', 0))`);
+  await client.query(
+    `CREATE TABLE IF NOT EXISTS ${target} (connection_id text NOT NULL, generation bigint NOT NULL, id text COLLATE "C" NOT NULL, data jsonb NOT NULL,
+     source_time timestamptz, ${table.columns.map((c) => `${pg.escapeIdentifier(c.name)} ${c.type},`).join(' ')} PRIMARY KEY (connection_id, generation, id))`,
+  );
+  for (const c of table.columns)
+    await client.query(`ALTER TABLE ${target} ADD COLUMN IF NOT EXISTS ${pg.escapeIdentifier(c.name)} ${c.type}`);
+  await client.query(
+    `INSERT INTO ${target} (connection_id, generation, ${columns})
+     SELECT connection_id, $2, ${columns} FROM ${sqlName(table)} WHERE connection_id = $1 AND deleted_at IS NULL`,
+    [pass.claim.connection, pass.id],
+  );
+  await client.query(
+    `DELETE FROM ${target} WHERE connection_id = $1 AND generation NOT IN (
+       SELECT DISTINCT generation FROM ${target} WHERE connection_id = $1 ORDER BY generation DESC LIMIT $2)`,
+    [pass.claim.connection, keep],
+  );
+}
+
+/** Rejects that a whole pass no longer brought are settled. */
+async function resolveRejects(client: Client, pass: Pass): Promise<void> {
+  await client.query(
+    `UPDATE syncline.rejects SET resolved_at = now()
+     WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2 AND resolved_at IS NULL AND last_seen < to_timestamp($3::float8 / 1000)`,
+    [pass.claim.connection, pass.stream, pass.startedMs],
+  );
+}

@@ -1,0 +1,40 @@
+import type { Pool } from './client.ts';
+
+/** What is known of a stream's data; see syncline.streams. */
+export interface Coverage {
+  stream: string;
+  watermarkMs: number | null;
+  coveredFromMs: number | null;
+  fullMs: number | null;
+  scope: string;
+  doubt: string | null;
+  withheld: number;
+}
+
+const columns = `stream, extract(epoch FROM watermark)::float8 * 1000 AS "watermarkMs", extract(epoch FROM covered_from)::float8 * 1000 AS "coveredFromMs",
+  extract(epoch FROM full_at)::float8 * 1000 AS "fullMs", scope, doubt, withheld`;
+
+/** Null before the first pass has ended. */
+export async function coverageOf(pool: Pool, connection: string, stream: string): Promise<Coverage | null> {
+  const { rows } = await pool.query(
+    `SELECT ${columns} FROM syncline.streams WHERE connection_id = $1 AND stream = $2`,
+    [connection, stream],
+  );
+  return rows[0] ?? null;
+}
+
+/** A stream as people look at it: what is known of its data, and how many of its records stand aside. */
+export type StreamStanding = Omit<Coverage, 'scope'> & { rejects: number };
+
+/** All streams of a connection of which anything is known, by name; those whose first pass goes on have rejects at most. */
+export async function coverages(pool: Pool, connection: string): Promise<StreamStanding[]> {
+  const { rows } = await pool.query(
+    `SELECT ${columns}, coalesce(r.n, 0) AS rejects
+     FROM (SELECT * FROM syncline.streams WHERE connection_id = $1) s
+     FULL JOIN (SELECT stream, count(*)::int AS n FROM syncline.rejects
+       WHERE connection_id = $1 AND pipeline = 'platform' AND resolved_at IS NULL GROUP BY stream) r USING (stream)
+     ORDER BY stream`,
+    [connection],
+  );
+  return rows.map(({ scope: _scope, withheld, ...row }) => ({ ...row, withheld: withheld ?? 0 }));
+}

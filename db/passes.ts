@@ -1,0 +1,221 @@
+import { type Claim, writeUnderClaim } from './claims.ts';
+import type { Client, Pool } from './client.ts';
+
+export type PassKind = 'full' | 'incremental' | 'replay';
+
+/** One reading of a stream, handed from activity to activity. Ids and settings only. */
+export interface Pass {
+  id: number;
+  claim: Claim;
+  stream: string;
+  kind: PassKind;
+  /** When it began, ms since 1970: rows read later are never swept by it. */
+  startedMs: number;
+  fromMs: number | null;
+  toMs: number | null;
+  /** The ids that come are kept: for a sweep, or to prove a list whose rows move. Only full passes keep them. */
+  keepsSeen: boolean;
+}
+
+/** A part to read: a window, a range of ids, or everything. */
+export interface Range {
+  fromMs?: number;
+  toMs?: number;
+  afterId?: string | null;
+  toId?: string | null;
+}
+
+/** Where a slice stands; committed with its rows. */
+export interface SliceState extends Range {
+  no: number;
+  cursor: unknown;
+  done: boolean;
+  pages: number;
+  rows: number;
+  seen: number;
+  written: number;
+  rejected: number;
+  requests: number;
+  rereads: number;
+  total: number | null;
+  doubt: string | null;
+}
+
+export interface PassRequest {
+  claim: Claim;
+  stream: string;
+  kind: PassKind;
+  scope: string;
+  fromMs: number | null;
+  toMs: number | null;
+  keepsSeen: boolean;
+}
+
+/**
+ * Goes on with the pass that a terminated run left open, when it is of the same kind, scope and start; drops it otherwise.
+ * A resumed incremental pass keeps its old end: the next one reads on from there.
+ * @param cut gives the parts of a new pass
+ */
+export async function openPass(
+  pool: Pool,
+  request: PassRequest,
+  cut: (client: Client) => Promise<readonly Range[]>,
+): Promise<{ pass: Pass; resumed: boolean }> {
+  const { claim, stream, kind, scope } = request;
+  return writeUnderClaim(pool, claim, { name: 'openPass', heavy: true }, async (client) => {
+    const { rows: open } = await client.query(
+      `SELECT id::int, kind, scope, extract(epoch FROM started_at) * 1000 AS started, extract(epoch FROM from_time) * 1000 AS from_ms,
+              extract(epoch FROM to_time) * 1000 AS to_ms
+       FROM syncline.passes WHERE connection_id = $1 AND stream = $2 AND ended_at IS NULL ORDER BY id DESC`,
+      [claim.connection, stream],
+    );
+    const last = open[0];
+    const same = last?.kind === kind && last.scope === scope && (kind !== 'replay' || rangeIs(last, request));
+    for (const old of same ? open.slice(1) : open) await dropPass(client, old.id);
+    if (same)
+      return {
+        pass: passOf(last.id, request, Number(last.started), msOf(last.from_ms), msOf(last.to_ms)),
+        resumed: true,
+      };
+    const { rows } = await client.query(
+      `INSERT INTO syncline.passes (connection_id, stream, kind, scope, from_time, to_time)
+       VALUES ($1, $2, $3, $4, to_timestamp($5::float8 / 1000), to_timestamp($6::float8 / 1000))
+       RETURNING id::int, extract(epoch FROM started_at) * 1000 AS started`,
+      [claim.connection, stream, kind, scope, request.fromMs, request.toMs],
+    );
+    const { id, started } = rows[0];
+    if (request.keepsSeen)
+      await client.query(`CREATE UNLOGGED TABLE ${seenTable(id)} (id text COLLATE "C" PRIMARY KEY)`);
+    await addSlices(client, id, await cut(client));
+    return { pass: passOf(id, request, Number(started), request.fromMs, request.toMs), resumed: false };
+  });
+}
+
+const msOf = (value: unknown) => (value === null ? null : Number(value));
+
+function rangeIs(last: { from_ms: unknown; to_ms: unknown }, request: PassRequest): boolean {
+  return msOf(last.from_ms) === request.fromMs && msOf(last.to_ms) === request.toMs;
+}
+
+function passOf(id: number, r: PassRequest, started: number, fromMs: number | null, toMs: number | null): Pass {
+  return {
+    id,
+    claim: r.claim,
+    stream: r.stream,
+    kind: r.kind,
+    startedMs: Math.floor(started),
+    fromMs,
+    toMs,
+    keepsSeen: r.keepsSeen,
+  };
+}
+
+/** Ids a full pass has seen. Unlogged: empty after a crash of the server, which `sweep` finds out by its size. */
+export const seenTable = (passId: number) => `syncline_pass.p${passId}`;
+
+async function dropPass(client: Client, id: number): Promise<void> {
+  await client.query(`DROP TABLE IF EXISTS ${seenTable(id)}`);
+  await client.query('DELETE FROM syncline.slices WHERE pass_id = $1', [id]);
+  await client.query(`UPDATE syncline.passes SET ended_at = now(), verdict = 'dropped' WHERE id = $1`, [id]);
+}
+
+/** Appends parts to a pass; returns the number of the first. */
+export async function addSlices(client: Client, passId: number, ranges: readonly Range[]): Promise<number> {
+  const { rows } = await client.query(
+    `WITH top AS (SELECT coalesce(max(no), 0) AS no FROM syncline.slices WHERE pass_id = $1),
+     added AS (
+       INSERT INTO syncline.slices (pass_id, no, from_ms, to_ms, after_id, to_id)
+       SELECT $1, top.no + r.n, (r.v->>'fromMs')::bigint, (r.v->>'toMs')::bigint, r.v->>'afterId', r.v->>'toId'
+       FROM top, jsonb_array_elements($2::jsonb) WITH ORDINALITY AS r(v, n))
+     SELECT no + 1 AS first FROM top`,
+    [passId, JSON.stringify(ranges)],
+  );
+  return rows[0].first;
+}
+
+/** Parts that are not read yet, in order, at most `limit`. */
+export async function undone(pool: Pool, passId: number, limit: number): Promise<number[]> {
+  const { rows } = await pool.query(
+    'SELECT no FROM syncline.slices WHERE pass_id = $1 AND NOT done ORDER BY no LIMIT $2',
+    [passId, limit],
+  );
+  return rows.map((r) => r.no);
+}
+
+export async function readSliceState(pool: Pool, passId: number, no: number): Promise<SliceState | null> {
+  const { rows } = await pool.query(
+    `SELECT no, from_ms::float8 AS "fromMs", to_ms::float8 AS "toMs", after_id AS "afterId", to_id AS "toId", cursor, done, pages, rows,
+            seen, written, rejected, requests, rereads, total, doubt
+     FROM syncline.slices WHERE pass_id = $1 AND no = $2`,
+    [passId, no],
+  );
+  return rows[0] ?? null;
+}
+
+/**
+ * Stores where a slice stands. Inside the transaction that writes its rows.
+ * @param before pages when this reader last stored it
+ * @returns false when another reader moved it on meanwhile, or the pass has ended: the transaction must be rolled back
+ */
+export async function saveSlice(client: Client, passId: number, s: SliceState, before: number): Promise<boolean> {
+  const { rowCount } = await client.query({
+    name: 'save slice',
+    text: `UPDATE syncline.slices SET cursor = $3, done = $4, pages = $5, rows = $6, seen = $7, written = $8, rejected = $9,
+             requests = $10, rereads = $11, total = $12, doubt = $13 WHERE pass_id = $1 AND no = $2 AND pages = $14`,
+    values: [
+      passId,
+      s.no,
+      s.cursor === null ? null : JSON.stringify(s.cursor),
+      s.done,
+      s.pages,
+      s.rows,
+      s.seen,
+      s.written,
+      s.rejected,
+      s.requests,
+      s.rereads,
+      s.total,
+      s.doubt,
+      before,
+    ],
+  });
+  return rowCount === 1;
+}
+
+/**
+ * The slice becomes parts of its window that are read in its place; what it landed stays, and is met again unchanged.
+ * @returns numbers of the parts: `count` from `first` on
+ */
+export async function splitSlice(
+  pool: Pool,
+  pass: Pass,
+  state: SliceState,
+  parts: readonly Range[],
+): Promise<{ first: number; count: number }> {
+  return writeUnderClaim(pool, pass.claim, { name: 'split' }, async (client) => {
+    // A split whose answer was lost is found done: its parts are read as undone ones.
+    const { rowCount } = await client.query(
+      'SELECT 1 FROM syncline.slices WHERE pass_id = $1 AND no = $2 AND NOT done FOR UPDATE',
+      [pass.id, state.no],
+    );
+    if (rowCount === 0) return { first: 0, count: 0 };
+    const first = await addSlices(client, pass.id, parts);
+    await saveSlice(
+      client,
+      pass.id,
+      { ...state, cursor: null, done: true, rows: 0, total: null, doubt: null },
+      state.pages,
+    );
+    return { first, count: parts.length };
+  });
+}
+
+/** Ids seen by a full pass for the first time; returns how many were new. */
+export async function keepSeen(client: Client, pass: Pass, ids: readonly string[]): Promise<number> {
+  if (!pass.keepsSeen || ids.length === 0) return 0;
+  const { rowCount } = await client.query(
+    `INSERT INTO ${seenTable(pass.id)} SELECT DISTINCT id FROM unnest($1::text[]) AS id ORDER BY 1 ON CONFLICT DO NOTHING`,
+    [ids],
+  );
+  return rowCount ?? 0;
+}

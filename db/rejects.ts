@@ -1,0 +1,69 @@
+import type { Claim } from './claims.ts';
+import type { Client, Pool } from './client.ts';
+
+/** A record that was set aside. */
+export interface RejectRow {
+  id: string;
+  reason: string;
+  field: string;
+  record: string;
+  position: string;
+}
+
+/** Keeps records that could not be written, one row each; a record that is met again is refreshed. */
+export async function setAside(
+  client: Client,
+  claim: Claim,
+  stream: string,
+  rows: readonly RejectRow[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  await client.query(
+    `INSERT INTO syncline.rejects AS r (connection_id, pipeline, stream, source_id, reason, field, record, position, epoch)
+     SELECT DISTINCT ON (f->>'id') $1, 'platform', $2, f->>'id', f->>'reason', f->>'field', f->>'record', f->>'position', $3
+     FROM unnest($4::text[]) AS t(one), LATERAL (SELECT one::json AS f) x ORDER BY f->>'id'
+     ON CONFLICT (connection_id, pipeline, stream, source_id) DO UPDATE SET reason = excluded.reason, field = excluded.field,
+       record = excluded.record, position = excluded.position, epoch = excluded.epoch, last_seen = now(), resolved_at = NULL`,
+    [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row))],
+  );
+}
+
+/** Rejects of records that have landed since are settled. */
+export async function settle(
+  client: Client,
+  connection: string,
+  stream: string,
+  ids: readonly string[],
+): Promise<void> {
+  await client.query(
+    `UPDATE syncline.rejects SET resolved_at = now() WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2
+       AND resolved_at IS NULL AND source_id = ANY($3)`,
+    [connection, stream, ids],
+  );
+}
+
+/** True while some record of the stream stands aside: only then is a landing worth the look. */
+export async function hasOpen(pool: Pool, connection: string, stream: string): Promise<boolean> {
+  const { rows } = await pool.query(
+    `SELECT EXISTS (SELECT 1 FROM syncline.rejects WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2 AND resolved_at IS NULL) AS open`,
+    [connection, stream],
+  );
+  return rows[0].open;
+}
+
+/** Records that stand aside, by id behind `after`, for replay. Ids that the platform refused have none. */
+export async function openRejects(
+  pool: Pool,
+  connection: string,
+  stream: string,
+  after: string,
+  limit: number,
+): Promise<{ id: string; record: string; position: string; seenMs: number }[]> {
+  const { rows } = await pool.query(
+    `SELECT source_id AS id, record, coalesce(position, '') AS position, extract(epoch FROM last_seen)::float8 * 1000 AS "seenMs"
+     FROM syncline.rejects WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2 AND resolved_at IS NULL
+       AND record IS NOT NULL AND reason <> 'refused' AND source_id > $3 ORDER BY source_id LIMIT $4`,
+    [connection, stream, after, limit],
+  );
+  return rows;
+}

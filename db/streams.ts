@@ -1,0 +1,127 @@
+import pg from 'pg';
+import { type Client, type Pool, transaction } from './client.ts';
+
+/** Types a typed column may have. */
+export type ColumnType = 'text' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb';
+
+/** Where a stream lands: one table of the platform's schema. */
+export interface StreamTable {
+  schema: string;
+  name: string;
+  /** Typed columns beside `data`, in the order of `LandRow.columns`. */
+  columns: readonly { name: string; type: ColumnType }[];
+}
+
+/** The table's name as SQL wants it. */
+export function sqlName(table: Pick<StreamTable, 'schema' | 'name'>): string {
+  return `${pg.escapeIdentifier(table.schema)}.${pg.escapeIdentifier(table.name)}`;
+}
+
+/** Says that a column stands in the table and is not filled yet; taken away with the last row that was filled. */
+const unfilled = 'syncline: fills from data';
+
+/** A column stands there with another type than the connector says. */
+export class ColumnConflict extends Error {
+  override name = 'ColumnConflict';
+}
+
+/**
+ * Makes the table of a stream, or adds the columns it lacks; never changes or drops one. Every row has `connection_id, id`
+ * (key), `data` (the record as it came), `source_time` (the source's clock), `generation` (pass that wrote it), `synced_at`
+ * (when the request that brought it began) and `deleted_at`.
+ * @returns columns that must still be filled from `data`
+ * @throws ColumnConflict with the command that frees the column
+ */
+export async function ensureTable(pool: Pool, table: StreamTable): Promise<string[]> {
+  const where = sqlName(table);
+  return transaction(pool, { name: `tables ${table.schema}` }, async (client) => {
+    await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline tables', 0))`);
+    const known = await columnsOf(client, table);
+    if (known.size === 0) {
+      await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(table.schema)}`);
+      await client.query(`CREATE TABLE ${where} (
+        connection_id text NOT NULL, id text COLLATE "C" NOT NULL, data jsonb NOT NULL, source_time timestamptz,
+        generation bigint NOT NULL, synced_at timestamptz NOT NULL, deleted_at timestamptz,
+        ${table.columns.map((c) => `${pg.escapeIdentifier(c.name)} ${c.type},`).join(' ')}
+        PRIMARY KEY (connection_id, id))`);
+      return [];
+    }
+    for (const column of table.columns) await ensureColumn(client, table, column, known.get(column.name));
+    const marked = await columnsOf(client, table);
+    return table.columns.flatMap((c) => (marked.get(c.name)?.comment === unfilled ? [c.name] : []));
+  });
+}
+
+async function ensureColumn(
+  client: Client,
+  table: StreamTable,
+  { name, type }: StreamTable['columns'][number],
+  known: { type: string } | undefined,
+): Promise<void> {
+  const where = sqlName(table);
+  const column = pg.escapeIdentifier(name);
+  if (known === undefined) {
+    await client.query(`ALTER TABLE ${where} ADD COLUMN ${column} ${type}`);
+    await client.query(`COMMENT ON COLUMN ${where}.${column} IS ${pg.escapeLiteral(unfilled)}`);
+  } else if (known.type !== type) {
+    throw new ColumnConflict(
+      `Column ${table.schema}.${table.name}.${name} is ${known.type}, the connector says ${type}. It fills again from data after: ALTER TABLE ${where} DROP COLUMN ${column}`,
+    );
+  }
+}
+
+async function columnsOf(
+  client: Client,
+  { schema, name }: StreamTable,
+): Promise<Map<string, { type: string; comment: string | null }>> {
+  const { rows } = await client.query(
+    `SELECT a.attname AS name, CASE WHEN t.typname = 'bool' THEN 'boolean' WHEN t.typname = 'int8' THEN 'bigint' ELSE t.typname END AS type,
+            col_description(c.oid, a.attnum) AS comment
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     JOIN pg_type t ON t.oid = a.atttypid WHERE n.nspname = $1 AND c.relname = $2`,
+    [schema, name],
+  );
+  return new Map(rows.map((r) => [r.name, r]));
+}
+
+/** Rows behind `after` in the order of (connection, id), for filling columns: key and record. */
+export async function rowsToFill(
+  pool: Pool,
+  table: StreamTable,
+  after: { connection: string; id: string } | null,
+  limit: number,
+): Promise<{ connection: string; id: string; data: unknown }[]> {
+  const { rows } = await pool.query(
+    `SELECT connection_id AS connection, id, data FROM ${sqlName(table)}
+     WHERE (connection_id, id) > ($1, $2) ORDER BY connection_id, id LIMIT $3`,
+    [after?.connection ?? '', after?.id ?? '', limit],
+  );
+  return rows;
+}
+
+/** Writes values of new columns; `values` in the order of `columns`. */
+export async function fillRows(
+  pool: Pool,
+  table: StreamTable,
+  columns: readonly string[],
+  rows: readonly { connection: string; id: string; values: readonly unknown[] }[],
+): Promise<void> {
+  const types = new Map(table.columns.map((c) => [c.name, c.type]));
+  const set = columns.map((name, i) => `${pg.escapeIdentifier(name)} = ${castOf(`r->'c'`, i, types.get(name))}`);
+  await pool.query(
+    `UPDATE ${sqlName(table)} t SET ${set.join(', ')} FROM jsonb_array_elements($1::jsonb) r
+     WHERE t.connection_id = r->>'k' AND t.id = r->>'i'`,
+    [JSON.stringify(rows.map((r) => ({ k: r.connection, i: r.id, c: r.values })))],
+  );
+}
+
+/** The columns are filled in every row. */
+export async function markFilled(pool: Pool, table: StreamTable, columns: readonly string[]): Promise<void> {
+  for (const name of columns)
+    await pool.query(`COMMENT ON COLUMN ${sqlName(table)}.${pg.escapeIdentifier(name)} IS NULL`);
+}
+
+/** SQL of the `i`th value of a jsonb list as the column's type; the values were checked before (activities/platform/extract.ts). */
+export function castOf(list: string, i: number, type: ColumnType | undefined): string {
+  return type === 'jsonb' ? `NULLIF(${list}->${i}, 'null'::jsonb)` : `(${list}->>${i})::${type}`;
+}
