@@ -1,9 +1,10 @@
 import type { Execution } from '../db/claims.ts';
 import type { Pool } from '../db/client.ts';
 import type { Connection } from '../db/connections.ts';
+import type { ClientDeps } from './http/client.ts';
 
 /** Tools the activities get from the worker. Workflows see none of it. */
-export interface Deps {
+export interface Deps extends ClientDeps {
   pool: Pool;
   /** Loads a connection with its credential opened; throws ConnectionUnknown, SealBroken. */
   connection(id: string): Promise<Connection>;

@@ -7,6 +7,8 @@ export interface HttpRequest {
   headers?: Record<string, string>;
   body?: string;
   signal?: AbortSignal;
+  /** Longest time to the last byte, ms; after it the server counts as away. Default: the agent's own (60 s to the first byte, 60 s between two). */
+  timeoutMs?: number;
 }
 
 export interface HttpAnswer {
@@ -41,6 +43,7 @@ function agentOf(url: URL): Agent {
 /** Sends one request and reads the whole answer. Trouble of the network is `Unavailable`; texts name origin and path only. */
 export async function send(request: HttpRequest): Promise<HttpAnswer> {
   const url = new URL(request.url);
+  const signals = [request.signal, request.timeoutMs && AbortSignal.timeout(request.timeoutMs)].filter((s) => !!s);
   try {
     const answer = await agentOf(url).request({
       origin: url.origin,
@@ -48,12 +51,13 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
       method: request.method ?? 'GET',
       headers: request.headers ?? {},
       body: request.body ?? null,
-      signal: request.signal ?? null,
+      signal: signals.length > 1 ? AbortSignal.any(signals) : (signals[0] ?? null),
     });
     return { status: answer.statusCode, headers: answer.headers, body: await readBody(answer, url) };
   } catch (error) {
     if (request.signal?.aborted || error instanceof SyncError) throw error;
-    const code = (error as { code?: string }).code ?? (error as Error).name;
+    const { code: given, name } = error as { code?: unknown; name: string };
+    const code = typeof given === 'string' ? given : name;
     throw new SyncError('Unavailable', `${where(url)} did not answer (${code})`, { cause: error });
   }
 }

@@ -6,9 +6,9 @@ const defaultWaitMs = 5_000;
 const longestWaitMs = 24 * 3600 * 1000;
 
 /**
- * Reads a JSON answer or says what it means. 2xx with a JSON object: returned. 404: null. 401 Unauthorized, 403 Forbidden,
- * 429 (and 503 with Retry-After) RetryLater, 5xx and 408 Unavailable, everything else and everything that is not JSON
- * BadAnswer. Bodies never reach an error text; `scimType` codes do.
+ * Reads a JSON answer or says what it means. 2xx with a JSON object: returned. 404: null, and `requireGone` says whether
+ * it proves anything. 401 Unauthorized, 403 Forbidden, 429 (and 503 with Retry-After) RetryLater, 5xx and 408
+ * Unavailable, everything else and everything that is not JSON BadAnswer. Bodies never reach an error text; `scimType` codes do.
  */
 export function readJson(answer: HttpAnswer, address: string): Record<string, unknown> | null {
   const place = where(new URL(address));
@@ -34,16 +34,14 @@ export function readJson(answer: HttpAnswer, address: string): Record<string, un
 }
 
 function parse(answer: HttpAnswer, place: string): Record<string, unknown> {
-  const type = String(answer.headers['content-type'] ?? 'no content type').split(';')[0];
   let value: unknown;
   try {
     value = JSON.parse(answer.body.toString('utf8'));
   } catch (cause) {
-    const kind =
-      type === 'text/html' || answer.body.subarray(0, 1).toString() === '<' ? 'HTML' : 'truncated or broken JSON';
+    const kind = isHtml(answer) ? 'HTML' : 'truncated or broken JSON';
     throw new SyncError(
       'BadAnswer',
-      `${place} answered 200 with ${kind} (${type}, ${answer.body.length} bytes) instead of JSON: a login page, a proxy or a cut answer`,
+      `${place} answered 200 with ${kind} (${typeOf(answer)}, ${answer.body.length} bytes) instead of JSON: a login page, a proxy or a cut answer`,
       { cause },
     );
   }
@@ -62,10 +60,43 @@ export function retryAfterMs(answer: HttpAnswer, now = Date.now()): number {
 
 /** `scimType` (RFC 7644, 3.12) of an error body; undefined where there is none. */
 export function errorCode(answer: HttpAnswer): string | undefined {
+  const type = errorBody(answer)?.scimType;
+  return typeof type === 'string' && /^\w{1,40}$/.test(type) ? type : undefined;
+}
+
+const scimError = 'urn:ietf:params:scim:api:messages:2.0:Error';
+
+/**
+ * Takes a 404 as the server's word that one record does not exist: a SCIM error (RFC 7644, 3.12), any JSON error with
+ * status 404, or no body at all, which servers send against the RFC. Whatever else came is a proxy's or a gateway's word.
+ * @throws SyncError BadAnswer for a 404 that says nothing about the record
+ */
+export function requireGone(answer: HttpAnswer, place: string): void {
+  if (answer.body.length === 0) return;
+  const body = errorBody(answer);
+  const { schemas, status } = body ?? {};
+  if ((Array.isArray(schemas) && schemas.includes(scimError)) || status === '404' || status === 404) return;
+  const kind = body ? 'JSON that is no SCIM error' : isHtml(answer) ? 'HTML' : 'no JSON';
+  throw new SyncError(
+    'BadAnswer',
+    `${place} answered 404 with ${kind} (${typeOf(answer)}, ${answer.body.length} bytes): a proxy, a gateway or another address, which proves nobody gone`,
+  );
+}
+
+/** The JSON object in an error's body; null where there is none. */
+function errorBody(answer: HttpAnswer): Record<string, unknown> | null {
   try {
-    const type = (JSON.parse(answer.body.toString('utf8')) as { scimType?: unknown } | null)?.scimType;
-    return typeof type === 'string' && /^\w{1,40}$/.test(type) ? type : undefined;
+    const value: unknown = JSON.parse(answer.body.toString('utf8'));
+    return typeof value === 'object' ? (value as Record<string, unknown> | null) : null;
   } catch {
-    return undefined;
+    return null;
   }
+}
+
+function typeOf(answer: HttpAnswer): string {
+  return String(answer.headers['content-type'] ?? 'no content type').split(';')[0] ?? '';
+}
+
+function isHtml(answer: HttpAnswer): boolean {
+  return typeOf(answer) === 'text/html' || answer.body.subarray(0, 1).toString() === '<';
 }

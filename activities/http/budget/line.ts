@@ -1,0 +1,149 @@
+import type { BudgetView, ScopeState } from '../../../db/budget.ts';
+
+/** Requests of one worker that wait for the same permits. */
+export interface Want {
+  worker: string;
+  connection: string;
+  /** Narrowest scope: the connection's or its endpoint's. */
+  scope: string;
+  live: boolean;
+  waiting: number;
+  /** Permits wanted for soon, taken only from what nobody waits for. */
+  ahead: number;
+}
+
+export interface Share {
+  /** Permits for requests that wait. */
+  granted: number;
+  /** Permits for soon. */
+  ahead: number;
+  /** How long the others still wait, first to last, ms: an estimate. */
+  waitMs: number[];
+}
+
+interface Ready {
+  want: Want;
+  turn: number;
+  /** Requests of the same connection before it. */
+  place: number;
+}
+
+interface Held {
+  want: Want;
+  place: number;
+  waitMs: number;
+}
+
+export interface Room {
+  tokens: number;
+  bulk: number;
+}
+
+export function fits(room: Room, live: boolean): boolean {
+  return room.tokens >= 1 && (live || room.bulk >= 1);
+}
+
+export function take(room: Room, live: boolean, count = 1): void {
+  room.tokens -= count;
+  if (!live) room.bulk -= count;
+}
+
+export function msFor(requests: number, perSecond: number): number {
+  return requests > 0 ? (requests / perSecond) * 1000 : 0;
+}
+
+export const noLimit: ScopeState = {
+  tokens: Number.POSITIVE_INFINITY,
+  bulkTokens: Number.POSITIVE_INFINITY,
+  perSecond: Number.POSITIVE_INFINITY,
+  burst: Number.POSITIVE_INFINITY,
+  blockedMs: 0,
+  served: 0,
+};
+
+/** A scope of a connection while its permits are dealt out. */
+interface LevelRoom {
+  state: ScopeState;
+  room: Room;
+  /** Requests that find no permit here. */
+  held: number;
+}
+
+/** What waits for one connection, in the order in which it leaves. */
+export class Line {
+  /** Within the limits of connection and endpoint. */
+  readonly ready: Ready[] = [];
+  readonly held: Held[] = [];
+  readonly length: number;
+  private readonly levels = new Map<string, readonly LevelRoom[]>();
+  private readonly wants: readonly Want[];
+
+  constructor(connection: string, wants: readonly Want[], view: BudgetView, from: number) {
+    this.wants = wants;
+    const own = levelOf(view, connection);
+    for (const { scope } of wants)
+      if (!this.levels.has(scope)) this.levels.set(scope, scope === connection ? [own] : [own, levelOf(view, scope)]);
+    const { served } = own.state;
+    const first = Math.max(served, from);
+    let place = 0;
+    for (const want of lineUp(wants, served)) {
+      const levels = this.levels.get(want.scope)!;
+      if (levels.every(({ room }) => fits(room, want.live))) {
+        for (const { room } of levels) take(room, want.live);
+        this.ready.push({ want, turn: first + this.ready.length, place });
+      } else this.held.push({ want, place, waitMs: hold(levels, want.live) });
+      place++;
+    }
+    this.length = place;
+  }
+
+  /** Gives the worker's own wants what is left beyond `keep` tokens of the platform. */
+  leaseAhead(of: Map<Want, Share>, platform: Room, keep: number): void {
+    for (const want of this.wants) {
+      const mine = want.ahead > 0 && of.get(want);
+      if (!mine) continue;
+      const rooms = this.levels.get(want.scope)!.map((level) => level.room);
+      const left = [platform.tokens - (Number.isFinite(keep) ? keep : 0), ...rooms.map((r) => r.tokens)];
+      if (!want.live) left.push(platform.bulk, ...rooms.map((r) => r.bulk));
+      const count = Math.max(0, Math.min(want.ahead, Math.floor(Math.min(...left))));
+      for (const room of [platform, ...rooms]) take(room, want.live, count);
+      mine.ahead = count;
+    }
+  }
+}
+
+function levelOf(view: BudgetView, scope: string): LevelRoom {
+  const state = view.scopes.get(scope) ?? noLimit;
+  const open = state.blockedMs === 0;
+  return { state, room: { tokens: open ? state.tokens : 0, bulk: open ? state.bulkTokens : 0 }, held: 0 };
+}
+
+/** Counts a request that finds no permit; how long it waits for one, ms. */
+function hold(levels: readonly LevelRoom[], live: boolean): number {
+  let waitMs = 0;
+  for (const level of levels) {
+    const { state, room, held } = level;
+    const have = live ? room.tokens : Math.min(room.tokens, room.bulk);
+    waitMs = Math.max(waitMs, state.blockedMs, msFor(1 + held - have, state.perSecond));
+    level.held++;
+  }
+  return waitMs;
+}
+
+/** Live before bulk; inside a lane one after the other, and another one begins each turn. */
+function lineUp(wants: readonly Want[], served: number): Want[] {
+  const line: Want[] = [];
+  for (const live of [true, false]) {
+    const lane = wants.filter((want) => want.live === live && want.waiting > 0);
+    if (lane.length > 1) lane.sort((a, b) => (a.worker + a.scope < b.worker + b.scope ? -1 : 1));
+    for (let round = 0, more = lane.length > 0; more; round++) {
+      more = false;
+      for (let i = 0; i < lane.length; i++) {
+        const want = lane[(i + Math.floor(served)) % lane.length]!;
+        if (round < want.waiting) line.push(want);
+        more ||= round + 1 < want.waiting;
+      }
+    }
+  }
+  return line;
+}

@@ -1,0 +1,27 @@
+import type { Rate } from '../../../connectors/shape.ts';
+import type { Pace } from '../../../db/budget.ts';
+
+/**
+ * Platforms let a second's worth of requests gather. We let three tenths of that gather, so that nothing is lost while a
+ * worker stands still for 0.3 s. The rest pays for the time between lease and arrival: a lease lasts a quarter of a
+ * second, networks and busy processes take their part; more than 0.7 s in all would end in a refusal.
+ */
+const gathered = 0.3;
+/** Clocks of two servers differ by up to 100 parts in a million: at exactly the limit that would end in a refusal. */
+const normalShare = 0.99;
+/** Where so little may gather that no slack is left (a burst of one), every gap must be a little longer than the limit's. */
+const tightShare = 0.96;
+const slackSeconds = 0.3;
+
+/** How a rate of a platform is handed out. @throws RangeError for a rate that is no positive number */
+export function paceOf(rate: Rate): Pace {
+  const { requests, perMs } = rate;
+  if (!(requests > 0 && perMs > 0 && Number.isFinite(requests) && Number.isFinite(perMs))) {
+    throw new RangeError(`A rate of ${requests} requests in ${perMs} ms: both must be numbers above 0`);
+  }
+  const limit = (requests * 1000) / perMs;
+  const theirs = Math.max(1, rate.burst ?? limit);
+  const burst = Math.max(1, theirs * gathered);
+  const share = (theirs - burst) / limit >= slackSeconds ? normalShare : tightShare;
+  return { perSecond: limit * share, burst };
+}

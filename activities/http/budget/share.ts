@@ -1,0 +1,73 @@
+import type { BudgetView } from '../../../db/budget.ts';
+import { fits, Line, msFor, noLimit, type Share, take, type Want } from './line.ts';
+
+export interface Shares {
+  of: Map<Want, Share>;
+  /** The platform as a whole has less than what is wanted. */
+  short: boolean;
+  /** Turn of the last permit that was granted. */
+  turn: number;
+  /** Turn from which a connection that was away goes on. */
+  from: number;
+}
+
+/** Turns that a connection may be behind the others: who was away gets this many permits first, and no more. */
+const credit = 4;
+
+/**
+ * Who gets the permits there are: of all requests that wait in all workers, the one whose connection had the fewest turns
+ * goes first (start-time fair queueing). So each connection gets the same, what one cannot use (its own limit, too little
+ * work) goes to the others, and a hundred requests of one connection delay nobody. Live requests go before bulk ones of
+ * their connection and may take what is reserved for them. Every worker computes the same from what it reads and takes
+ * only its own part.
+ */
+export function share(view: BudgetView, wants: readonly Want[], worker: string): Shares {
+  const platform = view.scopes.get('') ?? noLimit;
+  const from = platform.served - credit;
+  const lines = [...linesOf(wants)].map(([connection, list]) => new Line(connection, list, view, from));
+  const room = { tokens: platform.blockedMs > 0 ? 0 : platform.tokens, bulk: platform.bulkTokens };
+  const of = new Map<Want, Share>();
+  for (const want of wants) if (want.worker === worker) of.set(want, { granted: 0, ahead: 0, waitMs: [] });
+  const ready = lines.flatMap((line) => line.ready);
+  ready.sort((a, b) => a.turn - b.turn || (a.want.connection < b.want.connection ? -1 : 1));
+  const behind = rankOf(lines);
+  const late = (place: number) =>
+    Math.max(platform.blockedMs, msFor(behind(place) - Math.max(0, platform.tokens), platform.perSecond));
+  let short = platform.blockedMs > 0;
+  let turn = 0;
+  for (const one of ready) {
+    const fit = fits(room, one.want.live);
+    if (fit) take(room, one.want.live);
+    short ||= !fit;
+    const mine = of.get(one.want);
+    if (!mine) continue;
+    if (!fit) mine.waitMs.push(late(one.place));
+    else {
+      mine.granted++;
+      turn = Math.max(turn, one.turn);
+    }
+  }
+  for (const line of lines)
+    for (const { want, place, waitMs } of line.held)
+      of.get(want)?.waitMs.push(short ? Math.max(waitMs, late(place)) : waitMs);
+  if (!short) for (const line of lines) line.leaseAhead(of, room, platform.burst / 2);
+  return { of, short, turn, from };
+}
+
+function linesOf(wants: readonly Want[]): Map<string, Want[]> {
+  const lines = new Map<string, Want[]>();
+  for (const want of wants) {
+    const line = lines.get(want.connection);
+    if (line) line.push(want);
+    else lines.set(want.connection, [want]);
+  }
+  return lines;
+}
+
+/** How many requests of all connections leave before and with the one at a place of its connection. */
+function rankOf(lines: readonly Line[]): (place: number) => number {
+  const ranks: number[] = [];
+  for (const line of lines) for (let place = 0; place < line.length; place++) ranks[place] = (ranks[place] ?? 0) + 1;
+  for (let place = 1; place < ranks.length; place++) ranks[place]! += ranks[place - 1]!;
+  return (place) => ranks[place] ?? 0;
+}

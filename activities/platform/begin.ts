@@ -1,0 +1,139 @@
+import { type Execution, takeClaim, writeUnderClaim } from '../../db/claims.ts';
+import type { Client } from '../../db/client.ts';
+import { coverageOf } from '../../db/coverage.ts';
+import { openPass, type Pass, type PassKind, type Range, undone } from '../../db/passes.ts';
+import { ensureTable } from '../../db/streams.ts';
+import { idBounds, keepFound } from '../../db/visits.ts';
+import type { Deps } from '../deps.ts';
+import type { Call } from '../step.ts';
+import { idSource } from './each.ts';
+import { fillColumns } from './fill.ts';
+import { type OpenStream, openStream, scopeOf, tableOf } from './open.ts';
+import { rootOf } from './tree.ts';
+import { cutWindows, type Known, readRange, spanOf } from './windows.ts';
+
+export interface BeginInput extends Execution {
+  connection: string;
+  stream: string;
+  /** Null: full the first time, after a change of scope and when the platform's history does not reach back; else incremental. */
+  mode: 'full' | 'incremental' | null;
+  /** A range to read again, as typed by a person, or the records that stand aside; moves no watermark. */
+  replay: { from: string; to: string } | 'rejects' | null;
+}
+
+export interface Begun {
+  pass: Pass;
+  /** Slices to read, in order; more may follow when the pass is closed. */
+  slices: number[];
+  /** Slices read side by side. */
+  lanes: number;
+  resumed: boolean;
+  /** Length of the range to read, ms; 0 without window. */
+  spanMs: number;
+  /** What the connection's limits allow, for the estimate; null where none is known. */
+  requestsPerSecond: number | null;
+  /** Rows of a full page. */
+  pageRows: number;
+}
+
+/** Ids of one slice of a stream that is read id by id. */
+const idsPerSlice = 1_000;
+const mostNumbers = 1_000;
+
+/** Takes the stream for this run, makes its table, and cuts the pass into slices, or goes on with the one that was left open. */
+export async function beginPass(deps: Deps, input: BeginInput, call: Call): Promise<Begun | { heldBy: Execution }> {
+  const { connection, workflowId, runId } = input;
+  const opened = await openStream(deps, connection, input.stream);
+  const { isOpen } = deps;
+  const claim = await takeClaim(deps.pool, {
+    connection,
+    pipeline: pipelineOf(input.stream),
+    workflowId,
+    runId,
+    isOpen,
+  });
+  if ('heldBy' in claim) return claim;
+  await fillColumns(deps.pool, opened, await ensureTable(deps.pool, opened.table), call);
+  await ensureNeighbours(deps, opened);
+  const span = await planSpan(deps, opened, input);
+  const scope = input.replay === 'rejects' ? `${scopeOf(opened)} rejects` : scopeOf(opened);
+  const keepsSeen = span.kind === 'full' && needsSeen(opened);
+  const request = { claim, stream: input.stream, scope, keepsSeen, ...span };
+  const { pass, resumed } = await openPass(deps.pool, request, (client) =>
+    input.replay === 'rejects' ? Promise.resolve([]) : cut(client, opened, { ...request, id: 0, startedMs: 0 }),
+  );
+  if (opened.stream.over?.kind === 'tree') await plantTree(deps, opened, pass);
+  const slices = await undone(deps.pool, pass.id, mostNumbers);
+  const spanMs = pass.fromMs === null || pass.toMs === null ? 0 : pass.toMs - pass.fromMs;
+  return { pass, slices, lanes: opened.options.parallel, resumed, spanMs, ...paceOf(opened) };
+}
+
+/** A sweep must know who came; a list whose rows move is proven by how many came in all its calls together. */
+const needsSeen = ({ stream: { deletes, paging } }: OpenStream) =>
+  deletes.kind === 'sweep' || paging.kind === 'page' || paging.kind === 'offset';
+
+/** Claims are kept a stream: the streams of a connection are read side by side, and a replay of one stops no other. */
+export const pipelineOf = (stream: string) => `platform/${stream}`;
+
+/** Tables that this stream's statements name must be there, whoever is read first. */
+async function ensureNeighbours(deps: Deps, { connector, stream }: OpenStream): Promise<void> {
+  const names = [
+    ...(stream.over?.kind === 'each' ? [stream.over.stream] : []),
+    ...(stream.deletes.kind === 'listed' ? [stream.deletes.by] : []),
+  ];
+  for (const name of names) await ensureTable(deps.pool, tableOf(connector, name));
+}
+
+function paceOf({ connector, options, stream }: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows'> {
+  const rates = [...(connector.limits.connection ?? []), ...(stream.limits ?? [])];
+  const usual = Math.min(...rates.map(({ requests, perMs }) => (requests * 1_000) / perMs));
+  const requestsPerSecond = options.requestsPerSecond ?? (Number.isFinite(usual) ? usual : null);
+  return { requestsPerSecond, pageRows: 'size' in stream.paging ? stream.paging.size.rows : 1 };
+}
+
+interface Span {
+  kind: PassKind;
+  fromMs: number | null;
+  toMs: number | null;
+}
+
+async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Promise<Span> {
+  const { window, over } = opened.stream;
+  const coverage = await coverageOf(deps.pool, input.connection, input.stream);
+  const known: Known = {
+    watermarkMs: coverage?.watermarkMs ?? null,
+    coveredFromMs: coverage?.coveredFromMs ?? null,
+    scopeChanged: coverage !== null && coverage.scope !== scopeOf(opened),
+  };
+  if (input.replay) {
+    if (input.replay === 'rejects') return { kind: 'replay', fromMs: null, toMs: null };
+    const range = window ? readRange(input.replay.from, input.replay.to) : { fromMs: null, toMs: null };
+    return { kind: 'replay', ...range };
+  }
+  const since = opened.options.since === undefined ? null : Date.parse(opened.options.since);
+  if (window) return spanOf(window, input.mode, known, since, Date.now());
+  // Without a window there is nothing to go on from, except where single ids tell what is new.
+  const byId = over?.kind === 'each' && over.when === 'changed';
+  const full = !byId || input.mode === 'full' || known.watermarkMs === null || known.scopeChanged;
+  return { kind: full ? 'full' : 'incremental', fromMs: null, toMs: null };
+}
+
+async function cut(client: Client, opened: OpenStream, pass: Pass): Promise<Range[]> {
+  const { window, over } = opened.stream;
+  if (over?.kind === 'each') {
+    const ends = await idBounds(client, pass, idSource(opened, over, pass), idsPerSlice);
+    return [...ends, null].map((toId, i) => ({ afterId: i === 0 ? null : (ends[i - 1] ?? null), toId }));
+  }
+  if (window && pass.fromMs !== null && pass.toMs !== null) return cutWindows(window, pass.fromMs, pass.toMs);
+  return [{}];
+}
+
+/** The root waits, unless this pass met it: also where the pass was opened and its answer lost before this. */
+async function plantTree(deps: Deps, opened: OpenStream, pass: Pass): Promise<void> {
+  const { over } = opened.stream;
+  if (over?.kind !== 'tree') return;
+  const root = rootOf(opened, over);
+  await writeUnderClaim(deps.pool, pass.claim, { name: `plant ${pass.stream}` }, (client) =>
+    keepFound(client, pass, [root]),
+  );
+}

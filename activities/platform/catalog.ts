@@ -1,0 +1,17 @@
+import { pathToFileURL } from 'node:url';
+import { addConnectors } from '../../connectors/index.ts';
+
+/*
+ * What the command line shows and checks of platforms: workers reach connectors through here.
+ */
+export { describeConnector, type PlatformView, type StreamView } from '../../connectors/describe.ts';
+export { directoryPlatforms } from '../../connectors/directories.ts';
+export { explain } from '../../connectors/explain.ts';
+export { connectorOf, connectors } from '../../connectors/index.ts';
+export { optionsSchema } from '../../connectors/platform.ts';
+export type { Connector, Setting } from '../../connectors/shape.ts';
+
+/** Adds the connectors of a module (SYNCLINE_CONNECTORS). @throws Error naming file, key, value got and values accepted */
+export async function loadConnectors(file: string): Promise<void> {
+  addConnectors(await import(pathToFileURL(file).href), file);
+}

@@ -1,0 +1,105 @@
+import type { Over } from '../../connectors/shape.ts';
+import type { Pass } from '../../db/passes.ts';
+import { type IdSource, waitingIds } from '../../db/visits.ts';
+import type { Deps } from '../deps.ts';
+import { openClient, type PlatformClient, Refused } from '../http/client.ts';
+import { paginate } from '../http/paginate.ts';
+import type { Call } from '../step.ts';
+import { type OpenStream, streamOf, tableOf } from './open.ts';
+import { type ReadEnd, report, type SliceWriter } from './writer.ts';
+
+type Each = Extract<Over, { kind: 'each' }>;
+
+/** Ids taken from Postgres at once. */
+const idsAtOnce = 200;
+
+/** Where the ids of a stream over another one come from. */
+export function idSource({ connector }: OpenStream, over: Each, pass: Pick<Pass, 'kind'>): IdSource {
+  return {
+    parent: tableOf(connector, over.stream),
+    path: over.path === undefined ? null : over.path.split('.'),
+    all: over.when === 'all' || pass.kind !== 'incremental',
+    also: over.also ?? [],
+    withDeleted: streamOf(connector, over.stream).deletes.kind === 'status',
+  };
+}
+
+/** Reads the rows of each id of the slice's range that was not visited yet. */
+export async function readIds(deps: Deps, writer: SliceWriter, over: Each, call: Call): Promise<ReadEnd> {
+  const { opened, pass } = writer;
+  const client = openClient(deps, opened.connection, opened.connector);
+  const source = idSource(opened, over, pass);
+  const range = { afterId: writer.state.afterId ?? null, toId: writer.state.toId ?? null };
+  for (;;) {
+    await writer.flush(false);
+    const ids = await waitingIds(deps.pool, pass, source, range, idsAtOnce);
+    if (ids.length === 0) return { kind: 'done', doubt: null };
+    for (let at = 0; at < ids.length; at += over.batch) {
+      await readBatch(client, writer, over, ids.slice(at, at + over.batch), call);
+      report(writer, call);
+      if (call.shouldEnd()) return { kind: 'more' };
+    }
+  }
+}
+
+/** One call for one id or a batch of them; an id that the platform refuses does not take its batch along. */
+async function readBatch(
+  client: PlatformClient,
+  writer: SliceWriter,
+  over: Each,
+  ids: string[],
+  call: Call,
+): Promise<void> {
+  const started = Date.now();
+  try {
+    await readPages(client, writer, over, ids, call);
+    writer.visit({ visited: ids.map((id) => ({ id, atMs: started })) });
+  } catch (error) {
+    if (!(error instanceof Refused) || (error.verdict !== 'gone' && error.verdict !== 'bad-request')) throw error;
+    if (ids.length > 1) {
+      for (const id of ids) await readBatch(client, writer, over, [id], call);
+      return;
+    }
+    refuse(writer, over, ids[0] as string, error, started);
+  }
+}
+
+function refuse(writer: SliceWriter, over: Each, id: string, error: Refused, atMs: number): void {
+  writer.visit({ visited: [{ id, atMs }] });
+  if (error.verdict === 'gone') {
+    // Rows that are not named by the id that was asked for are found missing by the sweep.
+    if (String(writer.opened.stream.key) === '$over') writer.visit({ gone: [{ id, atMs }] });
+  } else
+    writer.refuse({
+      id,
+      keyed: true,
+      reason: 'refused',
+      field: over.param,
+      record: JSON.stringify({ [over.param]: id, code: error.code }),
+      position: `${over.param} of ${over.stream}`,
+    });
+}
+
+async function readPages(
+  client: PlatformClient,
+  writer: SliceWriter,
+  over: Each,
+  ids: string[],
+  call: Call,
+): Promise<void> {
+  const { name, stream } = writer.opened;
+  const one = ids.length === 1 && over.batch === 1 ? (ids[0] as string) : undefined;
+  const params = { [over.param]: one ?? ids };
+  for await (const page of paginate(client, name, stream, { params, cursor: null, signal: call.signal })) {
+    await writer.add(
+      page.rows,
+      {
+        readMs: page.requestedAt,
+        position: `${page.position} of ${over.param}`,
+        ...(one !== undefined && { over: one }),
+      },
+      { requests: writer.state.requests + page.requests },
+    );
+    if (page.ended?.doubt) writer.move({ doubt: page.ended.doubt });
+  }
+}

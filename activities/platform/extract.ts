@@ -1,0 +1,141 @@
+import type { Column, Stream } from '../../connectors/shape.ts';
+import type { LandRow } from '../../db/land.ts';
+import { parseJson } from '../http/json.ts';
+import { parseTime, valueAt } from '../http/values.ts';
+
+/** A record that cannot be written, and why. The page goes on. */
+export interface Faulty {
+  /** Source id, or the position where the record has none. */
+  id: string;
+  /** False: nobody can tell who it is, so the pass proves nothing about who is missing. */
+  keyed: boolean;
+  reason: 'missing_field' | 'wrong_type' | 'too_long' | 'control_character' | 'refused';
+  field: string;
+  record: string;
+  position: string;
+}
+
+export type Extracted = { row: LandRow } | { fault: Faulty };
+
+/** Longest id we keep, characters; an index entry holds 2,700 bytes. */
+const idLength = 500;
+
+/** Where a record came from: what a row keeps and a reject tells. */
+export interface Origin {
+  /** When the request began, ms. */
+  readMs: number;
+  /** E.g. `page 3 row 17`. */
+  position: string;
+  /** The id that the call was made for (streams with `over`). */
+  over?: string;
+}
+
+/** Makes a row of a record, or says what is wrong with it. Pure. */
+export function extract(stream: Stream, record: unknown, origin: Origin): Extracted {
+  const opened = openTexts(stream, record);
+  const data = JSON.stringify(opened) ?? 'null';
+  const key = keyOf(stream, opened, origin.over);
+  const bad = (reason: Faulty['reason'], field: string): Extracted => ({
+    fault: {
+      id: key !== null && key.length <= idLength && !unstorable(JSON.stringify(key)) ? key : origin.position,
+      keyed: key !== null,
+      reason,
+      field,
+      record: data,
+      position: origin.position,
+    },
+  });
+  const keyField = [stream.key].flat().join('/');
+  if (key === null) return bad('missing_field', keyField);
+  if (key.length > idLength) return bad('too_long', keyField);
+  if (unstorable(data)) return bad('control_character', 'data');
+  const columns: unknown[] = [];
+  for (const [name, column] of Object.entries(stream.columns)) {
+    const value = typed(column, valueAt(opened, column.path));
+    if (value === undefined) return bad('wrong_type', name);
+    columns.push(value);
+  }
+  let timeMs: number | null = null;
+  if (stream.time) {
+    const told = valueAt(opened, stream.time.path);
+    timeMs = told === undefined || told === null || told === '' ? null : parseTime(told, stream.time.format);
+    if (timeMs === null && told !== undefined && told !== null && told !== '')
+      return bad('wrong_type', stream.time.path);
+  }
+  return { row: { id: key, data, timeMs, readMs: origin.readMs, gone: isGone(stream, opened), columns } };
+}
+
+/** Values of the typed columns of a stored record, for filling a new one; null where the record does not fit. */
+export function columnValues(stream: Stream, names: readonly string[], data: unknown): unknown[] {
+  return names.map((name) => {
+    const column = stream.columns[name];
+    return column ? (typed(column, valueAt(data, column.path)) ?? null) : null;
+  });
+}
+
+function keyOf(stream: Stream, record: unknown, over: string | undefined): string | null {
+  const parts: string[] = [];
+  for (const path of [stream.key].flat()) {
+    const value = path === '$over' ? over : path === '' ? record : valueAt(record, path);
+    if (value === undefined || value === null || value === '' || typeof value === 'object') return null;
+    parts.push(String(value));
+  }
+  return parts.join('/');
+}
+
+function openTexts(stream: Stream, record: unknown): unknown {
+  if (!stream.jsonText || typeof record !== 'object' || record === null) return record;
+  const copy: Record<string, unknown> = { ...(record as Record<string, unknown>) };
+  for (const path of stream.jsonText) {
+    const text = copy[path];
+    if (typeof text !== 'string') continue;
+    try {
+      copy[path] = parseJson(text);
+    } catch {
+      // Not JSON after all: the text itself is kept.
+    }
+  }
+  return copy;
+}
+
+/** What jsonb refuses: U+0000 and half a surrogate pair. JSON.stringify writes both as escapes. */
+function unstorable(json: string): boolean {
+  return (
+    (json.includes('\\u0000') && /(?<!\\)(?:\\\\)*\\u0000/.test(json)) ||
+    (json.includes('\\ud') && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json))
+  );
+}
+
+const integer = /^[+-]?\d{1,19}$/;
+const decimal = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?$/;
+const flags: Record<string, boolean> = { true: true, false: false, '1': true, '0': false };
+const largest = 2n ** 63n;
+
+/** The value as Postgres takes it; null where there is none; undefined where it does not fit. Empty text is none, but in text columns. */
+function typed(column: Column, value: unknown): unknown {
+  if (value === undefined || value === null) return null;
+  if (column.type === 'jsonb') return value;
+  if (typeof value === 'object') return undefined;
+  const text = String(value);
+  if (column.type === 'text') return text;
+  if (text.trim() === '') return null;
+  switch (column.type) {
+    case 'bigint':
+      return integer.test(text) && BigInt(text) < largest && BigInt(text) >= -largest ? text : undefined;
+    case 'numeric':
+      return decimal.test(text) ? text : undefined;
+    case 'boolean':
+      return flags[text.toLowerCase()];
+    case 'timestamptz': {
+      const ms = parseTime(value, column.format ?? 'iso');
+      return ms === null ? undefined : new Date(ms).toISOString();
+    }
+  }
+}
+
+function isGone(stream: Stream, record: unknown): boolean {
+  const { deletes } = stream;
+  if (deletes.kind !== 'status') return false;
+  const value = valueAt(record, deletes.path);
+  return deletes.is.some((one) => String(one) === String(value));
+}

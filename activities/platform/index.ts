@@ -1,0 +1,39 @@
+import { type Closed, closePass } from '../../db/close.ts';
+import type { Pass } from '../../db/passes.ts';
+import type { Deps } from '../deps.ts';
+import { step } from '../step.ts';
+import { type BeginInput, beginPass } from './begin.ts';
+import { listStreams, type StreamsInput } from './list.ts';
+import { openStream, scopeOf, tableOf } from './open.ts';
+import { replayRejects } from './rejected.ts';
+import { readSlice, type SliceInput } from './slice.ts';
+
+export interface CloseInput {
+  pass: Pass;
+  /** A person has looked at a withheld sweep and said yes. */
+  force: boolean;
+}
+
+/** Parts that platformSync, streamSync and replayWindow are made of. */
+export function platformActivities(deps: Deps) {
+  return {
+    listStreams: step('listStreams', (input: StreamsInput) => listStreams(deps, input)),
+    beginPass: step('beginPass', (input: BeginInput, call) => beginPass(deps, input, call)),
+    readSlice: step('readSlice', (input: SliceInput, call) => readSlice(deps, input, call)),
+    closePass: step('closePass', async ({ pass, force }: CloseInput): Promise<Closed> => {
+      const opened = await openStream(deps, pass.claim.connection, pass.stream);
+      const { stream, connector, options } = opened;
+      return closePass(deps.pool, pass, opened.table, {
+        scope: scopeOf(opened),
+        sweep: stream.deletes.kind === 'sweep',
+        guard: options.guard,
+        force,
+        listed: stream.deletes.kind === 'listed' ? tableOf(connector, stream.deletes.by) : null,
+        snapshots: options.snapshot ? options.snapshotKeep : 0,
+      });
+    }),
+    replayRejects: step('replayRejects', ({ pass }: { pass: Pass }, call) => replayRejects(deps, pass, call)),
+  };
+}
+
+export type PlatformActivities = ReturnType<typeof platformActivities>;

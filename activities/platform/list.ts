@@ -1,0 +1,42 @@
+import type { Connector } from '../../connectors/shape.ts';
+import type { Deps } from '../deps.ts';
+import { openPlatform, streamOf } from './open.ts';
+
+export interface StreamsInput {
+  connection: string;
+  /** Null: those of the connection's option `streams`, else all of the connector. */
+  streams: string[] | null;
+}
+
+/** A stream and the streams of the same run that are read before it. */
+export interface ListedStream {
+  name: string;
+  after: string[];
+}
+
+/** Streams of a run in an order in which each stands behind those whose rows it needs. @throws InvalidInput for an unknown one */
+export async function listStreams(deps: Deps, { connection, streams }: StreamsInput): Promise<ListedStream[]> {
+  const { connector, options } = await openPlatform(deps, connection);
+  const wanted = streams ?? options.streams ?? Object.keys(connector.streams);
+  for (const name of wanted) streamOf(connector, name);
+  return inOrder(connector, new Set(wanted));
+}
+
+function inOrder(connector: Connector, wanted: ReadonlySet<string>): ListedStream[] {
+  const listed: ListedStream[] = [];
+  const placed = new Set<string>();
+  const place = (name: string) => {
+    if (placed.has(name) || !wanted.has(name)) return;
+    placed.add(name);
+    const needs = needsOf(connector, name).filter((need) => wanted.has(need));
+    for (const need of needs) place(need);
+    listed.push({ name, after: needs });
+  };
+  for (const name of wanted) place(name);
+  return listed;
+}
+
+function needsOf(connector: Connector, name: string): string[] {
+  const { over, deletes } = streamOf(connector, name);
+  return [...(over?.kind === 'each' ? [over.stream] : []), ...(deletes.kind === 'listed' ? [deletes.by] : [])];
+}

@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import * as v from 'valibot';
+import { orgMaps } from '../../connectors/directories.ts';
+import { explain } from '../../connectors/explain.ts';
+import { connectorOf } from '../../connectors/index.ts';
+import { orgOptions } from '../../connectors/org.ts';
+import { optionsSchema, type PlatformOptions } from '../../connectors/platform.ts';
+import type { Connector, Stream } from '../../connectors/shape.ts';
+import type { Connection } from '../../db/connections.ts';
+import type { StreamTable } from '../../db/streams.ts';
+import type { Deps } from '../deps.ts';
+import { SyncError } from '../errors.ts';
+
+/** A connection with its connector and its checked options. */
+export interface OpenPlatform {
+  connection: Connection;
+  connector: Connector;
+  options: PlatformOptions & Record<string, unknown>;
+}
+
+export interface OpenStream extends OpenPlatform {
+  name: string;
+  stream: Stream;
+  table: StreamTable;
+}
+
+/** @throws SyncError InvalidInput for a platform without connector and for options that do not fit */
+export async function openPlatform(deps: Deps, id: string): Promise<OpenPlatform> {
+  const stored = await deps.connection(id);
+  const connector = connectorOf(stored.platform);
+  const schema = schemaOf(connector);
+  const result = v.safeParse(schema, stored.options);
+  if (result.success) {
+    const options = result.output as OpenPlatform['options'];
+    return { connection: { ...stored, options }, connector, options };
+  }
+  throw new SyncError(
+    'InvalidInput',
+    `Connection "${id}", options: ${explain(schema, result.issues[0])}. Correct it with: npx syncline connect ${id} --option key=value`,
+  );
+}
+
+/** A platform that orgSync reads too has the options of both. */
+function schemaOf(connector: Connector): v.GenericSchema {
+  const { platform } = connector;
+  const isDirectory = platform in orgMaps;
+  return isDirectory ? orgOptions(orgMaps[platform as keyof typeof orgMaps]) : optionsSchema(connector);
+}
+
+export async function openStream(deps: Deps, id: string, name: string): Promise<OpenStream> {
+  const platform = await openPlatform(deps, id);
+  return { ...platform, name, stream: streamOf(platform.connector, name), table: tableOf(platform.connector, name) };
+}
+
+export function streamOf(connector: Connector, name: string): Stream {
+  const stream = Object.hasOwn(connector.streams, name) ? connector.streams[name] : undefined;
+  if (stream) return stream;
+  throw new SyncError(
+    'InvalidInput',
+    `${connector.platform} has no stream "${name.slice(0, 64)}". Streams: ${Object.keys(connector.streams).join(', ')}`,
+  );
+}
+
+const tables = new WeakMap<Stream, StreamTable>();
+
+/** One object a stream, so that statements made for it are kept. */
+export function tableOf(connector: Connector, name: string): StreamTable {
+  const stream = streamOf(connector, name);
+  let table = tables.get(stream);
+  if (table === undefined) {
+    const columns = Object.entries(stream.columns).map(([column, { type }]) => ({ name: column, type }));
+    table = { schema: connector.platform, name, columns };
+    tables.set(stream, table);
+  }
+  return table;
+}
+
+/** Digest of what is read: another one means another source, which is read anew. Columns and limits are no part of it. */
+export function scopeOf({ connection, connector, options, stream }: OpenStream): string {
+  const chosen = ['since', ...Object.keys(connector.settings)].sort().map((name) => [name, options[name]]);
+  const read = {
+    call: stream.call,
+    sql: stream.sql,
+    rows: stream.rows,
+    key: stream.key,
+    window: stream.window?.format,
+  };
+  const text = JSON.stringify([connection.platform, connection.baseUrl, chosen, read]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,69 @@
+import type { Connector, Stream } from '../../connectors/shape.ts';
+import type { Connection } from '../../db/connections.ts';
+import { SyncError } from '../errors.ts';
+import { type ClientDeps, openClient } from '../http/client.ts';
+import { paginate } from '../http/paginate.ts';
+import { extract } from './extract.ts';
+import { stepMs, windowParams } from './windows.ts';
+
+/** What one page of a stream showed. */
+export interface StreamProbe {
+  stream: string;
+  /** Null: it could not be read; see `trouble`. */
+  rows: number | null;
+  total: number | null;
+  /** Records of the page that would be set aside. */
+  faults: number;
+  /** Why it cannot be read by this credential. */
+  trouble: string | null;
+}
+
+const dayMs = 86_400_000;
+
+/** Reads one page of each stream that needs no other one, the latest day of those with windows. @throws when none can be read */
+export async function probePlatform(
+  deps: ClientDeps,
+  connection: Connection,
+  connector: Connector,
+  signal: AbortSignal,
+): Promise<StreamProbe[]> {
+  const found: StreamProbe[] = [];
+  let last: unknown;
+  for (const [name, stream] of Object.entries(connector.streams)) {
+    if (stream.over || stream.sql || stream.paging.kind === 'export') continue;
+    try {
+      found.push(await readPage(deps, connection, connector, name, stream, signal));
+    } catch (error) {
+      if (!(error instanceof SyncError) || error.type === 'Unavailable') throw error;
+      last = error;
+      found.push({ stream: name, rows: null, total: null, faults: 0, trouble: error.message });
+    }
+  }
+  if (last !== undefined && found.every(({ rows }) => rows === null)) throw last;
+  return found;
+}
+
+async function readPage(
+  deps: ClientDeps,
+  connection: Connection,
+  connector: Connector,
+  name: string,
+  stream: Stream,
+  signal: AbortSignal,
+): Promise<StreamProbe> {
+  const client = openClient(deps, connection, connector);
+  const params = stream.window ? windowParams(stream, latest(stream)) : {};
+  for await (const page of paginate(client, name, stream, { params, cursor: null, signal, shouldEnd: () => true })) {
+    const origin = { readMs: page.requestedAt, position: page.position };
+    const faults = page.rows.filter((row) => 'fault' in extract(stream, row, origin)).length;
+    return { stream: name, rows: page.rows.length, total: page.total, faults, trouble: null };
+  }
+  return { stream: name, rows: 0, total: null, faults: 0, trouble: null };
+}
+
+function latest({ window }: Stream) {
+  if (!window) return {};
+  const step = stepMs(window);
+  const toMs = Math.floor((Date.now() - window.lagMs) / step) * step;
+  return { fromMs: toMs - Math.max(step, Math.min(window.capMs, dayMs)), toMs };
+}

@@ -1,0 +1,58 @@
+import type { Stream } from '../../connectors/shape.ts';
+import { writeUnderClaim } from '../../db/claims.ts';
+import { type LandRow, land } from '../../db/land.ts';
+import type { Pass } from '../../db/passes.ts';
+import { openRejects, setAside, settle } from '../../db/rejects.ts';
+import type { Deps } from '../deps.ts';
+import { parseJson } from '../http/json.ts';
+import type { Call } from '../step.ts';
+import { extract, type Faulty } from './extract.ts';
+import { openStream } from './open.ts';
+
+const recordsAtOnce = 500;
+
+export interface Replayed {
+  tried: number;
+  landed: number;
+}
+
+/** The id that a record was asked for by; it begins the keys that are made of it. */
+function overOf({ key }: Stream, id: string): string {
+  const others = [key].flat().length - 1;
+  return others === 0 ? id : id.split('/').slice(0, -others).join('/');
+}
+
+/** Tries the records that stand aside again, as they came, with the connector as it is: no call to the source. */
+export async function replayRejects(deps: Deps, pass: Pass, call: Call): Promise<Replayed> {
+  const opened = await openStream(deps, pass.claim.connection, pass.stream);
+  const done: Replayed = { tried: 0, landed: 0 };
+  let after = '';
+  for (;;) {
+    const records = await openRejects(deps.pool, pass.claim.connection, pass.stream, after, recordsAtOnce);
+    const last = records.at(-1);
+    if (last === undefined) return done;
+    const rows: LandRow[] = [];
+    const faults: Faulty[] = [];
+    for (const { id, record, position, seenMs } of records) {
+      const origin = { readMs: Math.floor(seenMs), position, over: overOf(opened.stream, id) };
+      const made = extract(opened.stream, parseJson(record), origin);
+      if ('row' in made) rows.push(made.row);
+      else faults.push(made.fault);
+    }
+    await writeUnderClaim(deps.pool, pass.claim, { name: 'replay rejects' }, async (client) => {
+      await land(client, opened.table, pass.claim.connection, pass.id, rows);
+      await settle(
+        client,
+        pass.claim.connection,
+        pass.stream,
+        rows.map((row) => row.id),
+      );
+      await setAside(client, pass.claim, pass.stream, faults);
+    });
+    done.tried += records.length;
+    done.landed += rows.length;
+    after = last.id;
+    call.report({ ...done });
+    call.shouldEnd();
+  }
+}

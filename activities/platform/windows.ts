@@ -1,0 +1,96 @@
+import type { Stream, Window } from '../../connectors/shape.ts';
+import type { PassKind, Range } from '../../db/passes.ts';
+import { SyncError } from '../errors.ts';
+import { formatTime } from '../http/values.ts';
+
+const dayMs = 86_400_000;
+/** First reading where neither the platform nor the connection says how far back: 90 days. */
+const defaultSinceMs = 90 * dayMs;
+
+/** Smallest step of a format: bounds are rounded to it, so that no row is between two windows. */
+export const stepMs = (window: Window) => ({ ms: 1, iso: 1, s: 1_000, local: 1_000, day: dayMs })[window.format];
+
+export interface Known {
+  watermarkMs: number | null;
+  coveredFromMs: number | null;
+  /** What was read before had another scope. */
+  scopeChanged: boolean;
+}
+
+export interface Span {
+  kind: PassKind;
+  fromMs: number;
+  toMs: number;
+}
+
+/**
+ * Which range of a windowed stream a run reads. A first run, one whose watermark is older than the platform's history and
+ * one after a change of scope are full, whatever was asked.
+ */
+export function spanOf(
+  window: Window,
+  mode: 'full' | 'incremental' | null,
+  known: Known,
+  since: number | null,
+  nowMs: number,
+): Span {
+  const step = stepMs(window);
+  const oldest =
+    window.floorMs === undefined
+      ? (since ?? nowMs - defaultSinceMs)
+      : Math.max(nowMs - window.floorMs + step, since ?? 0);
+  const toMs = floorTo(nowMs - window.lagMs, step);
+  const from = known.watermarkMs === null ? null : known.watermarkMs - window.overlapMs;
+  const tooOld = window.floorMs !== undefined && known.watermarkMs !== null && known.watermarkMs < oldest;
+  if (mode === 'full' || from === null || known.scopeChanged || tooOld)
+    return { kind: 'full', fromMs: Math.min(ceilTo(oldest, step), toMs), toMs };
+  return { kind: 'incremental', fromMs: Math.min(ceilTo(Math.max(from, oldest), step), toMs), toMs };
+}
+
+/** Windows of at most the platform's cap, oldest first. */
+export function cutWindows(window: Window, fromMs: number, toMs: number): Range[] {
+  const ranges: Range[] = [];
+  const cap = Math.max(stepMs(window), floorTo(window.capMs, stepMs(window)));
+  for (let at = fromMs; at < toMs; at += cap) ranges.push({ fromMs: at, toMs: Math.min(at + cap, toMs) });
+  return ranges;
+}
+
+export interface SplitOptions {
+  splitParts?: number | undefined;
+  splitLeastSeconds?: number | undefined;
+}
+
+/** Equal parts of a window; null when it is too short to be split. */
+export function splitWindow(window: Window, range: Range, wanted: number, options: SplitOptions): Range[] | null {
+  const { fromMs, toMs } = range as Required<Range>;
+  const step = stepMs(window);
+  const least = Math.max(
+    step,
+    options.splitLeastSeconds ? options.splitLeastSeconds * 1_000 : (window.leastMs ?? 1_000),
+  );
+  const parts = Math.min(wanted, options.splitParts ?? window.parts ?? 10, Math.floor((toMs - fromMs) / least));
+  if (parts < 2) return null;
+  const length = ceilTo((toMs - fromMs) / parts, step);
+  return cutWindows({ ...window, capMs: length }, fromMs, toMs);
+}
+
+/** The bounds as the platform's parameters. */
+export function windowParams(stream: Stream, range: Range): Record<string, unknown> {
+  const { window } = stream;
+  if (!window || range.fromMs === undefined || range.fromMs === null || !range.toMs) return {};
+  const end = window.end === 'closed' ? range.toMs - stepMs(window) : range.toMs;
+  return { [window.from]: formatTime(range.fromMs, window.format), [window.to]: formatTime(end, window.format) };
+}
+
+/** A range that a person typed, as ms. @throws InvalidInput */
+export function readRange(from: string, to: string): { fromMs: number; toMs: number } {
+  const [fromMs, toMs] = [Date.parse(from), Date.parse(to)];
+  if (Number.isFinite(fromMs) && Number.isFinite(toMs) && fromMs < toMs) return { fromMs, toMs };
+  throw new SyncError(
+    'InvalidInput',
+    'from and to: accepted two moments such as 2026-11-01T00:00:00Z, the first before the second',
+  );
+}
+
+const floorTo = (ms: number, step: number) => Math.floor(ms / step) * step;
+const ceilTo = (ms: number, step: number) => Math.ceil(ms / step) * step;

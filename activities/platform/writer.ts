@@ -1,0 +1,148 @@
+import { writeUnderClaim } from '../../db/claims.ts';
+import { type LandRow, land } from '../../db/land.ts';
+import { keepSeen, type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
+import { hasOpen, setAside, settle } from '../../db/rejects.ts';
+import { keepVisits, type Visits } from '../../db/visits.ts';
+import type { Deps } from '../deps.ts';
+import { SyncError } from '../errors.ts';
+import type { Call } from '../step.ts';
+import { extract, type Faulty, type Origin } from './extract.ts';
+import type { OpenStream } from './open.ts';
+
+/** Rows that one statement takes: 500-2,000 are fastest (facts/postgres-landing, 1). */
+const batchRows = 1_000;
+/** Rows wait no longer than this for more: a killed worker reads about a second of pages again. */
+const batchMs = 500;
+
+/** What a reader did with its slice. */
+export type ReadEnd =
+  /** `again`: another reading may prove what this one could not; `owed`: distinct ids that lift the doubt. */
+  | { kind: 'done'; doubt: string | null; again?: boolean; owed?: number | null }
+  | { kind: 'more' }
+  | { kind: 'split'; parts: number };
+
+interface Batch {
+  rows: LandRow[];
+  faults: Faulty[];
+  visits: Visits;
+}
+
+const emptyBatch = (): Batch => ({ rows: [], faults: [], visits: { visited: [], found: [], gone: [] } });
+
+/** Collects pages of a slice and lands them together with its cursor, while the next pages are read. */
+export class SliceWriter {
+  readonly pass: Pass;
+  readonly opened: OpenStream;
+  state: SliceState;
+  private readonly deps: Deps;
+  private batch = emptyBatch();
+  private since = 0;
+  private writing: Promise<void> = Promise.resolve();
+  private mayHaveRejects: boolean;
+  private written: number;
+  private seen: number;
+  private pages: number;
+
+  private constructor(deps: Deps, opened: OpenStream, pass: Pass, state: SliceState, mayHaveRejects: boolean) {
+    this.deps = deps;
+    this.opened = opened;
+    this.pass = pass;
+    this.state = state;
+    this.mayHaveRejects = mayHaveRejects;
+    this.written = state.written;
+    this.seen = state.seen;
+    this.pages = state.pages;
+  }
+
+  static async open(deps: Deps, opened: OpenStream, pass: Pass, state: SliceState): Promise<SliceWriter> {
+    return new SliceWriter(deps, opened, pass, state, await hasOpen(deps.pool, pass.claim.connection, pass.stream));
+  }
+
+  /** Takes a page in; what cannot be written is set aside. Lands when there is enough. */
+  async add(records: readonly unknown[], origin: Origin, change: Partial<SliceState>): Promise<void> {
+    const { batch } = this;
+    let unkeyed = 0;
+    for (const [index, record] of records.entries()) {
+      const made = extract(this.opened.stream, record, { ...origin, position: `${origin.position} row ${index + 1}` });
+      if ('row' in made) batch.rows.push(made.row);
+      else batch.faults.push(made.fault);
+      if ('fault' in made && !made.fault.keyed) unkeyed += 1;
+    }
+    const faults = batch.faults.length;
+    if (faults > 0) this.mayHaveRejects = true;
+    this.move({
+      pages: this.state.pages + 1,
+      rows: this.state.rows + records.length,
+      ...(unkeyed > 0 && { doubt: 'records without a usable id came: nobody can tell who they are' }),
+      ...change,
+    });
+    this.since ||= Date.now();
+    if (batch.rows.length + faults >= batchRows || Date.now() - this.since >= batchMs) await this.write();
+  }
+
+  /** Notes ids that were asked for, found in a tree, or are gone; landed with the rows before them. */
+  visit(visits: Partial<Visits>): void {
+    for (const key of ['visited', 'found', 'gone'] as const)
+      for (const id of visits[key] ?? []) this.batch.visits[key].push(id as never);
+  }
+
+  /** An id that the platform refuses is set aside like a record. */
+  refuse(fault: Faulty): void {
+    this.batch.faults.push(fault);
+    this.mayHaveRejects = true;
+  }
+
+  move(change: Partial<SliceState>): void {
+    this.state = { ...this.state, ...change };
+  }
+
+  /** Lands what is left. `durable`: the slice counts as read, and no crash of the server may take that back. */
+  async flush(durable: boolean): Promise<void> {
+    await this.write(durable);
+    await this.writing;
+    this.state = { ...this.state, written: this.written, seen: this.seen };
+  }
+
+  private async write(durable = false): Promise<void> {
+    const { batch } = this;
+    this.batch = emptyBatch();
+    this.since = 0;
+    await this.writing;
+    this.writing = this.commit(batch, this.state, durable);
+    // Its failure is met by the next write or by flush.
+    this.writing.catch(() => undefined);
+  }
+
+  private async commit({ rows, faults, visits }: Batch, state: SliceState, durable: boolean): Promise<void> {
+    const { pass, opened, deps } = this;
+    const { claim } = pass;
+    const done = await writeUnderClaim(deps.pool, claim, { name: `land ${pass.stream}`, durable }, async (client) => {
+      const landed = await land(client, opened.table, claim.connection, pass.id, rows);
+      const ids = rows.map((row) => row.id);
+      const kept = faults.flatMap((fault) => (fault.keyed ? [fault.id] : []));
+      const seen = await keepSeen(client, pass, [...ids, ...kept]);
+      if (this.mayHaveRejects) {
+        await settle(client, claim.connection, pass.stream, ids);
+        await setAside(client, claim, pass.stream, faults);
+      }
+      await keepVisits(client, pass, opened.table, visits);
+      const total = {
+        written: this.written + landed.inserted + landed.updated,
+        seen: this.seen + seen,
+      };
+      const next = { ...state, ...total, rejected: state.rejected + faults.length };
+      if (!(await saveSlice(client, pass.id, next, this.pages)))
+        throw new SyncError('Unavailable', `Another call read on in slice ${state.no}: this one was given up`);
+      return total;
+    });
+    this.written = done.written;
+    this.seen = done.seen;
+    this.pages = state.pages;
+    this.state = { ...this.state, rejected: this.state.rejected + faults.length };
+  }
+}
+
+/** Counters shown with the pending activity. */
+export function report({ state }: SliceWriter, call: Call): void {
+  call.report({ rows: state.rows, requests: state.requests });
+}
