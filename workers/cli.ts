@@ -9,6 +9,9 @@ import { CommandError, plainMessage } from './cli/trouble.ts';
 type Handler = (session: Session, ...args: never[]) => Promise<number | undefined>;
 
 const collect = (value: string, all: string[] = []) => [...all, value];
+const names = (value: string) => value.split(',').map((name) => name.trim());
+const whichWorkflow = () =>
+  new Option('--workflow <name>', 'orgSync or platformSync, where both read the platform (wecom, dingtalk, feishu)');
 
 function atLeastOne(value: string): number {
   if (/^[1-9]\d{0,5}$/.test(value)) return Number(value);
@@ -29,8 +32,14 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .command('connect')
     .description('make or change a connection, read one page of each list and say what was seen')
     .argument('<connection>', 'its name: a-z, 0-9, - and _')
-    .option('--platform <name>', 'what it speaks: scim or ldap; needed the first time')
-    .option('--url <address>', 'base address, e.g. https://host/scim/v2 or ldaps://host; needed the first time')
+    .option(
+      '--platform <name>',
+      'what it speaks: scim, ldap or a name from `syncline connectors`; needed the first time',
+    )
+    .option(
+      '--url <address>',
+      'base address, e.g. https://host/scim/v2 or ldaps://host; needed the first time (open platforms know theirs)',
+    )
     .option('--tenant <name>', 'the customer it belongs to (default: the name of the connection)')
     .option(
       '--option <key=value>',
@@ -47,17 +56,38 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .action(run(async () => (await import('./cli/connect.ts')).connect));
 
   program
+    .command('connectors')
+    .description('open platforms: what each reads, pages, windows, limits, how deletions are seen, settings')
+    .argument('[platform]', 'with its settings explained')
+    .option('--unconfirmed', 'facts that no source confirmed')
+    .option('--json', 'for programs')
+    .action(run(async () => (await import('./cli/connectors.ts')).connectors));
+
+  program
     .command('start')
     .description('start a run')
-    .argument('<workflow>', 'orgSync')
+    .argument('<workflow>', 'orgSync (directories) or platformSync (open platforms)')
     .argument('<connection>')
     .addOption(new Option('--mode <mode>', 'default: what the run needs').choices(['full', 'incremental']))
-    .option('--dry-run', 'ends after the plan; writes nothing')
-    .option('--only-user <id>', 'runs one person, by source id')
-    .option('--skip <step...>', 'steps to leave out, e.g. deleteUsers')
+    .option('--dry-run', 'orgSync: ends after the plan; writes nothing')
+    .option('--only-user <id>', 'orgSync: runs one person, by source id')
+    .option('--skip <step...>', 'orgSync: steps to leave out, e.g. deleteUsers')
+    .option('--streams <names>', 'platformSync: these alone, e.g. orders,refunds', names)
+    .option('--accept-deletions', 'platformSync: marks deleted what a guard withheld')
     .option('--wait', 'follows it to its end')
-    .option('--id <workflow-id>', 'workflow id (default: orgSync-<connection>)')
+    .option('--id <workflow-id>', 'workflow id (default: <workflow>-<connection>)')
     .action(run(async () => (await import('./cli/start.ts')).start));
+
+  program
+    .command('replay')
+    .description('read a range of an open platform again, or try the records that stand aside')
+    .argument('<connection>')
+    .argument('[stream]', 'default: every stream, or every one with records that stand aside')
+    .option('--from <moment>', 'first moment by the clock of the source, e.g. 2026-11-01 or 2026-11-01T08:00:00Z')
+    .option('--to <moment>', 'end, not included')
+    .option('--rejects', 'tries the records that stand aside, as they came; asks the platform nothing')
+    .option('--wait', 'follows it to its end')
+    .action(run(async () => (await import('./cli/replay.ts')).replay));
 
   program
     .command('status')
@@ -70,7 +100,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .command('rejects')
     .description('records that were handed back, why, and what to do')
     .argument('[connection]')
-    .option('--stream <name>', 'users, groups or memberships')
+    .option('--stream <name>', 'users, groups or memberships of a directory, or a stream of an open platform')
     .option('--limit <n>', 'rows at most', atLeastOne, 50)
     .option('--show-records', 'with the raw records, which are personal data')
     .option('--json', 'for programs')
@@ -110,6 +140,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
       .command(name)
       .description(controls[name])
       .argument('<connection>')
+      .option('--id <workflow-id>', 'this one of several open runs (default: all)')
       .action(run(async () => (await import('./cli/control.ts'))[name]));
 
   const schedule = program.command('schedule').description('run a connection again and again');
@@ -121,6 +152,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .option('--every <duration>', 'e.g. 90s, 15m, 6h, 1d')
     .option('--time-zone <name>', 'of --cron, e.g. Europe/Berlin (default: UTC)')
     .addOption(new Option('--mode <mode>', 'of its runs (default: what each needs)').choices(['full', 'incremental']))
+    .addOption(whichWorkflow())
     .action(run(async () => (await import('./cli/schedule.ts')).set));
   schedule
     .command('list')
@@ -138,6 +170,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
       .command(name)
       .description(verbs[name])
       .argument('<connection>')
+      .addOption(whichWorkflow())
       .action(run(async () => (await import('./cli/schedule.ts')).verbs[name]));
   return program;
 }

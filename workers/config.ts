@@ -29,6 +29,8 @@ export interface Config {
   healthPort?: number;
   /** Workflow code that was bundled ahead; absent: bundled when the worker starts, which costs a second and 75 MB. */
   workflowBundle?: string;
+  /** Module of connectors of your own, absolute. */
+  connectors?: string;
   logLevel: LogLevel;
   /** Absolute folder where the servers that are started here keep their data. */
   dataDir: string;
@@ -92,6 +94,14 @@ export const variables = {
       v.check((path: string) => existsSync(path)),
     ),
   },
+  SYNCLINE_CONNECTORS: {
+    accepted: 'a module that exports connectors, each under its platform name (docs/connectors.md)',
+    default: 'none but those listed by "npx syncline connectors"',
+    schema: v.pipe(
+      v.string(),
+      v.check((path: string) => existsSync(path)),
+    ),
+  },
   SYNCLINE_LOG_LEVEL: {
     accepted: levels.join(', '),
     default: 'INFO' as LogLevel,
@@ -132,6 +142,7 @@ export function loadConfig(env: Environment = process.env): Config {
   const activitySlots = read('SYNCLINE_ACTIVITY_SLOTS') ?? Math.max(1, poolSize - 4);
   if (activitySlots > poolSize - 2) problems.push(problem('SYNCLINE_ACTIVITY_SLOTS', String(activitySlots), poolSize));
   const bundle = read('SYNCLINE_WORKFLOW_BUNDLE');
+  const connectors = read('SYNCLINE_CONNECTORS');
   const config: Config = {
     databaseUrl: read('DATABASE_URL'),
     secretKey: read('SYNCLINE_SECRET_KEY'),
@@ -141,6 +152,7 @@ export function loadConfig(env: Environment = process.env): Config {
     activitySlots,
     healthPort: read('SYNCLINE_HEALTH_PORT'),
     workflowBundle: bundle && resolve(bundle),
+    connectors: connectors && resolve(connectors),
     logLevel: read('SYNCLINE_LOG_LEVEL') ?? variables.SYNCLINE_LOG_LEVEL.default,
     dataDir: resolve(read('SYNCLINE_DATA_DIR') ?? defaultDataDir()),
     programFolders: programFolders(env),

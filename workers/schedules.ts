@@ -5,13 +5,14 @@ import {
   ScheduleOverlapPolicy,
 } from '@temporalio/client';
 import type { Execution } from '../db/claims.ts';
-import { orgSyncId } from '../workflows/org.ts';
+import { type SyncWorkflow, usualId } from './pipelines.ts';
 
-/** Id of a connection's schedule: one each, made by the CLI, the UI or a client alike. */
-export const orgScheduleId = (connection: string) => `orgSync-${connection}`;
+/** Id of a connection's schedule: one each for every workflow that reads it, made by the CLI, the UI or a client alike. */
+export const scheduleId = (workflow: SyncWorkflow, connection: string) => `${workflow}-${connection}`;
 
 /** When a connection runs: cron with a time zone, or an interval; exactly one of both. */
 export interface ScheduleRequest {
+  workflow: SyncWorkflow;
   connection: string;
   taskQueue: string;
   /** Five to seven fields or `@daily` and the like. Day of month and weekday must both fit, unlike Unix cron. */
@@ -27,6 +28,7 @@ export interface ScheduleRequest {
 /** A schedule as people look at it. */
 export interface ScheduleView {
   id: string;
+  workflow: SyncWorkflow;
   connection: string;
   /** `every 15 min`-like texts are left to the reader: milliseconds, or the calendar the server made of the cron text. */
   everyMs: number | null;
@@ -50,8 +52,8 @@ const leastCatchupMs = 60_000;
  * @throws TypeError with the server's words for a cron text or zone it does not take
  */
 export async function setSchedule(client: Client, request: ScheduleRequest): Promise<{ made: boolean; next: Date[] }> {
-  const { connection, taskQueue, cron, everyMs, mode } = request;
-  const scheduleId = orgScheduleId(connection);
+  const { workflow, connection, taskQueue, cron, everyMs, mode } = request;
+  const id = scheduleId(workflow, connection);
   const spec = {
     // Empty, not absent: an update keeps the calendars that the server made of the last cron text.
     calendars: [],
@@ -62,16 +64,16 @@ export async function setSchedule(client: Client, request: ScheduleRequest): Pro
   };
   const action = {
     type: 'startWorkflow' as const,
-    workflowType: 'orgSync',
-    workflowId: orgSyncId(connection),
+    workflowType: workflow,
+    workflowId: usualId[workflow](connection),
     taskQueue,
     args: [{ connection, ...(mode && { mode }) }],
   };
   const policies = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: everyMs ?? leastCatchupMs };
-  const handle = client.schedule.getHandle(scheduleId);
-  const known = await describe(client, scheduleId);
+  const handle = client.schedule.getHandle(id);
+  const known = await describe(client, id);
   if (known) await handle.update((previous) => ({ ...previous, spec, action, policies }));
-  else await client.schedule.create({ scheduleId, spec, action, policies });
+  else await client.schedule.create({ scheduleId: id, spec, action, policies });
   const { info } = await handle.describe();
   const catchupWindow = Math.max(leastCatchupMs, everyMs ?? shortestGap(info.nextActionTimes));
   await handle.update((previous) => ({ ...previous, policies: { ...policies, catchupWindow } }));
@@ -86,10 +88,11 @@ function shortestGap(times: readonly Date[]): number {
 /** Pauses, unpauses, triggers or deletes; false when the connection has no schedule. */
 export async function changeSchedule(
   client: Client,
+  workflow: SyncWorkflow,
   connection: string,
   verb: 'pause' | 'unpause' | 'trigger' | 'delete',
 ): Promise<boolean> {
-  const handle = client.schedule.getHandle(orgScheduleId(connection));
+  const handle = client.schedule.getHandle(scheduleId(workflow, connection));
   try {
     await handle[verb]();
     return true;
@@ -100,31 +103,41 @@ export async function changeSchedule(
 }
 
 /** The schedule of a connection, or null. */
-export async function findSchedule(client: Client, connection: string): Promise<ScheduleView | null> {
-  const found = await describe(client, orgScheduleId(connection));
-  return found && view(connection, found);
+export async function findSchedule(
+  client: Client,
+  workflow: SyncWorkflow,
+  connection: string,
+): Promise<ScheduleView | null> {
+  const found = await describe(client, scheduleId(workflow, connection));
+  return found && view(workflow, connection, found);
 }
 
 /** Run that the schedule of a connection started last; null without one. */
-export async function latestScheduled(client: Client, connection: string): Promise<Execution | null> {
-  return (await findSchedule(client, connection))?.last ?? null;
+export async function latestScheduled(
+  client: Client,
+  workflow: SyncWorkflow,
+  connection: string,
+): Promise<Execution | null> {
+  return (await findSchedule(client, workflow, connection))?.last ?? null;
 }
 
-async function describe(client: Client, scheduleId: string): Promise<ScheduleDescription | null> {
+async function describe(client: Client, id: string): Promise<ScheduleDescription | null> {
   try {
-    return await client.schedule.getHandle(scheduleId).describe();
+    return await client.schedule.getHandle(id).describe();
   } catch (error) {
     if (error instanceof ScheduleNotFoundError) return null;
     throw error;
   }
 }
 
-function view(connection: string, { scheduleId, spec, state, info }: ScheduleDescription): ScheduleView {
+function view(workflow: SyncWorkflow, connection: string, description: ScheduleDescription): ScheduleView {
+  const { spec, state, info } = description;
   const last = info.recentActions.at(-1);
   const [interval] = spec.intervals ?? [];
   const [calendar] = spec.calendars ?? [];
   return {
-    id: scheduleId,
+    id: description.scheduleId,
+    workflow,
     connection,
     everyMs: interval?.every ?? null,
     cron: calendar?.comment ?? null,

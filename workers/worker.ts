@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { openTokens } from '../activities/http/auth.ts';
+import { openThrottle } from '../activities/http/throttle.ts';
 import { createActivities } from '../activities/index.ts';
+import { loadConnectors } from '../activities/platform/catalog.ts';
 import type { Execution } from '../db/claims.ts';
 import { createPool, type Pool } from '../db/client.ts';
 import { loadConnection } from '../db/connections.ts';
@@ -32,8 +35,13 @@ export async function createWorker(
   const pool = createPool({ url: servers.databaseUrl, size: config.poolSize, name: 'syncline worker' });
   const connection = await connectNative(servers);
   const client = await connectClient(servers.temporal);
+  const throttle = openThrottle(pool);
+  const tokens = openTokens({ pool, key });
+  if (config.connectors) await loadConnectors(config.connectors);
   const activities = createActivities({
     pool,
+    throttle,
+    tokens,
     connection: (id) => loadConnection(pool, key, id),
     isOpen: (execution) => isOpen(client, execution),
   });
@@ -58,6 +66,8 @@ export async function createWorker(
     async close() {
       await client.connection.close();
       await connection.close();
+      await throttle.close();
+      await tokens.close();
       await pool.end();
     },
   };

@@ -1,1 +1,4 @@
 export { orgSync } from './org.ts';
+export { replayWindow } from './platform.replay.ts';
+export { streamSync } from './platform.stream.ts';
+export { platformSync } from './platform.ts';

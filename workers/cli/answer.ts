@@ -1,11 +1,13 @@
 import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import { countChanges, listPlans } from '../../db/org/report.ts';
 import { approve as approveUpdate, decline as declineUpdate } from '../../workflows/org.gate.ts';
+import type { OrgSyncProgress } from '../../workflows/org.view.ts';
 import { describeCounts } from './changes.ts';
-import { describeParked } from './follow.ts';
-import { askProgress, isPolled, nobodyPolls } from './runs.ts';
+import { requireWorkflow } from './choose.ts';
+import { findOpen } from './find.ts';
+import { describeParked } from './follow.org.ts';
+import { askProgress, handleOf, isPolled, nobodyPolls } from './runs.ts';
 import type { Session } from './session.ts';
-import { findOpen } from './start.ts';
 import { CommandError, wrongUse } from './trouble.ts';
 
 interface AnswerOptions {
@@ -31,12 +33,12 @@ async function answer(
   name: string,
   options: AnswerOptions,
 ): Promise<number | undefined> {
-  await session.connection(name);
+  const connection = await requireWorkflow(session, name, 'orgSync');
   const { terminal, config } = session;
-  const run = await findOpen(session, name);
+  const [run] = await findOpen(session, connection, 'orgSync');
   if (!run) throw new CommandError(`No run of ${name} is open: nothing to ${verb}`);
   const client = await session.client();
-  const progress = await askProgress(client, run);
+  const progress = await askProgress<OrgSyncProgress>(client, run);
   if (!progress) {
     const polled = await isPolled(client, config.taskQueue);
     throw new CommandError(
@@ -66,7 +68,7 @@ async function answer(
       return 1;
     }
   }
-  const handle = client.workflow.getHandle(run.workflowId, run.runId);
+  const handle = handleOf(client, run);
   const update = verb === 'approve' ? approveUpdate : declineUpdate;
   await sendUpdate(session, () => handle.executeUpdate(update, { args: [{ digest: parked.digest as string }] }));
   terminal.print(

@@ -7,6 +7,7 @@ import {
   type PlanRow,
 } from '../../db/org/report.ts';
 import { applySteps } from '../../workflows/org.view.ts';
+import { requireWorkflow } from './choose.ts';
 import type { Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
 import { ago, columns, count } from './words.ts';
@@ -26,7 +27,7 @@ const earlierPlans = 4;
 export async function changes(session: Session, name: string, options: ChangesOptions): Promise<undefined> {
   if (options.step !== undefined && !applySteps.some((step) => step === options.step))
     throw wrongUse(`--step: got "${options.step.slice(0, 40)}", accepted ${applySteps.join(', ')}`);
-  await session.connection(name);
+  await requireWorkflow(session, name, 'orgSync');
   const pool = await session.pool();
   const { print } = session.terminal;
   const [plan, ...earlier] = await listPlans(pool, name, 1 + earlierPlans, options.plan);

@@ -1,4 +1,4 @@
-import type { Probe } from '../../activities/org/source.ts';
+import type { Connector } from '../../activities/platform/catalog.ts';
 import type { Pool } from '../../db/client.ts';
 import {
   type Connection,
@@ -9,10 +9,17 @@ import {
 } from '../../db/connections.ts';
 import { livingRows } from '../../db/org/living.ts';
 import { secretKeyOf } from '../secret.ts';
+import {
+  askFields,
+  changePlatformOptions,
+  checkPlatformOptions,
+  credentialText,
+  findReaders,
+} from './connect.platform.ts';
+import { probe, shown } from './connect.probe.ts';
 import { changeOptions } from './options.ts';
 import type { Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
-import { count } from './words.ts';
 
 interface ConnectOptions {
   platform?: string;
@@ -28,32 +35,38 @@ interface ConnectOptions {
   probe: boolean;
 }
 
-/** One page of a slow source of 10,000 fat rows takes seconds, never more than this. */
-const probeMs = 90_000;
-
 /** Makes a connection, or changes of a known one what was given; reads one page of each list before it is saved. */
 export async function connect(session: Session, name: string, options: ConnectOptions): Promise<undefined> {
   refuseSecrets(options);
   const pool = await session.pool();
   const before = await find(session, name, pool);
   const given = credentialFromVariable(session, options);
-  const draft = drafted(name, before, options);
+  const readers = await findReaders(session, { name, before, platform: options.platform });
+  const { connector, isDirectory } = readers;
+  const draft = drafted(name, before, options, connector);
   if (before && draft.tenant !== before.tenant) await refuseMove(pool, name, before.tenant);
-  const { directoryOptionsOf } = await import('../../activities/org/sources.ts');
   // Before anything is asked for: what is typed wrong is said at once.
-  asUse(() => directoryOptionsOf({ ...draft, credential: null }));
+  await checkPlatformOptions(name, readers, draft.options);
+  if (isDirectory) {
+    const { directoryOptionsOf } = await import('../../activities/org/sources.ts');
+    asUse(() => directoryOptionsOf({ ...draft, credential: null }));
+  }
   const key = secretKeyOf(session.config);
-  const credential = given === undefined ? await keptOrAsked(session, { name, before, options, pool, key }) : given;
+  const credential =
+    given === undefined
+      ? await keptOrAsked(session, { name, before, options, connector, pool, key })
+      : checkedCredential(connector, given);
   const connection: Connection = { ...draft, credential };
   const { print } = session.terminal;
-  if (options.probe) for (const line of told(await probe(connection))) print(line);
+  if (options.probe) for (const line of await probe(connection, pool, key, readers)) print(line);
   const { no: _assigned, ...row } = connection;
   await saveConnection(pool, key, row);
   const secret = credential === null ? 'no credential' : 'credential sealed';
   print(
     `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
   );
-  print(`Next: npx syncline start orgSync ${name} --dry-run --wait`);
+  if (connector) print(`Next: npx syncline start platformSync ${name} --wait`);
+  if (isDirectory) print(`Next: npx syncline start orgSync ${name} --dry-run --wait`);
   return undefined;
 }
 
@@ -89,21 +102,27 @@ async function refuseMove(pool: Pool, name: string, tenant: string): Promise<voi
   );
 }
 
-function drafted(name: string, before: StoredConnection | undefined, options: ConnectOptions) {
+function drafted(
+  name: string,
+  before: StoredConnection | undefined,
+  options: ConnectOptions,
+  connector: Connector | undefined,
+) {
   const platform = options.platform ?? before?.platform;
-  const baseUrl = options.url ?? before?.baseUrl;
+  const baseUrl = options.url ?? before?.baseUrl ?? connector?.baseUrl;
   if (platform === undefined || baseUrl === undefined) {
-    const missing = [platform === undefined && '--platform scim|ldap', baseUrl === undefined && '--url ADDRESS'];
+    const missing = [platform === undefined && '--platform NAME', baseUrl === undefined && '--url ADDRESS'];
     throw wrongUse(`Connection "${name}" does not exist yet; to make it, add ${missing.filter(Boolean).join(' and ')}`);
   }
   checkAddress(baseUrl, platform);
+  const change = [before?.options ?? {}, options.option ?? [], options.unset ?? []] as const;
   return {
     id: name,
     no: before?.no ?? 0,
     tenant: options.tenant ?? before?.tenant ?? name,
     platform,
     baseUrl,
-    options: changeOptions(before?.options ?? {}, options.option ?? [], options.unset ?? []),
+    options: connector ? changePlatformOptions(connector, ...change) : changeOptions(...change),
   };
 }
 
@@ -140,15 +159,26 @@ function credentialFromVariable(session: Session, options: ConnectOptions): stri
   );
 }
 
+const checkedCredential = (connector: Connector | undefined, given: string | null) =>
+  connector ? credentialText(connector, given) : given;
+
 async function keptOrAsked(
   session: Session,
   {
     name,
     before,
     options,
+    connector,
     pool,
     key,
-  }: { name: string; before: StoredConnection | undefined; options: ConnectOptions; pool: Pool; key: Buffer },
+  }: {
+    name: string;
+    before: StoredConnection | undefined;
+    options: ConnectOptions;
+    connector: Connector | undefined;
+    pool: Pool;
+    key: Buffer;
+  },
 ): Promise<string | null> {
   if (before) {
     // Another host must not be sent a credential that was given for this one.
@@ -159,53 +189,12 @@ async function keptOrAsked(
         `--url names another server than before, so the stored credential is not sent there by itself. Give it again: --credential-env NAME, or --no-credential`,
       );
   }
+  if (connector && !Object.values(connector.settings).some(({ secret }) => secret)) return null;
   if (!session.terminal.interactive)
     throw new CommandError(
       'No credential: nobody can be asked here. Name an environment variable with --credential-env NAME, or say --no-credential',
     );
+  if (connector) return credentialText(connector, await askFields(session, name, connector));
   const typed = await session.terminal.askSecret(`Credential of ${name} (not shown; empty for none): `);
   return typed === '' ? null : typed;
-}
-
-async function probe(connection: Connection): Promise<Probe> {
-  const [{ openSource }, { failure, RetryLater }, { closeAgents }] = await Promise.all([
-    import('../../activities/org/sources.ts'),
-    import('../../activities/errors.ts'),
-    import('../../activities/http/request.ts'),
-  ]);
-  const source = openSource(connection);
-  const timeout = AbortSignal.timeout(probeMs);
-  try {
-    return await source.probe(timeout);
-  } catch (error) {
-    const why = timeout.aborted
-      ? `${shown(connection.baseUrl)} did not answer within ${probeMs / 1000} s`
-      : error instanceof RetryLater
-        ? error.message
-        : failure(error, 'connect').message;
-    throw new CommandError(
-      `${why.replace('connect NAME', `connect ${connection.id}`)}. Nothing was saved; --no-probe saves without reading.`.replace(
-        '..',
-        '.',
-      ),
-    );
-  } finally {
-    await source.close();
-    await closeAgents();
-  }
-}
-
-function told(probe: Probe): string[] {
-  const of = (total: number | null) => (total === null ? '' : ` of ${count(total)}`);
-  return [
-    `Read one page of each list: ${count(probe.users)}${of(probe.userTotal)} users, ${count(probe.groups)}${of(probe.groupTotal)} groups.`,
-    ...(probe.users === 0 ? ['No users came: check base address, filters and the rights of the credential.'] : []),
-    ...probe.notes.map((note) => `Note: ${note}.`),
-  ];
-}
-
-/** An address as it may be shown: the query may carry keys. */
-function shown(address: string): string {
-  const url = new URL(address);
-  return `${url.protocol}//${url.host}${url.pathname}`;
 }

@@ -1,67 +1,91 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { pause as pauseUpdate, resume as resumeUpdate } from '../../workflows/org.gate.ts';
+import { pause as pauseUpdate, resume as resumeUpdate } from '../../workflows/control.ts';
 import { sendUpdate } from './answer.ts';
-import { describeRun, isPolled, nobodyPolls, type Run } from './runs.ts';
+import { findConnection } from './choose.ts';
+import { findOpen } from './find.ts';
+import { describeRun, handleOf, isPolled, nobodyPolls, type Run } from './runs.ts';
 import type { Session } from './session.ts';
-import { findOpen } from './start.ts';
 import { CommandError } from './trouble.ts';
 import { duration } from './words.ts';
+
+interface ControlOptions {
+  /** One of several open runs. */
+  id?: string;
+}
 
 /** A page or chunk in hand is finished first; an LDAP chain or a whole plan may take this long. */
 const cancelMs = 60_000;
 
-/** Stops a run before its next slice. */
-export async function pause(session: Session, name: string): Promise<undefined> {
-  const run = await openRun(session, name, 'pause');
-  await update(session, run, pauseUpdate);
-  session.terminal.print(
-    `Paused ${name}: the slice in hand is finished first. Go on with: npx syncline resume ${name}`,
-  );
+/** Stops runs before their next slice. */
+export async function pause(session: Session, name: string, options: ControlOptions): Promise<undefined> {
+  for (const who of await updateAll(session, name, 'pause', options))
+    session.terminal.print(
+      `Paused ${who}: the slice in hand is finished first. Go on with: npx syncline resume ${name}`,
+    );
   return undefined;
 }
 
-/** Lets a paused run go on. */
-export async function resume(session: Session, name: string): Promise<undefined> {
-  const run = await openRun(session, name, 'resume');
-  await update(session, run, resumeUpdate);
-  session.terminal.print(`Resumed ${name}.`);
+/** Lets paused runs go on. */
+export async function resume(session: Session, name: string, options: ControlOptions): Promise<undefined> {
+  for (const who of await updateAll(session, name, 'resume', options)) session.terminal.print(`Resumed ${who}.`);
   return undefined;
 }
 
-/** Ends a run after the page or chunk in hand and waits for its end. */
-export async function cancel(session: Session, name: string): Promise<number | undefined> {
-  const run = await openRun(session, name, 'cancel');
+/** Ends runs after the page or chunk in hand and waits for their ends. */
+export async function cancel(session: Session, name: string, options: ControlOptions): Promise<number | undefined> {
+  const runs = await openRuns(session, name, 'cancel', options);
   const client = await session.client();
   const { print } = session.terminal;
-  await client.workflow.getHandle(run.workflowId, run.runId).cancel();
+  for (const run of runs) await handleOf(client, run).cancel();
   if (!(await isPolled(client, session.config.taskQueue))) {
-    print(`Asked the run ${run.workflowId} to end. ${nobodyPolls(session.config.taskQueue)}`);
+    for (const run of runs) print(`Asked the run ${run.workflowId} to end. ${nobodyPolls(session.config.taskQueue)}`);
     return 1;
   }
   const deadline = Date.now() + cancelMs;
-  while (Date.now() < deadline) {
-    const seen = await describeRun(client, run);
-    if (seen === null || seen.status !== 'RUNNING') {
+  let exitCode: number | undefined;
+  for (const run of runs) {
+    if (await ends(session, run, deadline)) {
       print(`Cancelled ${name} (${run.workflowId}). What it wrote stays; the next run goes on from there.`);
-      return undefined;
+      continue;
     }
+    print(
+      `The run ${run.workflowId} was asked to end and still finishes what it has in hand after ${duration(cancelMs)}: npx syncline status ${name}`,
+    );
+    exitCode = 1;
+  }
+  return exitCode;
+}
+
+async function ends(session: Session, run: Run, deadline: number): Promise<boolean> {
+  const client = await session.client();
+  while (Date.now() < deadline) {
+    const seen = await describeRun(client, { workflowId: run.workflowId, runId: run.firstRunId });
+    if (seen === null || seen.status !== 'RUNNING') return true;
     await delay(200);
   }
-  print(
-    `The run ${run.workflowId} was asked to end and still finishes what it has in hand after ${duration(cancelMs)}: npx syncline status ${name}`,
-  );
-  return 1;
+  return false;
 }
 
-async function openRun(session: Session, name: string, verb: string): Promise<Run> {
-  await session.connection(name);
-  const run = await findOpen(session, name);
-  if (!run) throw new CommandError(`No run of ${name} is open: nothing to ${verb}`);
-  return run;
+/** Runs that a person started, open at the moment: one as a rule, several while replays go on. Their streams follow them. */
+async function openRuns(session: Session, name: string, verb: string, { id }: ControlOptions): Promise<Run[]> {
+  const runs = await findOpen(session, await findConnection(session, name));
+  if (runs.length === 0) throw new CommandError(`No run of ${name} is open: nothing to ${verb}`);
+  const chosen = id === undefined ? runs : runs.filter(({ workflowId }) => workflowId === id);
+  if (chosen.length > 0) return chosen;
+  const open = runs.map(({ workflowId }) => workflowId).join(', ');
+  throw new CommandError(`--id: got "${id?.slice(0, 80)}", open runs of ${name}: ${open}`);
 }
 
-async function update(session: Session, run: Run, definition: typeof pauseUpdate): Promise<void> {
+/** Tells each run; returns what to call them. */
+async function updateAll(
+  session: Session,
+  name: string,
+  verb: 'pause' | 'resume',
+  options: ControlOptions,
+): Promise<string[]> {
+  const runs = await openRuns(session, name, verb, options);
   const client = await session.client();
-  const handle = client.workflow.getHandle(run.workflowId, run.runId);
-  await sendUpdate(session, () => handle.executeUpdate(definition));
+  for (const run of runs)
+    await sendUpdate(session, () => handleOf(client, run).executeUpdate(verb === 'pause' ? pauseUpdate : resumeUpdate));
+  return runs.map(({ workflowId }) => (runs.length > 1 ? `${name} (${workflowId})` : name));
 }

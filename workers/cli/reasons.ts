@@ -1,5 +1,10 @@
+interface Reason {
+  why: string;
+  remedy: string;
+}
+
 /** Why a record was handed back, and what repairs it; the codes stand in `syncline.rejects.reason`. */
-const reasons: Record<string, { why: string; remedy: string }> = {
+const org: Record<string, Reason> = {
   missing_field: {
     why: 'a field that must be there is absent or empty',
     remedy: 'fill it at the source, or map another attribute to it (option mapping)',
@@ -40,8 +45,30 @@ const reasons: Record<string, { why: string; remedy: string }> = {
   },
 };
 
+const column = 'correct it at the source, or the type of the column in the connector, which a replay then applies';
+
+/** The same for the rows of open platforms, which are kept as they come but for these. */
+const platform: Record<string, Reason> = {
+  missing_field: {
+    why: 'the record has no id',
+    remedy: 'look at it (--show-records): the platform left it out, or the key of the connector is another',
+  },
+  wrong_type: { why: 'a value does not fit the type of its column', remedy: column },
+  too_long: { why: 'the id is longer than we keep', remedy: 'the key of the connector is another, or cannot be kept' },
+  control_character: {
+    why: 'a text holds U+0000 or half a character, which Postgres cannot keep',
+    remedy: 'remove it at the source',
+  },
+  refused: {
+    why: 'the platform refused to tell about this id',
+    remedy:
+      'its code stands in the record (--show-records); it is asked for again when its parent changes, and by --mode full',
+  },
+};
+
 /** `why; what to do`, for a code that a later version wrote as well. */
-export function explain(reason: string): string {
-  const known = reasons[reason];
+export function explain(pipeline: 'org' | 'platform', reason: string): string {
+  const reasons = { org, platform }[pipeline];
+  const known = Object.hasOwn(reasons, reason) ? reasons[reason] : undefined;
   return known ? `${known.why}; ${known.remedy}` : `reason ${reason}; correct the record at the source`;
 }

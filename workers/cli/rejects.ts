@@ -1,4 +1,8 @@
-import { type ConflictRow, listConflicts, listRejects, type RejectRow } from '../../db/org/report.ts';
+import { connectors } from '../../activities/platform/catalog.ts';
+import { type ConflictRow, listConflicts } from '../../db/org/report.ts';
+import { type HandedBack, listRejects } from '../../db/report.ts';
+import { findConnection } from './choose.ts';
+import { openCatalog } from './connectors.ts';
 import { explain } from './reasons.ts';
 import type { Session } from './session.ts';
 import { wrongUse } from './trouble.ts';
@@ -11,7 +15,7 @@ interface RejectsOptions {
   json?: boolean;
 }
 
-const streams = ['users', 'groups', 'memberships'];
+const directoryStreams = ['users', 'groups', 'memberships'];
 
 /** Lists what was handed back: source ids, reasons and remedies. Personal data only with `--show-records`. */
 export async function rejects(
@@ -19,9 +23,9 @@ export async function rejects(
   name: string | undefined,
   { stream, limit, showRecords = false, json }: RejectsOptions,
 ): Promise<undefined> {
-  if (stream !== undefined && !streams.includes(stream))
-    throw wrongUse(`--stream: got "${stream.slice(0, 40)}", accepted ${streams.join(', ')}`);
-  if (name !== undefined) await session.connection(name);
+  const known = await streamsKnown(session, name);
+  if (stream !== undefined && !known.includes(stream))
+    throw wrongUse(`--stream: got "${stream.slice(0, 40)}", accepted ${known.join(', ')}`);
   const pool = await session.pool();
   const { print } = session.terminal;
   const found = await listRejects(pool, { connection: name, stream, limit, records: showRecords });
@@ -38,18 +42,45 @@ export async function rejects(
   if (found.total + conflicts.total === 0) print('Nothing is handed back.');
   const hidden = found.total + conflicts.total - found.rows.length - conflicts.rows.length;
   if (hidden > 0) print(`${count(hidden)} more: --limit ${found.total + conflicts.total}`);
+  for (const line of replays(found.rows)) print(line);
   if (found.total > 0 && !showRecords) print('The raw records are personal data; --show-records shows them.');
   return undefined;
 }
 
-function show(row: RejectRow): string[] {
+/** Streams that may have rejects: of the connection, or of all platforms. */
+async function streamsKnown(session: Session, name: string | undefined): Promise<string[]> {
+  const streamsOf = (platform: string) => Object.keys(connectors[platform]?.streams ?? {});
+  if (name === undefined) {
+    await openCatalog(session);
+    return [...new Set([...directoryStreams, ...Object.keys(connectors).flatMap(streamsOf)])];
+  }
+  const { platform, workflows } = await findConnection(session, name);
+  const isDirectory = workflows.includes('orgSync');
+  return [...new Set([...(isDirectory ? directoryStreams : []), ...streamsOf(platform)])];
+}
+
+function show(row: HandedBack): string[] {
   const field = row.field === null ? '' : ` (${row.field})`;
+  const position = row.pipeline === 'platform' && row.position !== null ? `, ${row.position}` : '';
   return [
     `${row.connection} ${row.stream} ${row.sourceId}: ${row.reason}${field}`,
-    `  ${explain(row.reason)}`,
-    `  first seen ${ago(row.firstSeen)}, last seen ${ago(row.lastSeen)}, reject ${row.id}`,
+    `  ${explain(row.pipeline, row.reason)}`,
+    `  first seen ${ago(row.firstSeen)}, last seen ${ago(row.lastSeen)}${position}, reject ${row.id}`,
     ...(row.record == null ? [] : [`  ${row.record}`]),
   ];
+}
+
+/**
+ * A directory is read whole by each run; the rows of an open platform may not come again by themselves. An id that was
+ * refused has no record to try.
+ */
+function replays(rows: readonly HandedBack[]): string[] {
+  const streams = rows.flatMap(({ pipeline, connection, stream, reason }) =>
+    pipeline === 'platform' && reason !== 'refused' ? [`${connection} ${stream}`] : [],
+  );
+  return [...new Set(streams)].map(
+    (one) => `Tried again, without asking the platform, by: npx syncline replay ${one} --rejects --wait`,
+  );
 }
 
 function showConflict(row: ConflictRow): string[] {

@@ -2,16 +2,27 @@ import {
   type Client,
   QueryNotRegisteredError,
   ServiceError,
+  WorkflowContinuedAsNewError,
   WorkflowFailedError,
+  type WorkflowHandle,
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import type { Execution } from '../../db/claims.ts';
-import { progress } from '../../workflows/org.gate.ts';
-import { orgSyncId } from '../../workflows/org.ts';
-import type { OrgSyncProgress, OrgSyncResult } from '../../workflows/org.view.ts';
+import { type PendingActivity, pendingActivity, time } from './pending.ts';
 
-/** An execution as Temporal tells it; works without a worker. */
+export type { PendingActivity } from './pending.ts';
+
+/**
+ * A run as Temporal tells it; works without a worker. A run whose history got long is several executions in a row: what
+ * stands here is of the latest, but for the beginning.
+ */
 export interface Run extends Execution {
+  /** Workflow type, e.g. orgSync. */
+  type: string;
+  /** Run id of its first execution; with the workflow id it names the run for all its life. */
+  firstRunId: string;
+  /** Run that started it as its child; null for one that a person, a client or a schedule started. */
+  parent: Execution | null;
   /** RUNNING, COMPLETED, FAILED, CANCELLED, TERMINATED or TIMED_OUT. */
   status: string;
   startedAt: Date;
@@ -19,51 +30,45 @@ export interface Run extends Execution {
   pending: PendingActivity[];
 }
 
-/** An activity in hand or between two tries. */
-export interface PendingActivity {
-  name: string;
-  attempt: number;
-  /** Why the last try failed, in our own words (activities/errors.ts). */
-  failure: string | null;
-  /** When the next try is due; null while one runs. */
-  nextAt: Date | null;
-  /** Counters of its last heartbeat, such as rows. */
-  counters: Record<string, number>;
-}
-
 /** Longest wait for an answer that needs a worker. */
 const answerMs = 3_000;
 /** A worker asks for tasks at least once a minute; the server still lists it minutes after its end. */
 const pollMs = 75_000;
 
-/**
- * The run of a connection that a person means: the open one, else the one that began last. Looked for where runs can be:
- * the usual id, the holder of the claim (started from the UI under any id), and the schedule's last runs.
- */
-export async function findRun(
-  client: Client,
-  connection: string,
-  others: readonly (Execution | null)[],
-): Promise<Run | null> {
-  const wanted = new Map<string, Promise<Run | null>>();
-  wanted.set(orgSyncId(connection), describeRun(client, { workflowId: orgSyncId(connection), runId: '' }));
-  for (const other of others)
-    if (other && other.workflowId !== orgSyncId(connection))
-      wanted.set(`${other.workflowId} ${other.runId}`, describeRun(client, other));
-  const found = (await Promise.all(wanted.values())).filter((run) => run !== null);
-  const later = (a: Run, b: Run) => b.startedAt.getTime() - a.startedAt.getTime();
-  return (
-    found.sort((a, b) => Number(b.status === 'RUNNING') - Number(a.status === 'RUNNING') || later(a, b))[0] ?? null
-  );
+/** A run by its id and the run id of any of its executions, or the latest of the id without; null when Temporal does not know it (any more). */
+export async function describeRun(client: Client, { workflowId, runId }: Execution): Promise<Run | null> {
+  const latest = await describeExecution(client, workflowId);
+  const found =
+    latest === null || runId === '' || runId === latest.firstRunId || runId === latest.runId
+      ? latest
+      : await describeLast(client, workflowId, runId);
+  if (found === null || found.runId === found.firstRunId) return found;
+  const first = await describeExecution(client, workflowId, found.firstRunId);
+  return { ...found, startedAt: first?.startedAt ?? found.startedAt };
 }
 
-/** One execution, the latest of its id without a run id; null when Temporal does not know it (any more). */
-export async function describeRun(client: Client, { workflowId, runId }: Execution): Promise<Run | null> {
+/** The last execution of a run whose id was used again since. */
+async function describeLast(client: Client, workflowId: string, runId: string): Promise<Run | null> {
+  const run = await describeExecution(client, workflowId, runId);
+  if (run?.status !== 'CONTINUED_AS_NEW') return run;
   try {
-    const info = await client.workflow.getHandle(workflowId, runId || undefined).describe();
+    await client.workflow.getHandle(workflowId, runId, { followRuns: false }).result();
+  } catch (error) {
+    if (error instanceof WorkflowContinuedAsNewError) return describeLast(client, workflowId, error.newExecutionRunId);
+    throw error;
+  }
+  return run;
+}
+
+async function describeExecution(client: Client, workflowId: string, runId?: string): Promise<Run | null> {
+  try {
+    const info = await client.workflow.getHandle(workflowId, runId).describe();
     return {
+      type: info.type,
       workflowId,
       runId: info.runId,
+      firstRunId: info.raw.workflowExecutionInfo?.firstRunId || info.runId,
+      parent: parentOf(info.parentExecution),
       status: info.status.name,
       startedAt: info.startTime,
       endedAt: info.closeTime ?? null,
@@ -75,39 +80,20 @@ export async function describeRun(client: Client, { workflowId, runId }: Executi
   }
 }
 
-type RawPending = NonNullable<
-  Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['describe']>>['raw']['pendingActivities']
->[number];
-
-function pendingActivity(raw: RawPending): PendingActivity {
-  const waits = raw.state === 1;
-  return {
-    name: raw.activityType?.name ?? 'activity',
-    attempt: raw.attempt ?? 1,
-    failure: raw.lastFailure?.message ?? null,
-    nextAt: waits && raw.scheduledTime ? time(raw.scheduledTime) : null,
-    counters: countersOf(raw.heartbeatDetails?.payloads?.[0]?.data),
-  };
+function parentOf(raw: { workflowId?: string | null; runId?: string | null } | undefined): Execution | null {
+  return raw?.workflowId && raw.runId ? { workflowId: raw.workflowId, runId: raw.runId } : null;
 }
 
-function countersOf(data: Uint8Array | null | undefined): Record<string, number> {
-  if (!data) return {};
-  const value: unknown = JSON.parse(Buffer.from(data).toString('utf8'));
-  if (typeof value !== 'object' || value === null) return {};
-  return Object.fromEntries(
-    Object.entries(value).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
-  );
+/** For updates and cancellation: whatever execution of the run is at work when they arrive. */
+export function handleOf(client: Client, { workflowId, firstRunId }: Run): WorkflowHandle {
+  return client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId: firstRunId });
 }
 
-function time({ seconds, nanos }: { seconds?: unknown; nanos?: number | null }): Date {
-  return new Date(Number(seconds ?? 0) * 1000 + (nanos ?? 0) / 1e6);
-}
-
-/** The progress of a run, or null when no worker gives it in time. A closed run answers as well, replayed. */
-export async function askProgress(client: Client, run: Execution): Promise<OrgSyncProgress | null> {
+/** What a run's query `progress` answers, or null when no worker gives it in time. A closed run answers as well, replayed. */
+export async function askProgress<P>(client: Client, run: Execution): Promise<P | null> {
   const handle = client.workflow.getHandle(run.workflowId, run.runId);
   try {
-    return await client.withDeadline(Date.now() + answerMs, () => handle.query(progress));
+    return await client.withDeadline(Date.now() + answerMs, () => handle.query<P>('progress'));
   } catch (error) {
     // No worker, a busy one, or a run that has not had its first task: nothing to show, and nothing wrong with asking.
     const noAnswer = [ServiceError, QueryNotRegisteredError, WorkflowNotFoundError];
@@ -116,11 +102,28 @@ export async function askProgress(client: Client, run: Execution): Promise<OrgSy
   }
 }
 
+/**
+ * The progress of a run with the counters of the slices in hand, and the run as it is behind that progress. The progress
+ * is asked first: a slice that ends in between is missing for a moment and never counted twice.
+ * @param withBeats adds what the pending activities have told since
+ */
+export async function look<P>(
+  client: Client,
+  seen: Run,
+  withBeats: (progress: P, pending: readonly PendingActivity[]) => P,
+): Promise<{ run: Run; progress: P | null }> {
+  const told = await askProgress<P>(client, seen);
+  if (told === null || seen.status !== 'RUNNING') return { run: seen, progress: told };
+  const run = (await describeRun(client, { workflowId: seen.workflowId, runId: seen.firstRunId })) ?? seen;
+  if (run.status === 'RUNNING') return { run, progress: withBeats(told, run.pending) };
+  return { run, progress: (await askProgress<P>(client, run)) ?? told };
+}
+
 /** What a closed run returned or failed with. */
-export async function outcomeOf(client: Client, run: Run): Promise<{ result: OrgSyncResult } | { failure: string }> {
+export async function outcomeOf<R>(client: Client, run: Run): Promise<{ result: R } | { failure: string }> {
   const handle = client.workflow.getHandle(run.workflowId, run.runId, { followRuns: false });
   try {
-    return { result: (await client.withDeadline(Date.now() + 10_000, () => handle.result())) as OrgSyncResult };
+    return { result: (await client.withDeadline(Date.now() + 10_000, () => handle.result())) as R };
   } catch (error) {
     if (!(error instanceof WorkflowFailedError)) throw error;
     return { failure: error.cause?.message || error.message };

@@ -1,11 +1,19 @@
 import { listConnections } from '../../db/connections.ts';
+import { workflowsOf } from '../pipelines.ts';
 import { changeSchedule, findSchedule, type ScheduleView, setSchedule } from '../schedules.ts';
+import { chooseWorkflow } from './choose.ts';
+import { openCatalog } from './connectors.ts';
 import { isPolled, nobodyPolls } from './runs.ts';
 import type { Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
 import { columns, duration, instant } from './words.ts';
 
-interface SetOptions {
+interface WorkflowOption {
+  /** Needed where two workflows read the platform. */
+  workflow?: string;
+}
+
+interface SetOptions extends WorkflowOption {
   cron?: string;
   every?: string;
   timeZone?: string;
@@ -23,10 +31,11 @@ export async function set(session: Session, name: string, options: SetOptions): 
   if (timeZone !== undefined && cron === undefined)
     throw wrongUse('--time-zone belongs to --cron; an interval has none');
   const everyMs = every === undefined ? undefined : readDuration(every);
-  await session.connection(name);
+  const { workflow } = await chooseWorkflow(session, name, options.workflow);
   const client = await session.client();
   const { taskQueue } = session.config;
   const { made, next } = await setSchedule(client, {
+    workflow,
     connection: name,
     taskQueue,
     cron,
@@ -60,10 +69,12 @@ export async function list(session: Session, options: { json?: boolean }): Promi
   const connections = await listConnections(await session.pool());
   const client = await session.client();
   const found: ScheduleView[] = [];
-  for (const { id } of connections) {
-    const schedule = await findSchedule(client, id);
-    if (schedule) found.push(schedule);
-  }
+  await openCatalog(session);
+  for (const { id, platform } of connections)
+    for (const workflow of workflowsOf(platform)) {
+      const schedule = await findSchedule(client, workflow, id);
+      if (schedule) found.push(schedule);
+    }
   const { print } = session.terminal;
   if (options.json) print(JSON.stringify(found, null, 2));
   else if (found.length === 0)
@@ -72,23 +83,25 @@ export async function list(session: Session, options: { json?: boolean }): Promi
   return undefined;
 }
 
-function row({ connection, cron, everyMs, timeZone, paused, next, last, missed, skipped }: ScheduleView): string[] {
+function row(schedule: ScheduleView): string[] {
+  const { workflow, connection, cron, everyMs, timeZone, paused, next, last, missed, skipped } = schedule;
   const times = everyMs === null ? `${cron ?? 'calendar'} ${timeZone}` : `every ${duration(everyMs)}`;
   return [
     connection,
     times,
     paused ? 'paused' : next ? `next ${instant(next)}` : 'no next time',
     last ? `last ${instant(last.at)}` : 'no run yet',
+    workflow,
     ...(missed > 0 ? [`${missed} missed`] : []),
     ...(skipped > 0 ? [`${skipped} skipped, a run was at work`] : []),
   ];
 }
 
 function verb(name: 'pause' | 'unpause' | 'trigger' | 'delete', done: string) {
-  return async (session: Session, connection: string): Promise<undefined> => {
-    await session.connection(connection);
+  return async (session: Session, connection: string, options: WorkflowOption): Promise<undefined> => {
+    const { workflow } = await chooseWorkflow(session, connection, options.workflow);
     const client = await session.client();
-    if (!(await changeSchedule(client, connection, name)))
+    if (!(await changeSchedule(client, workflow, connection, name)))
       throw new CommandError(
         `${connection} has no schedule. Make one with: npx syncline schedule ${connection} --cron '*/15 * * * *'`,
       );

@@ -1,109 +1,79 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Execution } from '../../db/claims.ts';
-import { readHolder } from '../../db/org/report.ts';
-import { orgSyncInput, readInput } from '../../workflows/org.input.ts';
-import { orgSyncId } from '../../workflows/org.ts';
-import { applySteps } from '../../workflows/org.view.ts';
-import { latestScheduled } from '../schedules.ts';
+import { syncWorkflows, usualId } from '../pipelines.ts';
+import { requireWorkflow } from './choose.ts';
+import { findOpen } from './find.ts';
+import { watchOrg } from './follow.org.ts';
+import { watchStreams } from './follow.platform.ts';
 import { follow } from './follow.ts';
-import { describeRun, findRun, isPolled, nobodyPolls, type Run } from './runs.ts';
+import { describeRun, isPolled, nobodyPolls, type Run } from './runs.ts';
 import type { Session } from './session.ts';
+import { inputOf, type RunOptions } from './start.input.ts';
+import { checkStreams } from './streams.ts';
 import { CommandError, wrongUse } from './trouble.ts';
 import { ago } from './words.ts';
 
-interface StartOptions {
-  mode?: string;
-  dryRun?: boolean;
-  onlyUser?: string;
-  skip?: string[];
+interface StartOptions extends RunOptions {
   wait?: boolean;
   id?: string;
 }
 
-/** Workflows that can be started, by the name the Temporal UI takes too. A new one is an entry here. */
-const workflows: Record<string, (connection: string, options: StartOptions) => { id: string; input: object }> = {
-  orgSync: (connection, { mode, dryRun, onlyUser, skip }) => {
-    const unknown = skip?.find((step) => !applySteps.some((known) => known === step));
-    if (unknown !== undefined)
-      throw wrongUse(`--skip: got "${unknown.slice(0, 40)}", accepted ${applySteps.join(', ')}`);
-    const steps = Object.fromEntries((skip ?? []).map((step) => [step, false]));
-    const input = {
-      connection,
-      ...(mode !== undefined && { mode }),
-      ...(dryRun && { dryRun }),
-      ...(onlyUser !== undefined && { only: { user: onlyUser } }),
-      ...(skip && { steps }),
-    };
-    try {
-      readInput(orgSyncInput, input, '{"connection":"acme"}');
-    } catch (error) {
-      throw wrongUse((error as Error).message);
-    }
-    return { id: orgSyncId(connection), input };
-  },
-};
-
 /** Starts a run as the Temporal UI would: workflow type, task queue, one JSON object. */
 export async function start(
   session: Session,
-  workflow: string,
+  type: string,
   name: string,
   options: StartOptions,
 ): Promise<number | undefined> {
-  const known = Object.hasOwn(workflows, workflow) ? workflows[workflow] : undefined;
-  if (!known) throw wrongUse(`workflow: got "${workflow.slice(0, 40)}", accepted ${Object.keys(workflows).join(', ')}`);
-  const { id, input } = known(name, options);
-  await session.connection(name);
-  const client = await session.client();
-  const { taskQueue } = session.config;
-  const { print, warn } = session.terminal;
-  const open = await findOpen(session, name);
-  if (open) throw alreadyRunning(workflow, name, open);
-  const workflowId = options.id ?? id;
+  const workflow = syncWorkflows.find((one) => one === type);
+  if (!workflow) throw wrongUse(`workflow: got "${type.slice(0, 40)}", accepted ${syncWorkflows.join(', ')}`);
+  const input = inputOf(workflow, name, options);
+  const connection = await requireWorkflow(session, name, workflow);
+  checkStreams(connection, '--streams', options.streams ?? []);
+  const [open, ...others] = await findOpen(session, connection, workflow);
+  if (open?.type === workflow) throw alreadyRunning(workflow, name, open);
+  // A replay has its stream for itself and leaves the others to this run.
+  for (const one of open ? [open, ...others] : [])
+    session.terminal.warn(`${one.type} ${one.workflowId} is at work: this run does not read its stream.`);
+  const workflowId = options.id ?? usualId[workflow](name);
   const run = await launch(session, { workflow, name, workflowId, input });
-  print(`Started ${workflow} of ${name}: workflow id ${run.workflowId}, run id ${run.runId}`);
-  const ui = await session.uiAddress();
-  if (ui)
-    print(
-      `See ${ui}/namespaces/${session.config.namespace}/workflows/${encodeURIComponent(run.workflowId)}/${run.runId}`,
-    );
-  if (!(await isPolled(client, taskQueue))) warn(nobodyPolls(taskQueue));
   if (!options.wait) {
-    print(`Follow it with: npx syncline status ${name}`);
+    session.terminal.print(`Follow it with: npx syncline status ${name}`);
     return undefined;
   }
-  return follow(session, name, run);
+  return follow(
+    session,
+    await (workflow === 'orgSync' ? watchOrg(session, name, run) : watchStreams(session, connection, [run])),
+  );
 }
 
-/** The open run of a connection, whoever started it; null when there is none. */
-export async function findOpen(session: Session, name: string): Promise<Run | null> {
-  const client = await session.client();
-  const holder = await readHolder(await session.pool(), name);
-  const run = await findRun(client, name, [holder, await latestScheduled(client, name)]);
-  return run?.status === 'RUNNING' ? run : null;
-}
-
-async function launch(
+/** Starts a workflow and says where it is to be seen. @throws CommandError when a run of that id is open */
+export async function launch(
   session: Session,
   { workflow, name, workflowId, input }: { workflow: string; name: string; workflowId: string; input: object },
 ): Promise<Execution> {
   const client = await session.client();
-  try {
-    const handle = await client.workflow.start(workflow, {
-      workflowId,
-      taskQueue: session.config.taskQueue,
-      args: [input],
-      staticSummary: `${workflow} ${name}`,
-    });
-    return { workflowId, runId: handle.firstExecutionRunId };
-  } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    const run = await describeRun(client, { workflowId, runId: '' });
-    throw run ? alreadyRunning(workflow, name, run) : error;
-  }
+  const { taskQueue, namespace } = session.config;
+  const { print, warn } = session.terminal;
+  const runId = await client.workflow
+    .start(workflow, { workflowId, taskQueue, args: [input], staticSummary: `${workflow} ${name}` })
+    .then(
+      (handle) => handle.firstExecutionRunId,
+      async (error: unknown) => {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+        const run = await describeRun(client, { workflowId, runId: '' });
+        throw run ? alreadyRunning(workflow, name, run) : error;
+      },
+    );
+  print(`Started ${workflow} of ${name}: workflow id ${workflowId}, run id ${runId}`);
+  const ui = await session.uiAddress();
+  if (ui) print(`See ${ui}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}`);
+  if (!(await isPolled(client, taskQueue))) warn(nobodyPolls(taskQueue));
+  return { workflowId, runId };
 }
 
-function alreadyRunning(workflow: string, name: string, run: Run): CommandError {
+/** The run that is in the way, and what to do. */
+export function alreadyRunning(workflow: string, name: string, run: Run): CommandError {
   return new CommandError(
     `${workflow} of ${name} runs already, since ${ago(run.startedAt)}: workflow id ${run.workflowId}. ` +
       `Look at it with: npx syncline status ${name}, or end it with: npx syncline cancel ${name}`,

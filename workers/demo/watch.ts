@@ -29,7 +29,7 @@ export class Watch {
     for (;;) {
       const seen = await this.look();
       if (seen.status !== 'RUNNING') {
-        const outcome = await outcomeOf(this.client, seen);
+        const outcome = await outcomeOf<OrgSyncResult>(this.client, seen);
         if ('failure' in outcome) throw new Error(`The run ${this.run.workflowId} failed: ${outcome.failure}`);
         return outcome.result;
       }
@@ -65,7 +65,7 @@ export class Watch {
 
   private async look(): Promise<Run & { progress: OrgSyncProgress | null }> {
     const seen = await this.describe();
-    const progress = await askProgress(this.client, this.run);
+    const progress = await askProgress<OrgSyncProgress>(this.client, this.run);
     if (progress) this.show(progress, seen.pending);
     if (progress?.parked) {
       const why = progress.parked.breaches.map((b) => `${count(b.planned)} ${b.guard}, allowed ${count(b.allowed)}`);

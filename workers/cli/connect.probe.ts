@@ -1,0 +1,76 @@
+import type { OrgSource, Probe } from '../../activities/org/source.ts';
+import type { StreamProbe } from '../../activities/platform/probe.ts';
+import type { Pool } from '../../db/client.ts';
+import type { Connection } from '../../db/connections.ts';
+import type { Readers } from './connect.platform.ts';
+import { CommandError } from './trouble.ts';
+import { count } from './words.ts';
+
+/** One page of a slow source of 10,000 fat rows takes seconds, never more than this. */
+const probeMs = 90_000;
+
+/** Reads one page of each list of a connection that is not saved yet, and says what was seen. @throws CommandError */
+export async function probe(
+  connection: Connection,
+  pool: Pool,
+  key: Buffer,
+  { isDirectory, connector }: Readers,
+): Promise<string[]> {
+  const [{ openSource }, { failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }] =
+    await Promise.all([
+      import('../../activities/org/sources.ts'),
+      import('../../activities/errors.ts'),
+      import('../../activities/http/request.ts'),
+      import('../../activities/http/throttle.ts'),
+      import('../../activities/http/auth.ts'),
+    ]);
+  // Within the budget of all workers, and a token that is asked for here is kept for them.
+  const throttle = openThrottle(pool);
+  const tokens = openTokens({ pool, key });
+  const timeout = AbortSignal.timeout(probeMs);
+  let source: OrgSource | undefined;
+  try {
+    if (connector && !isDirectory) {
+      const { probePlatform } = await import('../../activities/platform/probe.ts');
+      return toldStreams(await probePlatform({ throttle, tokens }, connection, connector, timeout));
+    }
+    // Some options contradict the address (startTls with ldaps://), which the reader notices first.
+    source = openSource(connection, { throttle, tokens });
+    return told(await source.probe(timeout));
+  } catch (error) {
+    const why = timeout.aborted
+      ? `${shown(connection.baseUrl)} did not answer within ${probeMs / 1000} s`
+      : error instanceof RetryLater
+        ? error.message
+        : failure(error, 'connect', connection.id).message;
+    throw new CommandError(`${why}. Nothing was saved; --no-probe saves without reading.`.replace('..', '.'));
+  } finally {
+    await source?.close();
+    await throttle.close();
+    await tokens.close();
+    await closeAgents();
+  }
+}
+
+function told(probe: Probe): string[] {
+  const of = (total: number | null) => (total === null ? '' : ` of ${count(total)}`);
+  return [
+    `Read one page of each list: ${count(probe.users)}${of(probe.userTotal)} users, ${count(probe.groups)}${of(probe.groupTotal)} groups.`,
+    ...(probe.users === 0 ? ['No users came: check base address, filters and the rights of the credential.'] : []),
+    ...probe.notes.map((note) => `Note: ${note}.`),
+  ];
+}
+
+function toldStreams(streams: readonly StreamProbe[]): string[] {
+  return streams.map(({ stream, rows, total, faults, trouble }) => {
+    if (rows === null) return `${stream}: not readable: ${trouble}`;
+    const of = total === null ? '' : ` of ${count(total)}`;
+    return `${stream}: read one page, ${count(rows)}${of} rows${faults > 0 ? `, ${count(faults)} of them would be set aside` : ''}.`;
+  });
+}
+
+/** An address as it may be shown: the query may carry keys. */
+export function shown(address: string): string {
+  const url = new URL(address);
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}

@@ -1,0 +1,99 @@
+import type { Execution } from '../../db/claims.ts';
+import type { OrgSyncProgress, OrgSyncResult } from '../../workflows/org.view.ts';
+import { drawBar } from '../../workflows/progress.ts';
+import { ended, type Sight } from './follow.ts';
+import { describeTrouble, type PendingActivity, withBeats } from './pending.ts';
+import { describeRun, look, outcomeOf } from './runs.ts';
+import type { Session } from './session.ts';
+import { CommandError } from './trouble.ts';
+import { columns, count, counted, duration } from './words.ts';
+
+/** What a run that waits for a person ends `--wait` with. */
+export const parkedCode = 3;
+
+/** Sees a run of orgSync to its end, or until it waits for approval. Exit code 1 when it was declined, 3 when it waits. */
+export async function watchOrg(session: Session, name: string, started: Execution): Promise<() => Promise<Sight>> {
+  const client = await session.client();
+  return async () => {
+    const seen = await describeRun(client, started);
+    if (!seen) throw new CommandError(`Temporal no longer knows the run ${started.workflowId}: somebody deleted it`);
+    // Of a run that has ended as well: its last steps may have gone by between two looks.
+    const { run, progress } = await look<OrgSyncProgress>(client, seen, withBeats);
+    const sight: Sight = {
+      picture: [...(progress ? describeProgress(progress) : []), ...run.pending.flatMap(describeTrouble)],
+      events: eventsOf(progress, run.pending),
+      end: null,
+    };
+    if (run.status !== 'RUNNING') {
+      const outcome = await outcomeOf<OrgSyncResult>(client, run);
+      if ('failure' in outcome) throw new CommandError(`The run ${ended(run.status)}: ${outcome.failure}`);
+      const { result } = outcome;
+      return { ...sight, end: { lines: describeResult(result), exitCode: result.outcome === 'declined' ? 1 : 0 } };
+    }
+    if (!progress?.parked) return sight;
+    return { ...sight, end: { lines: describeParked(name, progress), exitCode: parkedCode } };
+  };
+}
+
+/** Steps that ended, state, notes, troubles. */
+function eventsOf(progress: OrgSyncProgress | null, pending: readonly PendingActivity[]): string[] {
+  return [
+    ...(progress?.steps ?? [])
+      .filter((bar) => bar.state === 'done' || bar.state === 'skipped')
+      .map((bar) => `${bar.name} ${drawBar(bar)}`),
+    ...(progress && progress.state !== 'running' && progress.state !== 'done' ? [`run is ${progress.state}`] : []),
+    ...(progress?.notes ?? []),
+    ...pending.flatMap((p) => (p.failure === null ? [] : [`${p.name} is tried again: ${p.failure}`])),
+  ];
+}
+
+/** The bars and notes of a run, as the Temporal UI shows them. */
+export function describeProgress(progress: OrgSyncProgress): string[] {
+  return [...columns(progress.steps.map((bar) => [bar.name, drawBar(bar)])), ...progress.notes];
+}
+
+/** What a parked run asks, and how to answer. */
+export function describeParked(name: string, { parked }: OrgSyncProgress): string[] {
+  if (!parked) return [];
+  return [
+    ...parked.breaches.map(
+      (b) =>
+        `Waits for approval: ${count(b.planned)} ${b.guard} of ${count(b.of)}, allowed without asking ${count(b.allowed)}`,
+    ),
+    `Look: npx syncline changes ${name}. Answer: npx syncline approve ${name} or decline ${name} (plan ${parked.digest})`,
+  ];
+}
+
+/** The result of a run for people. */
+export function describeResult(result: OrgSyncResult): string[] {
+  const { outcome, users, groups, memberships } = result;
+  if (outcome === 'skipped') return [`Skipped: ${result.notes.join('; ')}`];
+  const verbs = {
+    applied: 'Applied',
+    planned: 'Planned, nothing was written',
+    declined: 'Declined, nothing was written',
+  };
+  const lines = [
+    `${verbs[outcome]}: plan ${result.plan}, ${result.mode}, ${duration(result.durationMs)}, ${counted(result.requests, 'request')}`,
+  ];
+  if (groups) lines.push(`groups: ${pairs(groups)}`);
+  if (users) lines.push(`users: ${pairs(users)}`);
+  if (memberships) lines.push(`memberships: ${pairs(memberships)}`);
+  for (const b of result.breaches)
+    lines.push(`guard: ${count(b.planned)} ${b.guard} of ${count(b.of)}, allowed without asking ${count(b.allowed)}`);
+  if (result.overLimit)
+    lines.push(
+      `user limit: ${count(result.overLimit.limit)} would be exceeded, ${count(result.overLimit.living)} live and ${count(result.overLimit.planned)} more are planned`,
+    );
+  lines.push(...result.notes.map((note) => `note: ${note}`));
+  const back = (users?.rejected ?? 0) + (groups?.rejected ?? 0) + (users?.conflicts ?? 0);
+  if (back > 0) lines.push(`${counted(back, 'record')} handed back: npx syncline rejects ${result.connection}`);
+  return lines;
+}
+
+function pairs(counts: object): string {
+  return Object.entries(counts)
+    .filter((entry): entry is [string, number] => typeof entry[1] === 'number')
+    .map(([name, n]) => `${name} ${count(n)}`)
+    .join(', ');
+}

@@ -1,0 +1,82 @@
+import { type Client, defaultPayloadConverter } from '@temporalio/client';
+import type { OrgSyncProgress } from '../../workflows/org.view.ts';
+import type { Bar } from '../../workflows/progress.ts';
+import { shownFailure } from '../../workflows/tries.ts';
+import { duration } from './words.ts';
+
+/** An activity in hand or between two tries. */
+export interface PendingActivity {
+  name: string;
+  attempt: number;
+  /** Why the last try failed: our own sentence with its type, of a foreign failure the type alone. */
+  failure: string | null;
+  /** When the next try is due; null while one runs. */
+  nextAt: Date | null;
+  /** Counters of its last heartbeat, such as rows. */
+  counters: Record<string, number>;
+}
+
+type RawPending = NonNullable<
+  Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['describe']>>['raw']['pendingActivities']
+>[number];
+
+export function pendingActivity(raw: RawPending): PendingActivity {
+  const waits = raw.state === 1;
+  return {
+    name: raw.activityType?.name ?? 'activity',
+    attempt: raw.attempt ?? 1,
+    failure: raw.lastFailure ? failureOf(raw.lastFailure) : null,
+    nextAt: waits && raw.scheduledTime ? time(raw.scheduledTime) : null,
+    counters: countersOf(raw.heartbeatDetails?.payloads?.[0]),
+  };
+}
+
+/** By Temporal's number of the timeout. */
+const timeouts: Record<number, string> = {
+  1: 'it did not end in time (start-to-close timeout)',
+  4: 'its worker fell silent or was lost (heartbeat timeout)',
+};
+
+function failureOf({
+  message,
+  applicationFailureInfo,
+  timeoutFailureInfo,
+}: NonNullable<RawPending['lastFailure']>): string {
+  if (timeoutFailureInfo)
+    return timeouts[timeoutFailureInfo.timeoutType ?? 0] ?? 'no worker took it in time (schedule timeout)';
+  return shownFailure(applicationFailureInfo?.type ?? '', message ?? '');
+}
+
+function countersOf(payload: Parameters<typeof defaultPayloadConverter.fromPayload>[0] | undefined) {
+  const details: unknown = payload ? defaultPayloadConverter.fromPayload(payload) : null;
+  return Object.fromEntries(
+    Object.entries(details ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
+}
+
+/** A moment as the protocol writes it. */
+export function time({ seconds, nanos }: { seconds?: unknown; nanos?: number | null }): Date {
+  return new Date(Number(seconds ?? 0) * 1000 + (nanos ?? 0) / 1e6);
+}
+
+/** Why an activity is tried again; nothing for one that works. */
+export function describeTrouble({ name, attempt, failure, nextAt }: PendingActivity): string[] {
+  if (failure === null) return [];
+  const next = nextAt ? `next try in ${duration(nextAt.getTime() - Date.now())}` : 'tries again now';
+  return [`${name}, try ${attempt}: ${failure}; ${next}`];
+}
+
+/**
+ * The progress with what the slices in hand have told since: `rows` of a list count from its start, `applied` of a
+ * writing slice from that slice's start. `pending` must be as old as the progress or newer, else a slice counts twice.
+ */
+export function withBeats(progress: OrgSyncProgress, pending: readonly PendingActivity[]): OrgSyncProgress {
+  const moved = (bar: Bar): Bar => {
+    const beats = pending.filter(({ name }) => name === bar.name).map(({ counters }) => counters);
+    if (bar.state !== 'running' || beats.length === 0) return bar;
+    const read = Math.max(bar.done, ...beats.map(({ rows = 0 }) => rows));
+    const done = read + beats.reduce((sum, { applied = 0 }) => sum + applied, 0);
+    return { ...bar, done: bar.total === null ? done : Math.min(done, Math.max(bar.done, bar.total)) };
+  };
+  return { ...progress, steps: progress.steps.map(moved) };
+}

@@ -1,0 +1,66 @@
+import type * as v from 'valibot';
+import { orgSyncInput, readInput } from '../../workflows/org.input.ts';
+import { applySteps } from '../../workflows/org.view.ts';
+import { platformSyncInput } from '../../workflows/platform.input.ts';
+import type { SyncWorkflow } from '../pipelines.ts';
+import { wrongUse } from './trouble.ts';
+
+/** Options of `start` that become the run's input. */
+export interface RunOptions {
+  mode?: string;
+  dryRun?: boolean;
+  onlyUser?: string;
+  skip?: string[];
+  streams?: string[];
+  acceptDeletions?: boolean;
+}
+
+/** Whose options these are; what is not listed every workflow takes. */
+const owners: Partial<Record<keyof RunOptions, { workflow: SyncWorkflow; flag: string }>> = {
+  dryRun: { workflow: 'orgSync', flag: '--dry-run' },
+  onlyUser: { workflow: 'orgSync', flag: '--only-user' },
+  skip: { workflow: 'orgSync', flag: '--skip' },
+  streams: { workflow: 'platformSync', flag: '--streams' },
+  acceptDeletions: { workflow: 'platformSync', flag: '--accept-deletions' },
+};
+
+/** The input as a person would type it in the Temporal UI. @throws CommandError (usage) that names the option or field */
+export function inputOf(workflow: SyncWorkflow, connection: string, options: RunOptions): object {
+  for (const [key, owner] of Object.entries(owners))
+    if (options[key as keyof RunOptions] !== undefined && owner.workflow !== workflow)
+      throw wrongUse(`${owner.flag} belongs to ${owner.workflow}, not to ${workflow}`);
+  return workflow === 'orgSync' ? orgInput(connection, options) : platformInput(connection, options);
+}
+
+function orgInput(connection: string, { mode, dryRun, onlyUser, skip }: RunOptions): object {
+  const unknown = skip?.find((step) => !applySteps.some((known) => known === step));
+  if (unknown !== undefined) throw wrongUse(`--skip: got "${unknown.slice(0, 40)}", accepted ${applySteps.join(', ')}`);
+  const input = {
+    connection,
+    ...(mode !== undefined && { mode }),
+    ...(dryRun && { dryRun }),
+    ...(onlyUser !== undefined && { only: { user: onlyUser } }),
+    ...(skip && { steps: Object.fromEntries(skip.map((step) => [step, false])) }),
+  };
+  return checked(orgSyncInput, input, '{"connection":"acme"}');
+}
+
+function platformInput(connection: string, { mode, streams, acceptDeletions }: RunOptions): object {
+  const input = {
+    connection,
+    ...(mode !== undefined && { mode }),
+    ...(streams && { streams }),
+    ...(acceptDeletions && { deletions: 'accept' }),
+  };
+  return checked(platformSyncInput, input, '{"connection":"shop"}');
+}
+
+/** An input that the workflow will take, as it was given. @throws CommandError (usage) with the workflow's own sentence */
+export function checked(schema: v.GenericSchema, input: object, example: string): object {
+  try {
+    readInput(schema, input, example);
+  } catch (error) {
+    throw wrongUse((error as Error).message);
+  }
+  return input;
+}

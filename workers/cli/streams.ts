@@ -1,0 +1,169 @@
+import type { Client } from '@temporalio/client';
+import { connectors } from '../../activities/platform/catalog.ts';
+import type { StoredConnection } from '../../db/connections.ts';
+import { coverages, type StreamStanding } from '../../db/coverage.ts';
+import { type Holder, readHolders } from '../../db/report.ts';
+import type { StreamResult } from '../../workflows/platform.stream.ts';
+import { type PlatformProgress, type PlatformSyncResult, streamSyncId } from '../../workflows/platform.ts';
+import type { StreamProgress } from '../../workflows/platform.view.ts';
+import { streamOf } from './find.ts';
+import { describeTrouble, type PendingActivity } from './pending.ts';
+import { askProgress, describeRun, look, outcomeOf, type Run } from './runs.ts';
+import type { Session } from './session.ts';
+import { wrongUse } from './trouble.ts';
+
+/** What one stream does, how it ended, and what is known of its data. `--json` prints it. */
+export interface StreamStatus {
+  stream: string;
+  /**
+   * Of an open run: unattended (no worker) | waiting (for other streams) | running | paused. Of an ended one, or of one
+   * that goes on with other streams: whole | doubtful | skipped | parked | failed. idle: no run that Temporal knows tells.
+   */
+  state: string;
+  /** Run that reads it at the moment; a child of the connection's run as a rule. */
+  run: Run | null;
+  /** Null without a worker, and while nothing reads it. */
+  progress: StreamProgress | null;
+  /** Why it is parked or failed. */
+  reason: string | null;
+  /** Rows that came, so far or in the last run; null where no run tells. */
+  rows: number | null;
+  /** Complete up to here; null before the first whole pass. */
+  watermark: Date | null;
+  coveredFrom: Date | null;
+  fullAt: Date | null;
+  /** Milliseconds since the watermark. */
+  lagMs: number | null;
+  doubt: string | null;
+  withheld: number;
+  /** Records that stand aside. */
+  rejects: number;
+}
+
+type Doing = Pick<StreamStatus, 'state' | 'run' | 'progress' | 'reason' | 'rows'>;
+
+/** Streams that runs of the connection read: its option `streams`, else all of its connector. */
+export function streamsOf({ platform, options }: Pick<StoredConnection, 'platform' | 'options'>): string[] {
+  if (Array.isArray(options.streams)) return options.streams.map(String);
+  return Object.keys(connectors[platform]?.streams ?? {});
+}
+
+/** @throws CommandError (usage) for a stream that the connector does not have */
+export function checkStreams({ platform }: { platform: string }, flag: string, streams: readonly string[]): void {
+  const known = Object.keys(connectors[platform]?.streams ?? {});
+  const unknown = streams.find((one) => !known.includes(one));
+  // A connector of somebody's own may be known to the worker alone.
+  if (unknown !== undefined && known.length > 0)
+    throw wrongUse(`${flag}: got "${unknown.slice(0, 40)}", accepted ${known.join(', ')}`);
+}
+
+/**
+ * Looks at every stream of a connection, and at what its runs say of themselves.
+ * @param runs as findRuns gives them
+ * @param polled false: nobody is asked who would need a worker
+ */
+export async function lookAtStreams(
+  session: Session,
+  connection: StoredConnection,
+  runs: readonly Run[],
+  polled: boolean,
+): Promise<{ streams: StreamStatus[]; notes: string[] }> {
+  const [client, pool] = await Promise.all([session.client(), session.pool()]);
+  const [known, holders] = await Promise.all([coverages(pool, connection.id), readHolders(pool, connection.id)]);
+  const told = await Promise.all(runs.map((run) => tellOf(client, run, polled)));
+  const held = holders.flatMap((holder) => streamOf(holder.pipeline) ?? []);
+  const names = new Set([...streamsOf(connection), ...known.map(({ stream }) => stream), ...held]);
+  const streams = await Promise.all(
+    [...names].map(async (stream) => {
+      const holder = holders.find(({ pipeline }) => streamOf(pipeline) === stream) ?? null;
+      const doing = await doingOf(client, stream, holder, told, polled);
+      return { stream, ...doing, ...factsOf(known.find((one) => one.stream === stream)) };
+    }),
+  );
+  const trouble = runs.flatMap(({ pending }) => pending.flatMap(describeTrouble));
+  return { streams, notes: [...told.flatMap(({ notes }) => notes), ...trouble] };
+}
+
+/** What a run tells of its streams. */
+interface Told {
+  run: Run;
+  streams: PlatformProgress['streams'] | null;
+  notes: string[];
+}
+
+async function tellOf(client: Client, run: Run, polled: boolean): Promise<Told> {
+  const silent: Told = { run, streams: null, notes: [] };
+  const ofMany = run.type === 'platformSync';
+  if (run.status === 'RUNNING') {
+    const progress = ofMany && polled ? await askProgress<PlatformProgress>(client, run) : null;
+    return progress ? { run, streams: progress.streams, notes: progress.notes } : silent;
+  }
+  if (run.status !== 'COMPLETED' || !(ofMany || run.type === 'streamSync')) return silent;
+  const outcome = await outcomeOf<PlatformSyncResult | StreamResult>(client, run);
+  if ('failure' in outcome) return silent;
+  return { ...silent, streams: 'streams' in outcome.result ? outcome.result.streams : [outcome.result] };
+}
+
+async function doingOf(
+  client: Client,
+  stream: string,
+  holder: Holder | null,
+  told: readonly Told[],
+  polled: boolean,
+): Promise<Doing> {
+  for (const { run, streams } of told) {
+    if (run.status !== 'RUNNING') continue;
+    const said = streams?.find((one) => one.stream === stream);
+    if (said && said.outcome !== 'running') return ended(said);
+    const reader = run.type === 'platformSync' ? await childOf(client, run, stream) : run;
+    const reads = reader === run ? holder?.workflowId === run.workflowId : reader?.status === 'RUNNING';
+    if (reader && reads) return atWork(client, reader, polled);
+  }
+  const closed = told.flatMap(({ run, streams }) => (run.status === 'RUNNING' ? [] : (streams ?? [])));
+  const last = closed.find((one) => one.stream === stream);
+  return last ? ended(last) : { ...nothing, state: 'idle' };
+}
+
+/** The child of this very run; an earlier run of the same id had children of the same ids. */
+async function childOf(client: Client, run: Run, stream: string): Promise<Run | null> {
+  const child = await describeRun(client, { workflowId: streamSyncId(run.workflowId, stream), runId: '' });
+  return child?.parent?.runId === run.runId ? child : null;
+}
+
+async function atWork(client: Client, seen: Run, polled: boolean): Promise<Doing> {
+  if (!polled) return { ...nothing, state: 'unattended', run: seen };
+  const { run, progress } = await look<StreamProgress>(client, seen, withRows);
+  const state = progress?.state === 'paused' ? 'paused' : 'running';
+  return { ...nothing, state, run, progress, rows: progress?.rows ?? null };
+}
+
+/** Slices in hand tell their own rows: a first slice has told the run nothing yet. */
+function withRows(progress: StreamProgress, pending: readonly PendingActivity[]): StreamProgress {
+  const inHand = pending.reduce((sum, { counters }) => sum + (counters.rows ?? 0), 0);
+  return { ...progress, rows: Math.max(progress.rows, inHand) };
+}
+
+const nothing: Omit<Doing, 'state'> = { run: null, progress: null, reason: null, rows: null };
+
+function ended(one: PlatformProgress['streams'][number]): Doing {
+  return {
+    ...nothing,
+    state: one.outcome,
+    reason: 'reason' in one ? one.reason : null,
+    rows: 'rows' in one ? one.rows : null,
+  };
+}
+
+function factsOf(known: StreamStanding | undefined): Omit<StreamStatus, keyof Doing | 'stream'> {
+  const at = (ms: number | null | undefined) => (typeof ms === 'number' ? new Date(ms) : null);
+  const watermark = at(known?.watermarkMs);
+  return {
+    watermark,
+    coveredFrom: at(known?.coveredFromMs),
+    fullAt: at(known?.fullMs),
+    lagMs: watermark && Date.now() - watermark.getTime(),
+    doubt: known?.doubt ?? null,
+    withheld: known?.withheld ?? 0,
+    rejects: known?.rejects ?? 0,
+  };
+}

@@ -1,0 +1,214 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  ChildWorkflowFailure,
+  type ChildWorkflowHandle,
+  condition,
+  defineQuery,
+  proxyActivities,
+  setHandler,
+  startChild,
+  TerminatedFailure,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Activities } from '../activities/index.ts';
+import type { ListedStream } from '../activities/platform/list.ts';
+import { pause, resume } from './control.ts';
+import { quick } from './options.ts';
+import { readInput } from './org.input.ts';
+import { type PlatformSyncInput, platformSyncInput } from './platform.input.ts';
+import { hold, isScheduled, type StreamResult, skippedResult, streamSync } from './platform.stream.ts';
+import { type Bar, showDetails } from './progress.ts';
+import { shownFailure, tried } from './tries.ts';
+
+/** Workflow id of a connection's runs started by CLI and client. Other ids work too: the claims keep runs apart. */
+export const platformSyncId = (connection: string) => `platformSync-${connection}`;
+/** Workflow id of a stream inside a run. */
+export const streamSyncId = (parent: string, stream: string) => `${parent}/${stream}`;
+export const replayWindowId = (connection: string, stream: string) => `replayWindow-${connection}-${stream}`;
+
+/** How one stream of a run ended. `parked`: somebody must act (rights, consent); `failed`: it will be tried again by the next run. */
+export type StreamOutcome = StreamResult | { stream: string; outcome: 'parked' | 'failed'; reason: string };
+
+export interface PlatformSyncResult {
+  connection: string;
+  /** `whole`: every stream was read whole. `partial`: look at the streams. */
+  outcome: 'whole' | 'partial';
+  streams: StreamOutcome[];
+  durationMs: number;
+}
+
+/** Answer of the `progress` query: how far the run is with its streams. Those at work tell more themselves. */
+export interface PlatformProgress {
+  connection: string;
+  state: 'running' | 'paused';
+  streams: (StreamOutcome | { stream: string; outcome: 'waiting' | 'running' })[];
+  /** What is so at the moment about the run itself. */
+  notes: string[];
+}
+
+export const platformProgress = defineQuery<PlatformProgress>('progress');
+
+/** Failures that another try does not mend. */
+const parking = new Set(['Unauthorized', 'Forbidden', 'InvalidInput', 'SealBroken']);
+
+/** A platform's lists → their tables, a child workflow each. Input: {@link platformSyncInput}; result: {@link PlatformSyncResult}. */
+export async function platformSync(input: unknown): Promise<PlatformSyncResult> {
+  const request = readInput(platformSyncInput, input, '{"connection":"shop"}');
+  const { connection } = request;
+  const started = Date.now();
+  const run = new PlatformRun(request);
+  const activities = proxyActivities<Activities>({ ...quick, priority: { fairnessKey: connection } });
+  const listed = await tried(run, 'listStreams', () =>
+    activities.listStreams({ connection, streams: request.streams ?? null }),
+  );
+  run.begin(listed);
+  // A cancelled run waits for every stream to commit its page: a parent that ends first has its children terminated.
+  const ends = await Promise.allSettled(listed.map((stream) => run.read(stream)));
+  const streams = ends.map((end) => {
+    if (end.status === 'rejected') throw end.reason;
+    return end.value;
+  });
+  const whole = streams.every(({ outcome }) => outcome === 'whole');
+  if (streams.length > 0 && streams.every(({ outcome }) => outcome === 'failed' || outcome === 'parked'))
+    throw ApplicationFailure.nonRetryable(
+      `No stream was read. ${streams
+        .map((s) => `${s.stream}: ${'reason' in s ? s.reason : ''}`)
+        .join('; ')
+        .slice(0, 2_000)}`,
+      'NothingRead',
+    );
+  return { connection, outcome: whole ? 'whole' : 'partial', streams, durationMs: Date.now() - started };
+}
+
+class PlatformRun {
+  private readonly request: PlatformSyncInput;
+  private readonly bars = new Map<string, Bar>();
+  private readonly notes = new Map<string, string>();
+  private readonly children = new Map<string, ChildWorkflowHandle<typeof streamSync>>();
+  private readonly ended = new Map<string, StreamOutcome>();
+  private paused = false;
+
+  constructor(request: PlatformSyncInput) {
+    this.request = request;
+    setHandler(pause, () => this.setPaused(true));
+    setHandler(resume, () => this.setPaused(false));
+    setHandler(platformProgress, () => this.progress());
+  }
+
+  begin(streams: readonly ListedStream[]): void {
+    for (const { name } of streams) this.bars.set(name, { name, done: 0, total: null, state: 'waiting' });
+    this.show();
+  }
+
+  /** Reads a stream after those whose rows it needs, however those ended. */
+  async read(stream: ListedStream): Promise<StreamOutcome> {
+    const outcome = await this.outcomeOf(stream);
+    this.ended.set(stream.name, outcome);
+    return outcome;
+  }
+
+  /** What a stream ends with is told, never thrown. */
+  private async outcomeOf({ name, after }: ListedStream): Promise<StreamOutcome> {
+    try {
+      await condition(() => !this.paused && after.every((one) => this.ended.has(one)));
+      const { streams: _all, ...request } = this.request;
+      const child = await startChild(streamSync, {
+        args: [{ ...request, stream: name }],
+        workflowId: streamSyncId(workflowInfo().workflowId, name),
+        staticSummary: `${request.connection} ${name}`,
+      });
+      this.children.set(name, child);
+      if (this.paused) await tell(child, true);
+      this.set(name, { state: 'running' });
+      const result = await child.result();
+      this.set(name, { state: 'done', done: result.rows });
+      if (result.doubt !== null) this.note(name, `${name}: ${result.doubt}`);
+      return result;
+    } catch (error) {
+      // A stream that somebody cancelled by itself leaves the others at work.
+      if (CancellationScope.current().consideredCancelled) throw error;
+      const { type, sentence } = causeOf(error);
+      if (type === 'AlreadyRunning' && isScheduled()) return this.leave(name, sentence);
+      const outcome = parking.has(type) ? 'parked' : 'failed';
+      this.set(name, { state: 'skipped' });
+      this.note(name, `${name} ${outcome}: ${sentence}`);
+      return { stream: name, outcome, reason: sentence };
+    } finally {
+      this.children.delete(name);
+    }
+  }
+
+  /** A run that a clock started leaves a stream to whoever reads it. */
+  private leave(name: string, sentence: string): StreamResult {
+    this.set(name, { state: 'skipped' });
+    this.note(name, `${name} skipped: ${sentence}`);
+    return skippedResult(name);
+  }
+
+  note(about: string, text: string | null): void {
+    if (text === null) this.notes.delete(about);
+    else this.notes.set(about, text);
+    this.show();
+  }
+
+  progress(): PlatformProgress {
+    const bars = [...this.bars.values()];
+    return {
+      connection: this.request.connection,
+      state: this.paused ? 'paused' : 'running',
+      streams: bars.map(
+        ({ name, state }) =>
+          this.ended.get(name) ?? { stream: name, outcome: state === 'waiting' ? 'waiting' : 'running' },
+      ),
+      notes: [...this.notes].flatMap(([about, text]) => (this.bars.has(about) ? [] : [text])),
+    };
+  }
+
+  private async setPaused(paused: boolean): Promise<string> {
+    this.paused = paused;
+    this.show();
+    await Promise.all([...this.children.values()].map((child) => tell(child, paused)));
+    return paused ? 'paused' : 'running';
+  }
+
+  private set(name: string, change: Partial<Bar>): void {
+    const bar = this.bars.get(name);
+    if (bar) this.bars.set(name, { ...bar, ...change });
+    this.show();
+  }
+
+  private show(): void {
+    const state = this.paused ? 'paused' : 'running';
+    const hint = `each stream is a child workflow: ${streamSyncId(workflowInfo().workflowId, '<stream>')}`;
+    showDetails(
+      `platformSync ${this.request.connection} · ${state}`,
+      [...this.bars.values()],
+      [...this.notes.values(), hint],
+    );
+  }
+}
+
+/** Holds a stream, or lets it go on. */
+async function tell(child: ChildWorkflowHandle<typeof streamSync>, paused: boolean): Promise<void> {
+  try {
+    await child.signal(hold, paused);
+  } catch (error) {
+    // It has ended meanwhile: nothing is left to hold.
+    if (CancellationScope.current().consideredCancelled) throw error;
+  }
+}
+
+function causeOf(error: unknown): { type: string; sentence: string } {
+  const cause = error instanceof ChildWorkflowFailure ? error.cause : error;
+  if (cause instanceof CancelledFailure) return { type: '', sentence: 'it was cancelled by itself' };
+  if (cause instanceof TerminatedFailure) return { type: '', sentence: 'it was terminated by itself' };
+  if (error instanceof WorkflowExecutionAlreadyStartedError)
+    return { type: 'AlreadyRunning', sentence: `the stream of an earlier run is open: ${error.workflowId}` };
+  const type = cause instanceof ApplicationFailure ? (cause.type ?? '') : '';
+  const message = cause instanceof Error ? cause.message : '';
+  // Its sentence is born in streamSync, and names the run to wait for.
+  return { type, sentence: type === 'AlreadyRunning' ? message : shownFailure(type, message) };
+}
