@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { startChild } from './child.ts';
+import type { Requests } from './platform/requests.ts';
+import type { Fault as PlatformFault, PlatformSandboxOptions, SandboxConnection } from './platform.ts';
 import type { Change, Changed } from './scim/change.ts';
 import type { Fault, FaultOf } from './scim/faults.ts';
 import type { RequestCounts } from './scim/server.ts';
@@ -29,60 +28,58 @@ export interface ScimProcess {
   stop(): Promise<void>;
 }
 
-/** Starts `sandbox/serve.ts` and waits until it serves. @throws Error with its error output when it ends before that. */
+/** Starts a SCIM sandbox in a process of its own. @throws Error with its error output when it ends before it serves. */
 export async function startScimProcess(options: ScimProcessOptions): Promise<ScimProcess> {
-  const here = import.meta.url;
-  // The built sandbox is plain JavaScript and needs no loader.
-  const [file, loader] = here.endsWith('.ts') ? ['serve.ts', ['--import', 'tsx']] : ['serve.js', []];
-  const child = spawn(
-    process.execPath,
-    [...loader, fileURLToPath(new URL(file, here)), 'scim', JSON.stringify(options)],
-    // The loader is looked up from the working directory.
-    { cwd: fileURLToPath(new URL('..', here)), stdio: 'pipe' },
-  );
-  let complaint = '';
-  child.stderr.on('data', (text) => {
-    complaint = `${complaint}${text}`.slice(-4000);
-  });
-  // A command to a process that has died: the answer that does not come tells it.
-  child.stdin.on('error', (error) => {
-    complaint += error.message;
-  });
-  const gone = once(child, 'close');
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async <T>(): Promise<T> => {
-    const { value, done } = await lines.next();
-    if (done) await gone;
-    if (done) throw new Error(`The SCIM sandbox process has ended. Its error output: ${complaint || '(nothing)'}`);
-    const said = JSON.parse(value) as T & { error?: string };
-    if (said.error !== undefined) throw new Error(`The SCIM sandbox process refused: ${said.error}`);
-    return said;
-  };
-
-  const { url, token } = await answer<{ url: string; token: string }>();
-  // One command at a time: answers come in the order of the commands.
-  let turn: Promise<unknown> = Promise.resolve();
-  const ask = <T>(command: object): Promise<T> => {
-    const mine = turn.then(() => {
-      child.stdin.write(`${JSON.stringify(command)}\n`);
-      return answer<T>();
-    });
-    // The caller gets the failure; the next command goes on all the same.
-    turn = mine.catch(() => undefined);
-    return mine;
-  };
+  const { ready, pid, ask, stop } = await startChild<{ url: string; token: string }>('scim', options);
   return {
-    url,
-    token,
-    pid: child.pid!,
+    ...ready,
+    pid,
     change: (change) => ask({ op: 'change', ...change }),
     requests: () => ask({ op: 'requests' }),
     setFaults: async (faults) => {
       await ask({ op: 'setFaults', faults });
     },
-    stop: async () => {
-      child.stdin.end();
-      await gone;
+    stop,
+  };
+}
+
+/** A simulated platform in another process. */
+export interface PlatformProcess {
+  /** The base, such as `http://127.0.0.1:40123`. */
+  readonly url: string;
+  readonly pid: number;
+  /** What a connection says; each call gives a consent of its own. Default account `main`. */
+  connection(account?: string): Promise<SandboxConnection>;
+  requests(): Promise<Requests>;
+  /** Changes a share of a list's records of an account; says how many. */
+  change(list: string, change?: { share?: number; seed?: number; account?: string }): Promise<number>;
+  /** Keys that the account `main` holds for a stream, each with its last change (ms) and whether it is removed. */
+  keys(stream: string): Promise<[key: string, updated: number, removed: boolean][]>;
+  /** Replaces all faults; `[]` ends them. */
+  setFaults(faults: PlatformFault[]): Promise<void>;
+  /** Ends the process; resolves when it is gone. Calling it again does nothing. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the sandbox of a platform (a name in fixtures.ts) in a process of its own.
+ * @throws Error with its error output when it ends before it serves.
+ */
+export async function startPlatformProcess(
+  platform: string,
+  options: Omit<PlatformSandboxOptions, 'now'> = {},
+): Promise<PlatformProcess> {
+  const { ready, pid, ask, stop } = await startChild<{ url: string }>(platform, options);
+  return {
+    url: ready.url,
+    pid,
+    connection: (account) => ask({ op: 'connection', account }),
+    requests: () => ask({ op: 'requests' }),
+    change: async (list, change) => (await ask<{ changed: number }>({ op: 'change', list, ...change })).changed,
+    keys: async (stream) => (await ask<{ keys: [string, number, boolean][] }>({ op: 'keys', stream })).keys,
+    setFaults: async (faults) => {
+      await ask({ op: 'setFaults', faults });
     },
+    stop,
   };
 }

@@ -1,48 +1,94 @@
 import { createInterface } from 'node:readline';
+import * as fixtures from './fixtures.ts';
+import { type Fixture, type Fault as PlatformFault, startPlatformSandbox } from './platform.ts';
 import type { Change } from './scim/change.ts';
 import type { Fault } from './scim/faults.ts';
 import { startScimSandbox } from './scim.ts';
 
 /**
- * One simulated platform in a process of its own, for benchmarks: `node --import tsx sandbox/serve.ts scim '{"users":30000,"groups":2000}'`.
- * Prints `{"url","token"}` when ready, then answers each command line with one line; a command that fails answers `{"error"}`.
- * Ends with `{"op":"stop"}` or when its input closes.
+ * One simulated platform in a process of its own, for benchmarks: `node --import tsx sandbox/serve.ts scim '{"users":30000,"groups":2000}'`,
+ * `… sandbox/serve.ts kuaishou '{"rows":200000}'`. Prints `{"url",…}` when ready, then answers each command line with one
+ * line; a command that fails answers `{"error"}`. Ends with `{"op":"stop"}` or when its input closes.
  */
-type Command = ({ op: 'change' } & Change) | { op: 'setFaults'; faults: Fault[] } | { op: 'requests' } | { op: 'stop' };
-
-const platforms = { scim: startScimSandbox };
-const [name = '', options = '{}'] = process.argv.slice(2);
-const start = Object.hasOwn(platforms, name) ? platforms[name as keyof typeof platforms] : undefined;
-if (!start) {
-  const known = Object.keys(platforms).join(', ');
-  throw new RangeError(`serve: no platform is called ${JSON.stringify(name)}; accepted: ${known}`);
+interface Served {
+  /** Said when it is ready. */
+  ready: object;
+  /** Commands besides `stop`; each answers with an object. */
+  commands: Record<string, (command: Record<string, unknown>) => object>;
+  stop(): Promise<void>;
 }
 
-const sandbox = await start(JSON.parse(options));
+async function scim(options: Parameters<typeof startScimSandbox>[0]): Promise<Served> {
+  const sandbox = await startScimSandbox(options);
+  return {
+    ready: { url: sandbox.url, token: sandbox.token },
+    commands: {
+      change: ({ share, seed }) => sandbox.change({ share, seed } as Change),
+      requests: () => sandbox.requests,
+      setFaults: ({ faults }) => {
+        sandbox.setFaults(faults as Fault[]);
+        return { faults: (faults as Fault[]).length };
+      },
+    },
+    stop: sandbox.stop,
+  };
+}
+
+async function platform(fixture: Fixture, options: object): Promise<Served> {
+  const sandbox = await startPlatformSandbox(fixture, options);
+  return {
+    ready: { url: sandbox.url },
+    commands: {
+      connection: ({ account }) => sandbox.connection(account as string | undefined),
+      requests: () => sandbox.requests,
+      change: ({ list, account = 'main', share, seed }) => ({
+        changed: sandbox.account(String(account)).change(String(list), { share, seed } as Change),
+      }),
+      keys: ({ stream }) => ({
+        keys: [...sandbox.truth(String(stream))].map(([key, { updated, removed }]) => [key, updated, removed]),
+      }),
+      setFaults: ({ faults }) => {
+        sandbox.setFaults(faults as PlatformFault[]);
+        return { faults: (faults as PlatformFault[]).length };
+      },
+    },
+    stop: sandbox.stop,
+  };
+}
+
+const [name = '', text = '{}'] = process.argv.slice(2);
+const options = JSON.parse(text) as object;
+const known = new Map(Object.entries(fixtures));
+const fixture = known.get(name);
+if (name !== 'scim' && !fixture) {
+  throw new RangeError(
+    `serve: no platform is called ${JSON.stringify(name)}; accepted: scim, ${[...known.keys()].join(', ')}`,
+  );
+}
+const served = fixture ? await platform(fixture, options) : await scim(options as Parameters<typeof scim>[0]);
 const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
-say({ url: sandbox.url, token: sandbox.token });
+say(served.ready);
 
 const lines = createInterface({ input: process.stdin });
 for await (const line of lines) {
   try {
-    const command = JSON.parse(line) as Command;
+    const command = JSON.parse(line) as Record<string, unknown>;
+    if (command.op === 'stop') {
+      say({ stopped: true });
+      break;
+    }
     say(obey(command));
-    if (command.op === 'stop') break;
   } catch (error) {
     say({ error: (error as Error).message });
   }
 }
 lines.close();
 process.stdin.destroy();
-await sandbox.stop();
+await served.stop();
 
-function obey(command: Command): object {
-  if (command.op === 'change') return sandbox.change({ share: command.share, seed: command.seed });
-  if (command.op === 'requests') return sandbox.requests;
-  if (command.op === 'stop') return { stopped: true };
-  if (command.op === 'setFaults') {
-    sandbox.setFaults(command.faults);
-    return { faults: command.faults.length };
-  }
-  throw new RangeError(`serve: no such op in ${JSON.stringify(command)}; accepted: change, setFaults, requests, stop`);
+function obey(command: Record<string, unknown>): object {
+  const op = String(command.op);
+  if (Object.hasOwn(served.commands, op)) return served.commands[op]!(command);
+  const ops = [...Object.keys(served.commands), 'stop'].join(', ');
+  throw new RangeError(`serve: no such op in ${JSON.stringify(command)}; accepted: ${ops}`);
 }
