@@ -12,16 +12,23 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import * as v from 'valibot';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { platformOptions } from '../connectors/platform.ts';
 import { readDirectory } from '../db/org/rows.ts';
+import { kuaishou } from '../sandbox/kuaishou.ts';
+import { type Fixture, startPlatformSandbox } from '../sandbox/platform.ts';
 import { startScimSandbox } from '../sandbox/scim.ts';
 import { runCli } from '../workers/cli.ts';
 import { loadConfig } from '../workers/config.ts';
 import { compare } from '../workers/demo/compare.ts';
 import { findTemporal } from '../workers/embedded/temporal-program.ts';
-import { readmeFile, renewed } from './harness/readme.ts';
+import { openShop } from './harness/platforms.ts';
+import { pages, readmeFile, referenceFile, renewed } from './harness/readme.ts';
+import { guideFile, writeExample } from './harness/readme-guide.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -29,28 +36,51 @@ const run = promisify(execFile);
 const checkout = join(import.meta.dirname, '..');
 const readme = readFileSync(readmeFile, 'utf8');
 const source = (path: string) => readFileSync(join(checkout, path), 'utf8');
+const guide = readFileSync(guideFile, 'utf8');
+const example = writeExample();
+world.onClose(async () => example.remove());
 const name = `acme-${randomBytes(4).toString('hex')}`;
+/** An identifier of TypeScript too. */
+const shopName = `shop_${randomBytes(4).toString('hex')}`;
 const token = randomBytes(9).toString('hex');
 
 /** Contents of the fenced blocks of a language. */
-function blocks(language: string): string[] {
-  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
-    ([, text = '']) => text,
-  );
+function blocks(language: string, page = readme): string[] {
+  return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(([, text = '']) => text);
 }
 
 /** Command lines of all shell blocks without their comments. */
-const shellLines = blocks('sh').flatMap((text) =>
-  text
-    .trim()
-    .split('\n')
-    .map((line) => line.replace(/\s+# .*$/, '')),
-);
-const linesOf = (program: string) => shellLines.filter((line) => line.startsWith(`${program} `));
+const shellLinesOf = (page: string) =>
+  blocks('sh', page).flatMap((text) =>
+    text
+      .trim()
+      .split('\n')
+      .map((line) => line.replace(/\s+# .*$/, '')),
+  );
+const shellLines = shellLinesOf(readme);
+const linesOf = (program: string, lines = shellLines) => lines.filter((line) => line.startsWith(`${program} `));
 
 /** Splits a command line as a shell does where the README needs it: spaces and single quotes. */
 function words(line: string): string[] {
   return [...line.matchAll(/(?:'[^']*'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ''));
+}
+
+const strict = [
+  '--strict',
+  '--noEmit',
+  '--module',
+  'nodenext',
+  '--target',
+  'es2023',
+  '--skipLibCheck',
+  '--types',
+  'node',
+];
+
+/** What the compiler says. */
+async function compile(folder: string, args: string[]): Promise<string> {
+  const tsc = await run(join(checkout, 'node_modules/.bin/tsc'), args, { cwd: folder }).catch((error) => error);
+  return tsc.stdout;
 }
 
 interface Said {
@@ -84,25 +114,76 @@ function folder(): string {
   return made;
 }
 
+/** A file, and where the link says so a heading in it, as GitHub names it. */
+function isThere(from: string, target: string): boolean {
+  const [path = '', heading] = target.split('#');
+  const file = join(from, path);
+  if (!existsSync(file) || heading === undefined) return existsSync(file);
+  const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm);
+  return [...headings].some(
+    ([, text = '']) =>
+      text
+        .toLowerCase()
+        .replace(/[^\w -]/g, '')
+        .replaceAll(' ', '-') === heading,
+  );
+}
+
 describe('the text', () => {
   test('is short', () => {
     expect(readme.trimEnd().split('\n').length).toBeLessThan(200);
   });
 
-  test('has the tables that the code gives (renew them with: npx tsx test/harness/readme.ts --write)', async () => {
-    expect(readme).toBe(await renewed(readme));
+  test.each(pages)(
+    '%s has the tables that the code gives (renew them with: npx tsx test/harness/readme.ts --write)',
+    async (file, wanted) => {
+      const page = readFileSync(file, 'utf8');
+      expect(page).toBe(await renewed(page, wanted));
+    },
+  );
+
+  test.each(pages.map(([file]) => file))('%s links to what exists', (file) => {
+    const page = readFileSync(file, 'utf8');
+    const links = [...page.matchAll(/\]\(([^)]+)\)/g)].map(([, target = '']) => target);
+    expect(links.length).toBeGreaterThan(0);
+    expect(links.filter((target) => !isThere(dirname(file), target))).toEqual([]);
   });
 
-  test('links to what exists', () => {
-    const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, target = '']) => target);
-    expect(links.length).toBeGreaterThan(5);
-    expect(links.filter((target) => !existsSync(join(checkout, target)))).toEqual([]);
+  test('links every page', () => {
+    for (const [file] of pages) if (file !== readmeFile) expect(readme).toContain(`](${relative(checkout, file)}`);
+  });
+
+  test('repeats what the help says of exit codes', async () => {
+    const { text } = await cli(['--help'], {});
+    const said = /Ends with (.*)\.$/m.exec(text)?.[1];
+    expect(said).toBeDefined();
+    expect(readFileSync(referenceFile, 'utf8')).toContain(`Each ends with ${said}.`);
+  });
+
+  test('says the numbers that the code has', () => {
+    const { count, percent, smallCount, smallPercent } = v.parse(platformOptions.guard, undefined);
+    const guard = `more than ${count} rows or ${percent} % (below 100 rows, ${smallCount} or ${smallPercent} %) stay`;
+    expect(readme).toContain(guard);
+    expect(source('db/close.ts')).toContain('living < 100');
+    expect(readme).toContain('read up to two times more');
+    expect(source('activities/platform/slice.ts')).toContain('rereadsMost = 2;');
+    expect(readme).toContain('else 90 days (option `since`)');
+    expect(source('activities/platform/windows.ts')).toContain('defaultSinceMs = 90 * dayMs;');
+  });
+
+  test('names the columns that every table of a platform has', async () => {
+    const list = /\| column \| holds[\s\S]*?\n\n/.exec(readme)?.[0] ?? '';
+    const told = [...list.matchAll(/^\| (`[^|]+) \|/gm)].flatMap(([, cell = '']) => cell.match(/\w+/g) ?? []);
+    const made = /CREATE TABLE \$\{where\} \(([\s\S]*?)\$\{/.exec(source('db/streams.ts'))?.[1] ?? '';
+    expect(told.toSorted()).toEqual(
+      [...made.matchAll(/(\w+) (?:text|jsonb|timestamptz|bigint)/g)].map((m) => m[1]).toSorted(),
+    );
   });
 
   test('names every room', () => {
     const rooms = [...readme.matchAll(/^\| \[(\w+)\/\]/gm)].map(([, room]) => room);
     const folders = readdirSync(checkout, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !/^(node_modules|dist|docker|\..*)$/.test(entry.name))
+      .filter((entry) => entry.isDirectory() && !/^(node_modules|dist|docker|docs|\..*)$/.test(entry.name))
       .map((entry) => entry.name);
     expect(rooms.toSorted()).toEqual(folders.toSorted());
   });
@@ -121,8 +202,8 @@ describe('the text', () => {
 
   test('shows only commands that this file knows how to check', () => {
     const known =
-      /^(npm ci && npm (run demo|test)|npm start|npx syncline .+|temporal .+|export [A-Z_]+=\w+( [A-Z_]+=\w+)*)$/;
-    expect(shellLines.filter((line) => !known.test(line))).toEqual([]);
+      /^(npm ci && npm (run demo|test)|npm start|npx syncline .+|npx vitest run test\/connectors\.test\.ts -t desk|temporal .+|export( [A-Z_]+=([\w./]+|'[^']+'))+)$/;
+    expect([...shellLines, ...shellLinesOf(guide)].filter((line) => !known.test(line))).toEqual([]);
     expect(source('.ci/run')).toContain('npm ci && npm test');
   });
 
@@ -139,21 +220,24 @@ describe('the text', () => {
   });
 
   test('spells every syncline command as the program takes it', async () => {
-    const inline = [...readme.matchAll(/`(npx syncline [^`]+)`/g)].map(([, line = '']) => line);
-    const lines = [...inline, ...linesOf('npx')];
-    expect(lines.length).toBeGreaterThan(8);
+    const text = [readme, guide, readFileSync(referenceFile, 'utf8')].join('\n');
+    const inline = [...text.matchAll(/`(npx syncline [^`…]+)`/g)].map(([, line = '']) => line);
+    const lines = [...inline, ...linesOf('npx syncline', shellLinesOf(text))];
+    expect(lines.length).toBeGreaterThan(20);
     const nowhere = {
       SYNCLINE_DATA_DIR: folder(),
       SYNCLINE_SECRET_KEY: world.key.toString('base64'),
+      SYNCLINE_CONNECTORS: example.connector,
       ACME_TOKEN: 'x',
       LDAP_PASSWORD: 'x',
+      SHOP: '{}',
+      DESK_KEY: 'x',
     };
     for (const line of lines) {
       // Typed wrong ends with 2; typed right it goes on to the servers, of which there are none here.
-      expect(await cli(words(line).slice(2), nowhere), line).toEqual({
-        code: 1,
-        text: expect.stringContaining('No Postgres'),
-      });
+      const asksNobody = line.startsWith('npx syncline connectors');
+      const expected = asksNobody ? { code: 0 } : { code: 1, text: expect.stringContaining('No Postgres') };
+      expect(await cli(words(line).slice(2), nowhere), line).toMatchObject(expected);
     }
     expect((await cli(['start', 'orgSync', 'acme', '--wrong'], nowhere)).code).toBe(2);
   });
@@ -162,6 +246,12 @@ describe('the text', () => {
 describe('the commands', async () => {
   const directory = await startScimSandbox({ users: 120, groups: 20, token });
   world.onClose(() => directory.stop());
+  // Its clock is behind, so that changes have settled when they are asked for.
+  const shop = await startPlatformSandbox(kuaishou, { rows: 300, now: () => Date.now() - 60_000 });
+  world.onClose(() => shop.stop());
+  const account = shop.connection();
+  const [badOrder = ''] = shop.lists.orders?.ids() ?? [];
+  shop.lists.orders?.update(badOrder, { status: 'paid?' });
   const env = {
     DATABASE_URL: world.servers.databaseUrl,
     TEMPORAL_ADDRESS: world.servers.temporal.address,
@@ -170,21 +260,27 @@ describe('the commands', async () => {
     SYNCLINE_TASK_QUEUE: world.config.taskQueue,
     ACME_TOKEN: token,
     LDAP_PASSWORD: 'unused',
+    SHOP: JSON.stringify(account.credential),
   };
+  const dayOf = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
   /** The README's names and addresses, as they are here. */
   const here = (text: string) =>
     text
       .replaceAll('https://acme.example.com/scim/v2', directory.url)
       .replaceAll('localhost:7233', env.TEMPORAL_ADDRESS)
       .replaceAll("'default'", `'${env.TEMPORAL_NAMESPACE}'`)
-      .replace(/(--task-queue |taskQueue: ')syncline/g, `$1${env.SYNCLINE_TASK_QUEUE}`)
+      .replace(/(--task-queue |taskQueue = ')syncline/g, `$1${env.SYNCLINE_TASK_QUEUE}`)
       .replaceAll('acme', name)
+      .replace(/\bshop\b/g, shopName)
+      .replace(/\bks\d{10}\b/, account.options.appKey ?? '')
+      .replace(/--from \S+ --to \S+/, `--from ${dayOf(-40)} --to ${dayOf(1)}`)
       .replaceAll('connect hq', `connect hq-${name}`);
   const syncline = async (part: string) => {
     const line =
       linesOf('npx').find((text) => text.includes(part)) ?? expect.fail(`the README has no line with ${part}`);
-    // There is no LDAP server here.
-    const args = [...words(here(line)).slice(2), ...(part.includes('ldap') ? ['--no-probe'] : [])];
+    // There is no LDAP server here, and the platform answers at another address than its own.
+    const more = line.includes('ldap') ? ['--no-probe'] : line.includes('kuaishou') ? ['--url', shop.url] : [];
+    const args = [...words(here(line)).slice(2), ...more];
     const said = await cli(args, env);
     expect(said, `${line}\n${said.text}`).toMatchObject({ code: 0 });
     return said.text;
@@ -195,73 +291,165 @@ describe('the commands', async () => {
       linesOf('temporal').find((text) => text.includes(part)) ?? expect.fail(`the README has no line with ${part}`);
     return run(program, words(here(line)).slice(1), { env: { ...env, HOME: folder() } });
   };
-  const latest = () => world.client.workflow.getHandle(`orgSync-${name}`).result();
+  const latest = (id: string) => world.client.workflow.getHandle(id).result();
 
-  test('connect both sources', async () => {
+  test('connect every source', async () => {
     expect(await syncline('connect acme')).toContain('Read one page of each list: 120 of 120 users, 20 of 20 groups.');
     expect(await syncline('--platform ldap')).toContain(`Saved connection hq-${name}: ldap`);
+    expect(await syncline('--platform kuaishou')).toContain(`Saved connection ${shopName}: kuaishou`);
   });
 
   test('plan without writing', async () => {
     expect(await syncline('--dry-run')).toContain('Planned, nothing was written: plan 1, full');
   });
 
-  test("start a run with Temporal's CLI", async () => {
-    await temporal('workflow start');
-    expect(await latest()).toMatchObject({
+  test("start runs with Temporal's CLI", async () => {
+    await temporal('--workflow-id orgSync-acme');
+    await temporal('--workflow-id platformSync-shop');
+    expect(await latest(`orgSync-${name}`)).toMatchObject({
       outcome: 'applied',
       mode: 'full',
       applied: { addGroups: 20, addUsers: 120 },
     });
+    expect(await latest(`platformSync-${shopName}`)).toMatchObject({ connection: shopName, outcome: 'whole' });
   });
 
-  test('start a run with our CLI', async () => {
+  test('start runs with our CLI', async () => {
     directory.directory.addUser();
     expect(await syncline('acme --wait')).toContain('Applied: plan 3, incremental');
+    expect(await syncline('--streams orders,refunds --wait')).toContain('Whole: 2 of 2 streams whole');
   });
 
-  test('start a run from TypeScript', async () => {
+  test('read the rows of a platform', async () => {
+    const [block, ...more] = blocks('sql');
+    expect(more).toEqual([]);
+    const { rows } = await world.pool.query(here(block ?? ''));
+    expect(rows).toHaveLength(10);
+    for (const { id, paid } of rows) expect([shop.lists.orders?.get(id)?.id, paid]).toEqual([id, expect.any(Date)]);
+  });
+
+  test('show and replay what stands aside', async () => {
+    expect(await syncline('status shop')).toMatch(/orders: 1 record set aside: npx syncline rejects/);
+    expect(await syncline('rejects shop')).toContain(`${shopName} orders ${badOrder}: wrong_type (status)`);
+    const before = shop.requests.total;
+    expect(await syncline('--rejects --wait')).toContain('orders: 0 of 1 record that stood aside landed');
+    expect(shop.requests.total).toBe(before);
+    shop.lists.orders?.update(badOrder, { status: 30 });
+    await world.pool.query('DELETE FROM kuaishou.orders WHERE connection_id = $1', [shopName]);
+    expect(await syncline('replay shop orders --from')).toMatch(/orders +whole +replay +300 rows +300 written/);
+    expect(await syncline('rejects shop')).toContain('Nothing is handed back.');
+  });
+
+  test('accept deletions that a guard withheld', async () => {
+    const line = /`(npx syncline start platformSync shop [^`]*--accept-deletions)`/.exec(readme)?.[1] ?? '';
+    const all = shop.lists.comments?.ids() ?? [];
+    for (const id of all) shop.lists.comments?.remove(id);
+    const living = async () =>
+      (
+        await world.pool.query('SELECT FROM kuaishou.comments WHERE connection_id = $1 AND deleted_at IS NULL', [
+          shopName,
+        ])
+      ).rowCount;
+    expect(all.length).toBeGreaterThan(20);
+    await temporal('--workflow-id platformSync-shop');
+    await latest(`platformSync-${shopName}`);
+    expect(await living()).toBe(all.length);
+    expect(await cli(words(here(line)).slice(2), env)).toMatchObject({ code: 0 });
+    await latest(`platformSync-${shopName}`);
+    expect(await living()).toBe(0);
+  });
+
+  test('start runs from TypeScript', async () => {
     const place = folder();
     symlinkSync(join(checkout, 'node_modules'), join(place, 'node_modules'));
     const [block, ...more] = blocks('ts');
     expect(more).toEqual([]);
     writeFileSync(join(place, 'package.json'), '{"type":"module"}');
     writeFileSync(join(place, 'run.ts'), here(block ?? ''));
-    const strict = [
-      '--strict',
-      '--noEmit',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2023',
-      '--skipLibCheck',
-      '--types',
-      'node',
-    ];
-    const tsc = await run(join(checkout, 'node_modules/.bin/tsc'), [...strict, 'run.ts'], { cwd: place }).catch(
-      (error) => error,
-    );
-    expect(tsc.stdout).toBe('');
+    expect(await compile(place, [...strict, 'run.ts'])).toBe('');
     directory.directory.addUser();
     const { stdout } = await run(process.execPath, ['--import', 'tsx', 'run.ts'], { cwd: place });
     expect(stdout).toContain("outcome: 'applied'");
     expect(stdout).toContain('addUsers: 1');
+    expect(stdout).toContain("outcome: 'whole'");
   });
 
-  test('make a schedule with our CLI and with that of Temporal', async () => {
-    const ids = [`orgSync-${name}`, `nightly-${name}`];
+  test('make schedules with our CLI and with that of Temporal', async () => {
+    const shopWay = { workflow: 'platformSync', connection: shopName };
+    const orgWay = { workflow: 'orgSync', connection: name };
+    const wanted: { id: string; workflow: string; connection: string; mode?: string }[] = [
+      { id: `orgSync-${name}`, ...orgWay },
+      { id: `platformSync-${shopName}`, ...shopWay },
+      { id: `nightly-${name}`, ...orgWay, mode: 'full' },
+      { id: `nightly-${shopName}`, ...shopWay, mode: 'full' },
+    ];
     onTestFinished(async () => {
-      for (const id of ids) await world.client.schedule.getHandle(id).delete();
+      for (const { id } of wanted) await world.client.schedule.getHandle(id).delete();
     });
     expect(await syncline('schedule acme')).toContain(`Made the schedule of ${name}. Next: `);
-    await temporal('schedule create');
-    for (const [i, mode] of [undefined, 'full'].entries()) {
-      const { action, policies, info } = await world.client.schedule.getHandle(ids[i]!).describe();
-      expect(action).toMatchObject({ workflowType: 'orgSync', taskQueue: env.SYNCLINE_TASK_QUEUE });
-      expect(action.args).toEqual([{ connection: name, ...(mode && { mode }) }]);
+    expect(await syncline('schedule shop')).toContain(`Made the schedule of ${shopName}. Next: `);
+    await temporal('--schedule-id nightly-acme');
+    await temporal('--schedule-id nightly-shop');
+    for (const { id, workflow, connection, mode } of wanted) {
+      const { action, policies, info } = await world.client.schedule.getHandle(id).describe();
+      expect(action, id).toMatchObject({ workflowType: workflow, taskQueue: env.SYNCLINE_TASK_QUEUE });
+      expect(action.args).toEqual([{ connection, ...(mode && { mode }) }]);
       expect(policies.overlap).toBe('SKIP');
       expect(info.nextActionTimes.length).toBeGreaterThan(0);
     }
+  });
+});
+
+describe('adding a platform', () => {
+  test('shows an example that compiles', async () => {
+    const args = [...strict, '--allowImportingTsExtensions', example.connector, example.fixture];
+    expect(await compile(example.folder, args)).toBe('');
+  });
+
+  test('shows commands that connect it and read it whole', async () => {
+    const { desk } = (await import(pathToFileURL(example.fixture).href)) as { desk: Fixture };
+    const desks = await startPlatformSandbox(desk, { rows: 700 });
+    onTestFinished(() => desks.stop());
+    const { credential } = desks.connection();
+    const env = {
+      DATABASE_URL: world.servers.databaseUrl,
+      TEMPORAL_ADDRESS: world.servers.temporal.address,
+      TEMPORAL_NAMESPACE: world.servers.temporal.namespace,
+      SYNCLINE_SECRET_KEY: world.key.toString('base64'),
+      SYNCLINE_TASK_QUEUE: world.config.taskQueue,
+      SYNCLINE_CONNECTORS: example.connector,
+      DESK_KEY: credential.apiKey ?? '',
+    };
+    const said: Said[] = [];
+    for (const line of linesOf('npx syncline', shellLinesOf(guide))) {
+      const more = line.includes(' connect ') ? ['--url', desks.url] : [];
+      said.push(await cli([...words(line).slice(2), ...more], env));
+    }
+    expect(
+      said.map(({ code }) => code),
+      said.map(({ text }) => text).join('\n'),
+    ).toEqual([0, 0, 0]);
+    expect(said[0]?.text).toMatch(/^desk: Example Desk/);
+    expect(said[2]?.text).toContain('Whole: 2 of 2 streams whole');
+  });
+
+  test('shows a fixture that the engine agrees with: first fill, changes, deletions', async () => {
+    const { desk } = (await import(pathToFileURL(example.fixture).href)) as { desk: Fixture };
+    const shop = await openShop(world, desk, { rows: 700 });
+    expect(await shop.sync()).toMatchObject({ outcome: 'whole' });
+    for (const stream of ['tickets', 'agents']) await shop.expectSame(stream);
+    const { tickets, agents } = shop.source.lists;
+    const [first = '', second = ''] = tickets?.ids() ?? [];
+    tickets?.update(first, { status: 'solved' });
+    tickets?.remove(second);
+    agents?.remove(agents.ids()[0] ?? '');
+    const holdsRemoved = async () => {
+      await shop.sync();
+      return (await shop.copy('tickets')).has(second);
+    };
+    // The newest changes are left to settle for some seconds.
+    await expect.poll(holdsRemoved, { timeout: 30_000 }).toBe(false);
+    for (const stream of ['tickets', 'agents']) await shop.expectSame(stream);
   });
 });
 

@@ -16,7 +16,7 @@ import { connectClient } from '../../workers/temporal.ts';
 import { orgSync } from '../../workflows/index.ts';
 import type { OrgSyncResult } from '../../workflows/org.view.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+export const root = fileURLToPath(new URL('../..', import.meta.url));
 const rssEveryMs = 100;
 /**
  * As in the Dockerfile and `npm start`. V8 lets a heap of 60 MB grow to 200 MB before it collects while memory is free:
@@ -41,6 +41,15 @@ export interface Rig {
     options?: Record<string, unknown>,
   ): Promise<string>;
   run(connection: string): Promise<Measured>;
+  /** Runs any workflow type; events are counted over it and the children of those names. */
+  runType<R>(
+    type: string,
+    input: object,
+    children: readonly string[],
+  ): Promise<{ result: R; seconds: number; events: number }>;
+  /** SIGKILL, as a failing machine would. */
+  killWorker(): Promise<void>;
+  startWorker(): Promise<void>;
   /** Highest resident memory of the worker so far, in MB (10^6 bytes). */
   rssMb(): number;
   close(): Promise<void>;
@@ -51,13 +60,15 @@ export function build(): void {
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
 }
 
-export async function openRig(): Promise<Rig> {
+/** @param env variables of the worker besides its own */
+export async function openRig(env: Record<string, string> = {}): Promise<Rig> {
   const folder = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
   chmodSync(folder, 0o755);
   const servers = await openServers(loadConfig(), { durable: true, dataDir: join(folder, 'servers') });
   await migrate(servers.databaseUrl);
   const key = randomBytes(32);
-  const worker = await startWorker(servers, key, folder);
+  let worker = await startWorker(servers, key, folder, env);
+  let earlierPeak = 0;
   const pool = createPool({ url: servers.databaseUrl, size: 4, name: 'syncline bench' });
   const client = await connectClient(servers.temporal);
   let made = 0;
@@ -70,7 +81,15 @@ export async function openRig(): Promise<Rig> {
       return id;
     },
     run: (connection) => measure(client, connection),
-    rssMb: () => worker.peak() / 1e6,
+    runType: (type, input, children) => measureType(client, type, input, children),
+    rssMb: () => Math.max(earlierPeak, worker.peak()) / 1e6,
+    async killWorker() {
+      earlierPeak = Math.max(earlierPeak, worker.peak());
+      await worker.stop('SIGKILL');
+    },
+    async startWorker() {
+      worker = await startWorker(servers, key, folder, env);
+    },
     async close() {
       await worker.stop();
       await client.connection.close();
@@ -94,7 +113,19 @@ async function measure(client: Client, connection: string): Promise<Measured> {
   return { result, seconds, events: events?.length ?? 0 };
 }
 
-async function startWorker(servers: Servers, key: Buffer, folder: string) {
+async function measureType<R>(client: Client, type: string, input: object, children: readonly string[]) {
+  const workflowId = `bench-${randomBytes(6).toString('hex')}`;
+  const began = performance.now();
+  const handle = await client.workflow.start(type, { args: [input], taskQueue: 'syncline', workflowId });
+  const result = (await handle.result()) as R;
+  const seconds = (performance.now() - began) / 1000;
+  let events = 0;
+  for (const id of [workflowId, ...children.map((child) => `${workflowId}/${child}`)])
+    events += (await client.workflow.getHandle(id).fetchHistory()).events?.length ?? 0;
+  return { result, seconds, events };
+}
+
+async function startWorker(servers: Servers, key: Buffer, folder: string, env: Record<string, string>) {
   const child = spawn(process.execPath, [...heapFlags, join(root, 'dist/workers/start.js')], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -107,6 +138,7 @@ async function startWorker(servers: Servers, key: Buffer, folder: string) {
       SYNCLINE_WORKFLOW_BUNDLE: join(root, 'dist/workflows.bundle.js'),
       SYNCLINE_DATA_DIR: join(folder, 'worker'),
       SYNCLINE_LOG_LEVEL: 'WARN',
+      ...env,
     },
   });
   const ended = once(child, 'exit');
@@ -121,9 +153,9 @@ async function startWorker(servers: Servers, key: Buffer, folder: string) {
   }, rssEveryMs);
   return {
     peak: () => peak,
-    async stop() {
+    async stop(signal: NodeJS.Signals = 'SIGTERM') {
       clearInterval(look);
-      child.kill('SIGTERM');
+      child.kill(signal);
       await ended;
     },
   };

@@ -1,9 +1,10 @@
 import { Command } from 'commander';
 import { type BenchOptions, orgCases } from './org.ts';
+import { platformCases } from './platform.ts';
 import { build } from './rig.ts';
 import { Figures } from './table.ts';
 
-const pipelines = { org: orgCases };
+const pipelines: Record<string, typeof orgCases> = { org: orgCases, platform: platformCases };
 
 const program = new Command('npm run bench --')
   .description('Measures a pipeline beside the physical limit, in one run on this machine.')
@@ -15,8 +16,8 @@ const program = new Command('npm run bench --')
     'read this SCIM server instead of the sandbox; its bearer token is taken from SYNCLINE_BENCH_TOKEN',
   )
   .action(async (name: string, options: { case?: string[]; json?: string; sourceUrl?: string }) => {
-    const cases = pipelines[name as keyof typeof pipelines];
-    if (!cases) program.error(`Unknown pipeline "${name}". Known: ${Object.keys(pipelines).join(', ')}`);
+    const cases =
+      pipelines[name] ?? program.error(`Unknown pipeline "${name}". Known: ${Object.keys(pipelines).join(', ')}`);
     const wanted = options.case ?? (options.sourceUrl ? [Object.keys(cases)[0] as string] : Object.keys(cases));
     const figures = new Figures();
     const source: BenchOptions = { sourceUrl: options.sourceUrl, sourceToken: process.env.SYNCLINE_BENCH_TOKEN };

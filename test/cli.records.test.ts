@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest';
+import { openCli } from './harness/cli.ts';
+
+const { cli, fresh, sandbox, connected } = await openCli();
+
+describe('what was handed back and what changes', () => {
+  test('rejects explains without personal data, and shows records when asked', async () => {
+    const source = await sandbox();
+    const name = await connected(source);
+    const id = source.directory.addUser({ userName: 'lonely.person@example.org' }, []);
+    expect((await cli(`start orgSync ${name} --wait`)).out).toContain(
+      `1 record handed back: npx syncline rejects ${name}`,
+    );
+    const plain = await cli(`rejects ${name}`);
+    expect(plain.out).toContain(`${name} users ${id}: no_group (groups)`);
+    expect(plain.out).toContain('the person is in no group that we have; put the person into a group');
+    expect(plain.out).not.toContain('lonely');
+    expect((await cli(`rejects ${name} --json`)).out).not.toContain('lonely');
+    expect((await cli(`rejects ${name} --show-records`)).out).toContain('lonely.person@example.org');
+    expect((await cli(`rejects ${name} --stream groups`)).out).toBe('Nothing is handed back.\n');
+    expect(await cli(`rejects ${name} --stream people`)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('accepted users, groups, memberships'),
+    });
+  });
+
+  test('rejects names who holds the name of a conflict', async () => {
+    const tenant = fresh();
+    const [first, second] = [await sandbox({ users: 3, groups: 1 }), await sandbox({ users: 3, groups: 1, seed: 2 })];
+    const owner = await connected(first, '--tenant', tenant);
+    const [held, wanted] = [first.directory.userIds()[0]!, second.directory.userIds()[0]!];
+    const { userName } = first.directory.fields(first.directory.findPerson(held)!);
+    for (const id of second.directory.userIds()) second.directory.renameUser(id, `${id}@second.example.org`);
+    second.directory.renameUser(wanted, userName);
+    expect((await cli(`start orgSync ${owner} --wait`)).code).toBe(0);
+    const name = await connected(second, '--tenant', tenant);
+    expect((await cli(`start orgSync ${name} --wait`)).code).toBe(0);
+    const { out } = await cli(`rejects ${name}`);
+    expect(out).toContain(`${name} users ${wanted}: conflict (userName)`);
+    expect(out).toContain(`${owner} user ${held} of the same tenant holds the name`);
+    expect(out).not.toContain(userName);
+    expect((await cli(`status ${name}`)).out).toContain('0 rejects, 1 conflict');
+  });
+
+  test('changes shows counts, then the fields that differ', async () => {
+    const source = await sandbox();
+    const name = await connected(source);
+    expect((await cli(`changes ${name}`)).out).toContain('No plan yet.');
+    expect((await cli(`start orgSync ${name} --wait`)).code).toBe(0);
+    const [one] = source.directory.userIds();
+    source.directory.editUser(one!, { title: 'Keeper of Keys' });
+    expect((await cli(`start orgSync ${name} --wait`)).code).toBe(0);
+    const { out } = await cli(`changes ${name}`);
+    expect(out).toMatch(/^plan \d+: incremental, applied, made .+\n {2}editUsers {2}user edit 1\n/);
+    expect(out).toMatch(new RegExp(`editUsers: edit user ${one}\n {4}title: (none|".*") -> "Keeper of Keys"\n`));
+    const [, earlier] = /Earlier plans \(--plan N\):\n {2}plan (\d+): full, applied/.exec(out) ?? [];
+    const first = await cli(`changes ${name} --plan ${earlier} --id ${one} --json`);
+    const { counts, changes } = JSON.parse(first.out);
+    expect(counts).toContainEqual({ step: 'addUsers', kind: 'user', action: 'add', count: 60 });
+    expect(changes[0]).toMatchObject({ kind: 'user', action: 'add', sourceId: one, before: null });
+    expect(await cli(`changes ${name} --plan 999999`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(`has no plan 999999`),
+    });
+    expect(await cli(`changes ${name} --step all`)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--step: got "all"'),
+    });
+    expect(await cli(`changes ${name} --limit 0`)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('from 1 to 999999'),
+    });
+  });
+});

@@ -1,0 +1,142 @@
+import { describe, expect, it, vi } from 'vitest';
+import { RetryLater, SyncError } from '../activities/errors.ts';
+import { cameBefore, goOn, noTrail } from '../activities/http/paging/trail.ts';
+import type { Paging } from '../connectors/shape.ts';
+import { carried, idsOf, open, readAll, row, rowsOf, type Script, ScriptedClient } from './harness/paging/scripted.ts';
+
+const size = { param: 'size', rows: 3 };
+const byCursor: Paging = { kind: 'cursor', param: 'cursor', size, next: 'next' };
+
+/** Seven rows by a cursor that is the next id. */
+const seven: Script = ({ cursor }) => {
+  const from = Number(cursor ?? 1);
+  return { data: { rows: rowsOf(from, Math.min(from + 3, 8)), ...(from + 3 < 8 && { next: `${from + 3}` }) } };
+};
+
+describe('every family', () => {
+  it('sends the next request before it hands a page out, and never two at once', async () => {
+    let answered = 0;
+    const client = new ScriptedClient((params, request) => {
+      expect(answered, 'answers before this request').toBe(client.asked.length - 1);
+      answered += 1;
+      return seven(params, request);
+    });
+    const pages = open(byCursor, client);
+    await pages.next();
+    expect(client.asked).toHaveLength(2);
+    await pages.next();
+    expect(client.asked).toHaveLength(3);
+    expect((await pages.next()).value?.ended?.sign).toBe('no cursor at "next"');
+    expect(client.asked).toHaveLength(3);
+    expect((await pages.next()).done).toBe(true);
+  });
+
+  it('sends window and fixed parameters with every page', async () => {
+    const { client } = await readAll(byCursor, seven, { at: { params: { from: 5, to: 9 } } });
+    expect(client.asked).toEqual([
+      { from: 5, to: 9, size: 3 },
+      { from: 5, to: 9, size: 3, cursor: '4' },
+      { from: 5, to: 9, size: 3, cursor: '7' },
+    ]);
+    expect(client.requests.map(({ call, stream }) => [call.params, stream])).toEqual(
+      Array.from({ length: 3 }, () => [{ fixed: 'yes' }, 'orders']),
+    );
+  });
+
+  it('stops after the page in hand when asked, and goes on from its cursor', async () => {
+    const first = await readAll(byCursor, seven, { at: { shouldEnd: () => true } });
+    expect(idsOf(first.rows)).toEqual([1, 2, 3]);
+    expect(first.client.asked).toHaveLength(1);
+    const rest = await readAll(byCursor, seven, { at: { cursor: carried(first.cursor) } });
+    expect(idsOf(rest.rows)).toEqual([4, 5, 6, 7]);
+    expect(rest.cursor.tally).toMatchObject({ calls: 2, requests: 3, rows: 7, pages: 3 });
+    expect(rest.pages.map(({ requests, position }) => [requests, position])).toEqual([
+      [1, 'page 2'],
+      [1, 'page 3'],
+    ]);
+  });
+
+  it('takes the request back that was sent ahead when its reader leaves', async () => {
+    const client = new ScriptedClient((params, request) => {
+      if (client.asked.length === 1) return seven(params, request);
+      return new Promise((_, reject) => {
+        request.signal.addEventListener('abort', () => reject(request.signal.reason));
+      });
+    });
+    for await (const page of open(byCursor, client)) {
+      expect(page.rows).toHaveLength(3);
+      break;
+    }
+    expect(client.requests.map(({ signal }) => signal.aborted)).toEqual([true, true]);
+  });
+
+  it('a request that was sent ahead and fails does not take the page in hand along', async () => {
+    const rejected = vi.fn();
+    process.on('unhandledRejection', rejected);
+    const client = new ScriptedClient((params, request) => {
+      if (client.asked.length > 1) throw new RetryLater(5_000);
+      return seven(params, request);
+    });
+    const pages = open(byCursor, client);
+    expect((await pages.next()).value?.rows).toHaveLength(3);
+    await new Promise((resolve) => setImmediate(resolve));
+    await expect(pages.next()).rejects.toThrow(RetryLater);
+    process.off('unhandledRejection', rejected);
+    expect(rejected).not.toHaveBeenCalled();
+  });
+
+  it('ends when the signal does', async () => {
+    const stop = new AbortController();
+    const client = new ScriptedClient((_, { signal }) => {
+      stop.abort(new Error('enough'));
+      signal.throwIfAborted();
+      return { data: null };
+    });
+    await expect(open(byCursor, client, { at: { signal: stop.signal } }).next()).rejects.toThrow('enough');
+  });
+
+  it.each([
+    [null, 0],
+    [{}, 0],
+    [{ rows: [] }, 0],
+    [{ rows: row(1) }, 1],
+  ])('a payload %j is %i rows', async (data, count) => {
+    expect((await readAll({ kind: 'whole' }, () => ({ data }))).rows).toHaveLength(count);
+  });
+
+  it('a list that is none is refused', async () => {
+    await expect(readAll({ kind: 'whole' }, () => ({ data: { rows: 'none' } }))).rejects.toThrow(
+      'orders: got a string at "rows" of the answer, accepted a list or an object',
+    );
+  });
+
+  it('a cursor of another family starts over, a keyset has no pages', async () => {
+    const { cursor } = await readAll(byCursor, seven);
+    await expect(readAll({ kind: 'whole' }, seven, { at: { cursor } })).rejects.toMatchObject({ type: 'ChainBroken' });
+    await expect(readAll({ kind: 'keyset', size }, seven)).rejects.toThrow('reads a SQL source');
+  });
+
+  it('a circle of any length is met within three rounds, and no straight line is taken for one', () => {
+    for (const length of [1, 2, 3, 7, 50]) {
+      let trail = noTrail;
+      let at = 0;
+      // Five links lead into the circle.
+      const link = (n: number) => `${n < 5 ? n : 5 + ((n - 5) % length)}`;
+      while (!cameBefore(trail, link(at))) trail = goOn(trail, link(at++));
+      expect(at).toBeLessThanOrEqual(3 * (length + 5));
+    }
+    let trail = noTrail;
+    for (let at = 0; at < 5_000; at += 1) {
+      expect(cameBefore(trail, `${at}`)).toBe(false);
+      trail = goOn(trail, `${at}`);
+    }
+  });
+});
+
+it('errors of paging are bad answers', async () => {
+  const error = await readAll(byCursor, () => ({ data: { rows: [], next: 'same' } })).catch(
+    (caught: unknown) => caught,
+  );
+  expect(error).toBeInstanceOf(SyncError);
+  expect(error).toMatchObject({ type: 'BadAnswer' });
+});

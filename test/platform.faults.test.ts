@@ -1,0 +1,178 @@
+import { describe, expect, test } from 'vitest';
+import { kuaishou } from '../sandbox/kuaishou.ts';
+import type { Fault } from '../sandbox/platform.ts';
+import { openShop, reasonOf, resultOf, type Shop } from './harness/platforms.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld();
+const comments = 'open.comment.list.get';
+/** Older than the lag of the list, so that the next run sees it. */
+const lately = () => Date.now() - 60_000;
+
+const living = async (shop: Shop, stream: string) => (await shop.copy(stream)).size;
+const firstId = (shop: Shop, list: string) => shop.source.lists[list]?.ids()[0] as string;
+async function rejects(shop: Shop) {
+  const { rows } = await world.pool.query(
+    `SELECT source_id, stream, reason, field, record, position, resolved_at IS NULL AS open FROM syncline.rejects
+     WHERE connection_id = $1 AND pipeline = 'platform' ORDER BY source_id`,
+    [shop.name],
+  );
+  return rows;
+}
+
+describe('bad records', () => {
+  test('text in a number and NUL in text set their records aside; the page goes on; mended ones are settled', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 200 });
+    const { orders } = shop.source.lists;
+    const [first, second] = orders?.ids() ?? [];
+    orders?.update(first as string, { status: 'paid?' }, lately());
+    orders?.update(second as string, { orderNote: 'a\u0000b' }, lately());
+    const result = await shop.sync({ streams: ['orders'] });
+    expect(resultOf(result, 'orders')).toMatchObject({ rejected: 2, written: 198 });
+    expect(await rejects(shop)).toMatchObject([
+      {
+        source_id: first,
+        reason: 'wrong_type',
+        field: 'status',
+        open: true,
+        position: expect.stringMatching(/^page \d+ row \d+$/),
+      },
+      { source_id: second, reason: 'control_character', field: 'data', open: true },
+    ]);
+    orders?.update(first as string, { status: 30 }, lately());
+    orders?.update(second as string, { orderNote: 'plain' }, lately());
+    expect(resultOf(await shop.sync({ streams: ['orders'] }), 'orders')).toMatchObject({ rejected: 0, written: 2 });
+    expect((await rejects(shop)).map((one) => one.open)).toEqual([false, false]);
+    await shop.expectSame('orders');
+  });
+
+  test('records that stand aside are tried again without a call to the source', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 60 });
+    const id = firstId(shop, 'orders');
+    shop.source.lists.orders?.update(id, { status: 'paid?' }, lately());
+    await shop.sync({ streams: ['orders'] });
+    const before = shop.source.requests.total;
+    expect(await shop.replay({ stream: 'orders', rejects: true })).toEqual({ stream: 'orders', tried: 1, landed: 0 });
+    await world.pool.query(
+      `UPDATE syncline.rejects SET record = replace(record, '"paid?"', '30') WHERE connection_id = $1`,
+      [shop.name],
+    );
+    expect(await shop.replay({ stream: 'orders', rejects: true })).toEqual({ stream: 'orders', tried: 1, landed: 1 });
+    expect(shop.source.requests.total).toBe(before);
+    expect(await living(shop, 'orders')).toBe(60);
+    expect((await rejects(shop)).map((one) => one.open)).toEqual([false]);
+  });
+});
+
+describe('deletions', () => {
+  test('a row missing from a full pass is marked deleted, and comes back when the source brings it again', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 600 });
+    await shop.sync({ streams: ['comments'] });
+    const id = firstId(shop, 'comments');
+    shop.source.lists.comments?.remove(id);
+    const result = await shop.sync({ streams: ['comments'] });
+    expect(resultOf(result, 'comments')).toMatchObject({ deleted: 1, withheld: 0 });
+    await shop.expectSame('comments');
+  });
+
+  test('more deletions than the guard allows are withheld until a person says yes', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 1_500 });
+    await shop.sync({ streams: ['comments'] });
+    const all = shop.source.lists.comments?.ids() ?? [];
+    for (const id of all.slice(0, 60)) shop.source.lists.comments?.remove(id);
+    const withheld = resultOf(await shop.sync({ streams: ['comments'] }), 'comments');
+    expect(withheld).toMatchObject({ deleted: 0, withheld: 60, outcome: 'doubtful' });
+    expect(withheld.doubt).toBe(
+      '60 of 150 rows are missing at the source, allowed without asking 30: nothing was deleted',
+    );
+    expect(await living(shop, 'comments')).toBe(150);
+    const accepted = await shop.sync({ streams: ['comments'], deletions: 'accept' });
+    expect(resultOf(accepted, 'comments')).toMatchObject({ deleted: 60, withheld: 0 });
+    await shop.expectSame('comments');
+  });
+
+  test('a list that answers empty deletes nothing', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 600 });
+    await shop.sync({ streams: ['comments'] });
+    shop.source.setFaults([{ type: 'empty', api: comments }]);
+    const result = await shop.sync({ streams: ['comments'], deletions: 'accept' }).catch((error: unknown) => error);
+    expect(result).toBeDefined();
+    expect(await living(shop, 'comments')).toBe(60);
+  });
+
+  test('a platform that lists what is deleted is believed', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 600 });
+    await shop.sync({ streams: ['items', 'deleted_items'] });
+    shop.source.lists.items?.remove(firstId(shop, 'items'));
+    expect(resultOf(await shop.sync({ streams: ['items', 'deleted_items'] }), 'items').deleted).toBe(1);
+    await shop.expectSame('items');
+  });
+});
+
+describe('trouble on the way', () => {
+  test.each<[string, Fault]>([
+    ['a token that ends in the middle', { type: 'expire', after: 4, times: 1 }],
+    ['a 429 with Retry-After', { type: '429', seconds: 1, after: 3, times: 2 }],
+    ['a limit told with HTTP 200', { type: 'refuse', kind: 'rate', after: 3, times: 1 }],
+    ['a cut body', { type: 'cut', after: 3, times: 2 }],
+    ['cut JSON', { type: 'truncated', after: 3, times: 1 }],
+    ['an error of the gateway', { type: 'status', status: 502, after: 3, times: 2 }],
+    ['a row on two pages', { type: 'twice' }],
+  ])('%s costs no row', async (_, fault) => {
+    const shop = await openShop(world, kuaishou, { rows: 700, faults: [fault] });
+    await shop.sync({ streams: ['orders', 'comments'] });
+    await shop.expectSame('orders');
+    await shop.expectSame('comments');
+  });
+
+  test('rows that are removed while pages are read lose nobody', async () => {
+    const shop = await openShop(world, kuaishou, {
+      rows: 2_000,
+      faults: [{ type: 'removed', api: comments, after: 2, times: 4 }],
+    });
+    await shop.sync({ streams: ['comments'] });
+    const copy = await shop.copy('comments');
+    for (const id of shop.source.lists.comments?.ids() ?? []) expect(copy.has(id), id).toBe(true);
+  });
+
+  test('a page of a person instead of JSON ends the stream with the reason, and the other one goes on', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 100, faults: [{ type: 'html', api: comments }] });
+    const result = await shop.sync({ streams: ['orders', 'comments'] });
+    expect(reasonOf(result, 'comments')).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('HTML') });
+    await shop.expectSame('orders');
+  });
+});
+
+describe('windows again', () => {
+  test('a range is read again and moves no watermark', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 300 });
+    await shop.sync({ streams: ['orders'] });
+    const mark = async () =>
+      (await world.pool.query('SELECT watermark FROM syncline.streams WHERE connection_id = $1', [shop.name])).rows[0]
+        .watermark;
+    const before = await mark();
+    await world.pool.query('DELETE FROM kuaishou.orders WHERE connection_id = $1', [shop.name]);
+    const [from, to] = [new Date(Date.now() - 40 * 86_400_000), new Date()];
+    const replayed = await shop.replay({ stream: 'orders', from: from.toISOString(), to: to.toISOString() });
+    expect(replayed).toMatchObject({ kind: 'replay', written: 300 });
+    expect(await mark()).toEqual(before);
+    await shop.expectSame('orders');
+  });
+
+  test('snapshots keep the rows of each full pass, as many as asked for', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 200 }, { snapshot: true, snapshotKeep: 2 });
+    for (const title of ['one', 'two', 'three']) {
+      shop.source.lists.comments?.update(firstId(shop, 'comments'), { content: title });
+      await shop.sync({ streams: ['comments'] });
+    }
+    const { rows } = await world.pool.query(
+      `SELECT generation, count(*)::int AS n, max(data->>'content') FILTER (WHERE id = $2) AS content FROM kuaishou.comments_snapshots
+       WHERE connection_id = $1 GROUP BY 1 ORDER BY 1`,
+      [shop.name, firstId(shop, 'comments')],
+    );
+    expect(rows.map(({ n, content }) => [n, content])).toEqual([
+      [20, 'two'],
+      [20, 'three'],
+    ]);
+  });
+});

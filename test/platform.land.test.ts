@@ -1,0 +1,139 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { transaction } from '../db/client.ts';
+import { type LandRow, land } from '../db/land.ts';
+import { ensureTable, fillRows, markFilled, rowsToFill, type StreamTable } from '../db/streams.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld({ worker: false });
+const table: StreamTable = {
+  schema: 'acme',
+  name: 'orders',
+  columns: [
+    { name: 'amount', type: 'numeric' },
+    { name: 'paid_at', type: 'timestamptz' },
+  ],
+};
+const noon = Date.UTC(2026, 10, 1, 12);
+
+const row = (id: string, change: Partial<LandRow> & { value?: unknown } = {}): LandRow => {
+  const { value = 1, ...rest } = change;
+  return {
+    id,
+    data: JSON.stringify({ id, value }),
+    timeMs: noon,
+    readMs: noon,
+    gone: false,
+    columns: ['1.50', null],
+    ...rest,
+  };
+};
+const write = (rows: LandRow[], generation = 1, connection = 'shop') =>
+  transaction(world.pool, { name: 'test' }, (client) => land(client, table, connection, generation, rows));
+const read = async (id: string, connection = 'shop') => {
+  const { rows } = await world.pool.query(
+    `SELECT data->'value' AS value, amount::text, generation::int, deleted_at IS NOT NULL AS gone, synced_at FROM acme.orders WHERE connection_id = $1 AND id = $2`,
+    [connection, id],
+  );
+  return rows[0];
+};
+
+beforeAll(() => ensureTable(world.pool, table));
+
+describe('land', () => {
+  test('inserts, updates and leaves unchanged rows alone', async () => {
+    expect(await write([row('a'), row('b')])).toEqual({ inserted: 2, updated: 0, skipped: 0 });
+    expect(await write([row('a', { readMs: noon + 1 }), row('b', { value: 2, readMs: noon + 1 })], 2)).toEqual({
+      inserted: 0,
+      updated: 1,
+      skipped: 1,
+    });
+    expect((await read('a')).generation).toBe(1);
+    expect(await read('b')).toMatchObject({ value: 2, generation: 2, amount: '1.50' });
+  });
+
+  test('the newer wins by the source clock, whatever order they land in', async () => {
+    await write([row('c', { value: 'new', timeMs: noon + 5_000 })]);
+    expect(await write([row('c', { value: 'old', timeMs: noon, readMs: noon + 60_000 })])).toMatchObject({
+      skipped: 1,
+    });
+    expect((await read('c')).value).toBe('new');
+  });
+
+  test('at one time of the source the later reading wins', async () => {
+    await write([row('d', { value: 'first', readMs: noon + 10 })]);
+    await write([row('d', { value: 'slow page', readMs: noon })]);
+    expect((await read('d')).value).toBe('first');
+    await write([row('d', { value: 'second', readMs: noon + 20 })]);
+    expect((await read('d')).value).toBe('second');
+  });
+
+  test('a tombstone resists older readings and yields to a later one', async () => {
+    await write([row('e')]);
+    await write([row('e', { gone: true, readMs: noon + 5_000 })]);
+    expect((await read('e')).gone).toBe(true);
+    expect(await write([row('e', { value: 'late page', timeMs: noon + 9_000, readMs: noon + 4_000 })])).toMatchObject({
+      skipped: 1,
+    });
+    expect((await read('e')).gone).toBe(true);
+    await write([row('e', { value: 'back', readMs: noon + 6_000 })]);
+    expect(await read('e')).toMatchObject({ gone: false, value: 'back' });
+  });
+
+  test('one id twice in a call counts once, the newer', async () => {
+    const counts = await write([row('f', { value: 'new', timeMs: noon + 1 }), row('f', { value: 'old' })]);
+    expect(counts).toEqual({ inserted: 1, updated: 0, skipped: 1 });
+    expect((await read('f')).value).toBe('new');
+  });
+
+  test('connections do not touch each other', async () => {
+    await write([row('g', { value: 'one' })], 1, 'shop1');
+    await write([row('g', { value: 'two' })], 1, 'shop2');
+    expect([(await read('g', 'shop1')).value, (await read('g', 'shop2')).value]).toEqual(['one', 'two']);
+  });
+
+  test('writers that bring the same rows in opposite order do not deadlock', async () => {
+    const ids = Array.from({ length: 400 }, (_, i) => `h${i}`);
+    const rounds = Array.from({ length: 8 }, (_, n) =>
+      write((n % 2 ? ids : [...ids].reverse()).map((id) => row(id, { value: n, readMs: noon + n }))),
+    );
+    await Promise.all(rounds);
+    expect((await read('h7')).value).toBe(7);
+  });
+});
+
+describe('tables of streams', () => {
+  test('a new column stands there and fills from data; a second worker finds it filled', async () => {
+    const wider: StreamTable = { ...table, columns: [...table.columns, { name: 'value_text', type: 'text' }] };
+    await write([row('i', { value: 'seven' })]);
+    expect(await ensureTable(world.pool, wider)).toEqual(['value_text']);
+    // The worker was killed before the fill: it is told again.
+    expect(await ensureTable(world.pool, wider)).toEqual(['value_text']);
+    const rows = await rowsToFill(world.pool, wider, null, 10_000);
+    await fillRows(
+      world.pool,
+      wider,
+      ['value_text'],
+      rows.map((r) => ({ ...r, values: [String((r.data as { value: unknown }).value)] })),
+    );
+    await markFilled(world.pool, wider, ['value_text']);
+    expect(await ensureTable(world.pool, wider)).toEqual([]);
+    const { rows: filled } = await world.pool.query(`SELECT value_text FROM acme.orders WHERE id = 'i'`);
+    expect(filled[0].value_text).toBe('seven');
+  });
+
+  test('another type for a known column is refused with the command that frees it', async () => {
+    const other: StreamTable = { ...table, columns: [{ name: 'amount', type: 'text' }] };
+    await expect(ensureTable(world.pool, other)).rejects.toThrow(
+      'Column acme.orders.amount is numeric, the connector says text. It fills again from data after: ALTER TABLE "acme"."orders" DROP COLUMN "amount"',
+    );
+  });
+
+  test('many workers make one table at once', async () => {
+    const fresh: StreamTable = { schema: 'fresh', name: 'items', columns: [{ name: 'price', type: 'bigint' }] };
+    await Promise.all(Array.from({ length: 6 }, () => ensureTable(world.pool, fresh)));
+    const { rows } = await world.pool.query(
+      `SELECT count(*)::int AS n FROM information_schema.columns WHERE table_schema = 'fresh'`,
+    );
+    expect(rows[0].n).toBe(8);
+  });
+});
