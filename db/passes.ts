@@ -119,8 +119,9 @@ async function dropPass(client: Client, id: number): Promise<void> {
   await client.query(`UPDATE syncline.passes SET ended_at = now(), verdict = 'dropped' WHERE id = $1`, [id]);
 }
 
-/** Appends parts to a pass; returns the number of the first. */
+/** Appends parts to a pass; returns the number of the first. Two slices that split at once take turns. */
 export async function addSlices(client: Client, passId: number, ranges: readonly Range[]): Promise<number> {
+  await client.query('SELECT 1 FROM syncline.passes WHERE id = $1 FOR UPDATE', [passId]);
   const { rows } = await client.query(
     `WITH top AS (SELECT coalesce(max(no), 0) AS no FROM syncline.slices WHERE pass_id = $1),
      added AS (

@@ -126,7 +126,11 @@ export class StreamRun {
     for (;;) {
       await condition(() => !this.paused && this.waiting === null && (this.queue.length > 0 || this.active === 0));
       const no = this.historyIsLong() ? undefined : this.queue.shift();
-      if (no === undefined) return;
+      if (no === undefined) {
+        if (this.active === 0 || this.historyIsLong()) return;
+        // Another lane was quicker; what it reads may still be split.
+        continue;
+      }
       this.active += 1;
       try {
         const result = await tried(this.view, 'readSlice', () => this.slices.readSlice({ pass, no }));

@@ -35,6 +35,12 @@ export interface SliceResult {
 
 /** Rows above which a window is split, where the stream says nothing: about 100 pages, 10 s at 100 ms a page. */
 const denseRows = 10_000;
+/**
+ * Fewer are not worth a slice: the first page of a window that is split is read twice, and a slice costs about six
+ * events. The last slice is read alone, below what the budget allows, so a few for each lane keep that short.
+ */
+const leastRows = 4_000;
+const slicesPerLane = 6;
 /** A list that does not agree with its own total is read so many times more before the shortfall is shown. */
 const rereadsMost = 2;
 
@@ -73,9 +79,15 @@ async function readWindow(deps: Deps, writer: SliceWriter, call: Call): Promise<
   const first = writer.state.cursor === null;
   const end = await readPages(deps, writer, call, () => first || call.shouldEnd());
   if (!first || end.kind !== 'more') return end;
-  const parts = window ? Math.ceil((writer.state.total ?? 0) / (window.denseRows ?? denseRows)) : 1;
+  const parts = window
+    ? partsFor(writer.state.total ?? 0, window.denseRows ?? denseRows, writer.opened.options.parallel)
+    : 1;
   if (parts > 1 && partsOf(writer, parts) !== null) return { kind: 'split', parts };
   return readPages(deps, writer, call, () => call.shouldEnd());
+}
+
+function partsFor(total: number, dense: number, lanes: number): number {
+  return Math.ceil(total / Math.min(dense, Math.max(leastRows, total / (slicesPerLane * lanes))));
 }
 
 async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd: () => boolean): Promise<ReadEnd> {

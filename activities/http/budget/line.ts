@@ -24,12 +24,11 @@ export interface Share {
 interface Ready {
   want: Want;
   turn: number;
-  /** Requests of the same connection before it. */
-  place: number;
 }
 
 interface Held {
   want: Want;
+  /** Requests of the same connection before it. */
   place: number;
   waitMs: number;
 }
@@ -90,7 +89,7 @@ export class Line {
       const levels = this.levels.get(want.scope)!;
       if (levels.every(({ room }) => fits(room, want.live))) {
         for (const { room } of levels) take(room, want.live);
-        this.ready.push({ want, turn: first + this.ready.length, place });
+        this.ready.push({ want, turn: first + this.ready.length });
       } else this.held.push({ want, place, waitMs: hold(levels, want.live) });
       place++;
     }

@@ -35,13 +35,15 @@ export function share(view: BudgetView, wants: readonly Want[], worker: string):
     Math.max(platform.blockedMs, msFor(behind(place) - Math.max(0, platform.tokens), platform.perSecond));
   let short = platform.blockedMs > 0;
   let turn = 0;
+  let before = 0;
   for (const one of ready) {
     const fit = fits(room, one.want.live);
     if (fit) take(room, one.want.live);
+    else before++;
     short ||= !fit;
     const mine = of.get(one.want);
     if (!mine) continue;
-    if (!fit) mine.waitMs.push(late(one.place));
+    if (!fit) mine.waitMs.push(Math.max(platform.blockedMs, msFor(before, platform.perSecond)));
     else {
       mine.granted++;
       turn = Math.max(turn, one.turn);
