@@ -1,10 +1,15 @@
 import { Command } from 'commander';
+import { budgetCases } from './budget.ts';
 import { type BenchOptions, orgCases } from './org.ts';
 import { platformCases } from './platform.ts';
 import { build } from './rig.ts';
 import { Figures } from './table.ts';
 
-const pipelines: Record<string, typeof orgCases> = { org: orgCases, platform: platformCases };
+const pipelines: Record<string, typeof orgCases> = {
+  org: orgCases,
+  platform: platformCases,
+  budget: budgetCases,
+};
 
 const program = new Command('npm run bench --')
   .description('Measures a pipeline beside the physical limit, in one run on this machine.')

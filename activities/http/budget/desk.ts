@@ -69,9 +69,15 @@ export class Desk {
   }
 
   async refused(scope: Scope, waitMs: number): Promise<void> {
-    for (const group of this.groups.values()) if (group.scopes.some((s) => s.scope === scope.scope)) group.drop();
+    this.drop(scope);
     if (!this.made.has(scope.scope)) await this.makeRows([scope]);
     await refuseBudget(this.options.pool, this.options.platform, scope.scope, waitMs);
+    // A turn that was under way has handed out what it read before.
+    this.drop(scope);
+  }
+
+  private drop({ scope }: Scope): void {
+    for (const group of this.groups.values()) if (group.scopes.some((s) => s.scope === scope)) group.drop();
   }
 
   async close(): Promise<void> {

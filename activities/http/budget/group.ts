@@ -43,6 +43,7 @@ export class Group {
   private expectedAt = 0;
   /** Without any limit: everything may leave until then. */
   private openUntil = 0;
+  private droppedAt = Number.NEGATIVE_INFINITY;
   private recent = 0;
   private recentAt = 0;
 
@@ -121,6 +122,8 @@ export class Group {
 
   /** Without any limit: lets everything go for the time of a lease. */
   open(until: number): void {
+    // Read before the platform refused: what it saw no longer holds.
+    if (until - leaseMs < this.droppedAt) return;
     this.openUntil = until;
     for (const waiter of this.waiters) waiter.resolve();
   }
@@ -144,6 +147,7 @@ export class Group {
   drop(): void {
     this.leases = [];
     this.openUntil = 0;
+    this.droppedAt = performance.now();
   }
 
   /** When something must happen: a permit in hand may leave or ends, or it is time to ask again for who waits. */
