@@ -41,7 +41,8 @@ export type Paging =
       more?: Path;
       /**
        * `ascending`: rows that change leave or move to the end. `descending`: newest first. `unknown`: anything may move.
-       * All three are read last page first where a total is known. `fixed`: rows do not move (e.g. by id, append only).
+       * `fixed`: rows do not move (by id, append only). All are read last page first where a total is known, which
+       * survives rows that leave; `fixed` goes on at the end for rows that came meanwhile.
        */
       order: 'ascending' | 'descending' | 'unknown' | 'fixed';
       /** Deepest page and deepest row (page × size) the platform serves; beyond, the window is split. */

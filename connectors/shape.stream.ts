@@ -40,7 +40,9 @@ export interface ApiCall {
 
 /** A table of a foreign database, read by keyset (time, key). Never an OFFSET. */
 export interface SqlCall {
-  dialect: 'postgres' | 'mysql';
+  dialect: 'postgres';
+  /** Time zone of columns that have none, e.g. `Asia/Shanghai`. Default `UTC`. */
+  zone?: string;
   /** Table or view, as the source names it. */
   from: string;
   /** Columns to read; the row object has them as keys. */
@@ -68,9 +70,9 @@ export interface Window {
   floorMs?: number;
   /** Shortest part a window is split into, ms. Default 1000. */
   leastMs?: number;
-  /** Parts a window is split into. Default 10. */
+  /** Parts a window is split into. Default 10, or the connection's `parallel` where that is more. */
   parts?: number;
-  /** Rows above which a window is split although the platform would page it: parts are read side by side. Default 5,000. */
+  /** Rows above which a window is split although the platform would page it: parts are read side by side. Default 10,000. */
   denseRows?: number;
 }
 

@@ -65,6 +65,8 @@ export interface IdSource {
   withDeleted: boolean;
   /** Ids that are asked for besides, e.g. the root of a tree, which is nobody's child. */
   also: readonly string[];
+  /** Only rows of this range by the source's clock, ms: a replay. Null: all. */
+  range: { fromMs: number; toMs: number } | null;
 }
 
 /**
@@ -105,8 +107,12 @@ export async function idBounds(
   return rows.map((r) => r.id);
 }
 
-function idsQuery({ parent, path, all, withDeleted, also }: IdSource): string {
-  const living = withDeleted ? '' : 'AND p.deleted_at IS NULL';
+function idsQuery({ parent, path, all, withDeleted, also, range }: IdSource): string {
+  const time = 'coalesce(p.source_time, p.synced_at)';
+  const within = range
+    ? `AND ${time} >= to_timestamp(${Number(range.fromMs)}::float8 / 1000) AND ${time} < to_timestamp(${Number(range.toMs)}::float8 / 1000)`
+    : '';
+  const living = `${withDeleted ? '' : 'AND p.deleted_at IS NULL'} ${within}`;
   const value = 'p.data #> $7::text[]';
   const ids = path
     ? `SELECT e.id COLLATE "C" AS id, max(p.synced_at) AS at FROM ${sqlName(parent)} p

@@ -20,7 +20,7 @@ const stream: Stream = {
     tags: { path: 'tags', type: 'jsonb' },
   },
 };
-const origin = { readMs: 1_000, position: 'page 1 row 1' };
+const origin = { readMs: Date.UTC(2026, 10, 2), position: 'page 1 row 1' };
 const good = {
   id: 7,
   updated: '2026-11-01 08:00:00',
@@ -45,7 +45,7 @@ describe('extract', () => {
         id: '7',
         data: JSON.stringify(good),
         timeMs: Date.UTC(2026, 10, 1),
-        readMs: 1_000,
+        readMs: origin.readMs,
         gone: false,
         columns: ['12.50', '9007199254740993', true, 'Ünïcode 好', '2023-11-14T22:13:20.000Z', [1, 'two']],
       },
@@ -64,6 +64,11 @@ describe('extract', () => {
     ['an id of 600 characters', { id: 'x'.repeat(600) }, 'too_long', 'id'],
   ])('%s sets the record aside', (_, change, reason, field) => {
     expect(fault(change)).toMatchObject({ reason, field });
+  });
+
+  test('a clock a day ahead is not believed: the row would resist every correction', () => {
+    const ahead = made({ updated: '2999-01-01 00:00:00' });
+    expect('row' in ahead && ahead.row.timeMs).toBeNull();
   });
 
   test('a text that only looks like an escape is kept', () => {

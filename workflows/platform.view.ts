@@ -186,8 +186,8 @@ export class StreamView {
     const p = this.progress();
     const bar: Bar = {
       name: this.stream,
-      done: Math.round(p.covered * 1_000),
-      total: 1_000,
+      done: Math.round(p.covered * 100),
+      total: 100,
       state: this.done ? 'done' : 'running',
     };
     const eta = p.etaSeconds === null ? '' : `, about ${p.etaSeconds} s to go`;

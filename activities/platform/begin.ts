@@ -107,7 +107,8 @@ async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Prom
   };
   if (input.replay) {
     if (input.replay === 'rejects') return { kind: 'replay', fromMs: null, toMs: null };
-    const range = window ? readRange(input.replay.from, input.replay.to) : { fromMs: null, toMs: null };
+    const range =
+      window || over?.kind === 'each' ? readRange(input.replay.from, input.replay.to) : { fromMs: null, toMs: null };
     return { kind: 'replay', ...range };
   }
   const since = opened.options.since === undefined ? null : Date.parse(opened.options.since);

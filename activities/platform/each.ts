@@ -14,12 +14,17 @@ type Each = Extract<Over, { kind: 'each' }>;
 const idsAtOnce = 200;
 
 /** Where the ids of a stream over another one come from. */
-export function idSource({ connector }: OpenStream, over: Each, pass: Pick<Pass, 'kind'>): IdSource {
+export function idSource(
+  { connector }: OpenStream,
+  over: Each,
+  pass: Pick<Pass, 'kind' | 'fromMs' | 'toMs'>,
+): IdSource {
   return {
     parent: tableOf(connector, over.stream),
     path: over.path === undefined ? null : over.path.split('.'),
     all: over.when === 'all' || pass.kind !== 'incremental',
     also: over.also ?? [],
+    range: pass.fromMs !== null && pass.toMs !== null ? { fromMs: pass.fromMs, toMs: pass.toMs } : null,
     withDeleted: streamOf(connector, over.stream).deletes.kind === 'status',
   };
 }

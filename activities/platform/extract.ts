@@ -17,6 +17,7 @@ export interface Faulty {
 
 export type Extracted = { row: LandRow } | { fault: Faulty };
 
+const dayMs = 86_400_000;
 /** Longest id we keep, characters; an index entry holds 2,700 bytes. */
 const idLength = 500;
 
@@ -62,6 +63,8 @@ export function extract(stream: Stream, record: unknown, origin: Origin): Extrac
     if (timeMs === null && told !== undefined && told !== null && told !== '')
       return bad('wrong_type', stream.time.path);
   }
+  // A clock that is a day ahead is not believed: the row would resist every correction until that day.
+  if (timeMs !== null && timeMs > origin.readMs + dayMs) timeMs = null;
   return { row: { id: key, data, timeMs, readMs: origin.readMs, gone: isGone(stream, opened), columns } };
 }
 

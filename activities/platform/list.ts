@@ -1,6 +1,7 @@
 import type { Connector } from '../../connectors/shape.ts';
 import type { Deps } from '../deps.ts';
 import { openPlatform, streamOf } from './open.ts';
+import { hasDatabase } from './sql.ts';
 
 export interface StreamsInput {
   connection: string;
@@ -16,8 +17,10 @@ export interface ListedStream {
 
 /** Streams of a run in an order in which each stands behind those whose rows it needs. @throws InvalidInput for an unknown one */
 export async function listStreams(deps: Deps, { connection, streams }: StreamsInput): Promise<ListedStream[]> {
-  const { connector, options } = await openPlatform(deps, connection);
-  const wanted = streams ?? options.streams ?? Object.keys(connector.streams);
+  const { connector, options, connection: opened } = await openPlatform(deps, connection);
+  // Streams of a database that the connection does not name are left out unless somebody asks for them.
+  const usual = Object.keys(connector.streams).filter((name) => !streamOf(connector, name).sql || hasDatabase(opened));
+  const wanted = streams ?? options.streams ?? usual;
   for (const name of wanted) streamOf(connector, name);
   return inOrder(connector, new Set(wanted));
 }

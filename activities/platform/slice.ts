@@ -87,7 +87,8 @@ async function readWindow(deps: Deps, writer: SliceWriter, call: Call): Promise<
 }
 
 function partsFor(total: number, dense: number, lanes: number): number {
-  return Math.ceil(total / Math.min(dense, Math.max(leastRows, total / (slicesPerLane * lanes))));
+  const parts = Math.ceil(total / Math.min(dense, Math.max(leastRows, total / (slicesPerLane * lanes))));
+  return parts > lanes ? Math.ceil(parts / lanes) * lanes : parts;
 }
 
 async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd: () => boolean): Promise<ReadEnd> {

@@ -56,6 +56,8 @@ export function cutWindows(window: Window, fromMs: number, toMs: number): Range[
 }
 
 export interface SplitOptions {
+  /** Parts read side by side. Default 1. */
+  parallel?: number;
   splitParts?: number | undefined;
   splitLeastSeconds?: number | undefined;
 }
@@ -68,7 +70,8 @@ export function splitWindow(window: Window, range: Range, wanted: number, option
     step,
     options.splitLeastSeconds ? options.splitLeastSeconds * 1_000 : (window.leastMs ?? 1_000),
   );
-  const parts = Math.min(wanted, options.splitParts ?? window.parts ?? 10, Math.floor((toMs - fromMs) / least));
+  const most = options.splitParts ?? window.parts ?? Math.max(10, options.parallel ?? 1);
+  const parts = Math.min(wanted, most, Math.floor((toMs - fromMs) / least));
   if (parts < 2) return null;
   const length = ceilTo((toMs - fromMs) / parts, step);
   return cutWindows({ ...window, capMs: length }, fromMs, toMs);

@@ -37,7 +37,13 @@ function* sourceProblems({ settings }: Connector, { call, sql, paging }: Stream)
       yield { at: `sql.keyset.${i}`, got: quoted(column), accepted: `a column of select: ${sql.select.join(', ')}` };
 }
 
-function* rowProblems({ key, time, over, columns, jsonText, deletes }: Stream): Generator<Problem> {
+function* rowProblems({ key, time, over, columns, jsonText, deletes, paging }: Stream): Generator<Problem> {
+  if (paging.kind === 'custom' && deletes.kind === 'sweep')
+    yield {
+      at: 'deletes.kind',
+      got: '"sweep"',
+      accepted: 'status, listed or none: a strategy of your own proves nothing about who is missing',
+    };
   const keys = [key].flat();
   for (const [i, path] of keys.entries()) {
     const at = Array.isArray(key) ? `key.${i}` : 'key';

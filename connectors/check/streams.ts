@@ -24,7 +24,8 @@ import {
 const apiCall = { api: text, version: v.optional(text), method: v.optional(method), params: valuesOrLists };
 const sqlName = matching(/^[^\s"'`;]+$/, 'a name without spaces and quotes');
 const sqlCall = object({
-  dialect: word('postgres', 'mysql'),
+  dialect: word('postgres'),
+  zone: v.optional(matching(/^[A-Za-z_]+(\/[A-Za-z_]+)*$/, 'a time zone such as Asia/Shanghai')),
   from: sqlName,
   select: filled(sqlName, 'a list of columns'),
   keyset: v.pipe(v.tupleWithRest([sqlName], sqlName, 'a list of columns'), v.readonly()),

@@ -82,6 +82,7 @@ const pushed = (title: string, table: string, id: string, seller: string, more: 
   title,
   sql: {
     dialect: 'postgres',
+    zone: 'Asia/Shanghai',
     from: `sys_info.${table}`,
     select: [id, seller, ...more, 'jdp_hashcode', 'jdp_response', 'jdp_created', 'jdp_modified'],
     keyset: ['jdp_modified', id],

@@ -82,6 +82,7 @@ const paging =
 
 /** Comments by offset in steps of its own, until `isLast` says so. */
 const byOwnSteps = (isLast: (page: CustomPage) => boolean) => (): Partial<Stream> => ({
+  deletes: { kind: 'none', why: 'a strategy of its own proves nothing' },
   paging: {
     kind: 'custom',
     size: { param: 'limit', rows: 10 },
