@@ -53,23 +53,34 @@ describe('recorded histories', () => {
 });
 
 describe('a replay notices', () => {
-  const controls: Record<string, (history: Recorded) => Recorded> = {
-    'an activity of another name': (history) =>
-      JSON.parse(JSON.stringify(history).replaceAll('"name":"markUsers"', '"name":"markPeople"')),
-    'an activity that is gone': (history) => without(history, 'confirmMissing'),
-    'an activity where the run ended': ({ events }) => ({
-      events: [
-        ...events.slice(0, -1),
-        { ...events.find((e) => e.activityTaskScheduledEventAttributes), eventId: events.at(-1)!.eventId },
-      ],
-    }),
+  const controls: Record<string, { of: string; tamper: (history: Recorded) => Recorded }> = {
+    'an activity of another name': {
+      of: 'orgSync.incremental',
+      tamper: (history) => renamed(history, '"name":"markUsers"', '"name":"markPeople"'),
+    },
+    'an activity that is gone': { of: 'orgSync.incremental', tamper: (history) => without(history, 'confirmMissing') },
+    'an activity where the run ended': { of: 'orgSync.incremental', tamper: scheduledAtTheEnd },
+    'a slice of another name': {
+      of: 'streamSync.incremental',
+      tamper: (history) => renamed(history, '"name":"readSlice"', '"name":"readPart"'),
+    },
+    'a slice that is gone': { of: 'streamSync.incremental', tamper: (history) => without(history, 'readSlice') },
+    'a slice where a stream ended': { of: 'streamSync.full', tamper: scheduledAtTheEnd },
+    'a slice where a replay ended': { of: 'replayWindow.range', tamper: scheduledAtTheEnd },
+    'a stream of another type': {
+      of: 'platformSync.full',
+      tamper: (history) => renamed(history, '"name":"streamSync"', '"name":"listSync"'),
+    },
+    'a stream of another id': {
+      of: 'platformSync.full',
+      tamper: (history) => renamed(history, '/order_details"', '/order_parts"'),
+    },
   };
 
-  it.each(Object.entries(controls))('%s', async (name, tamper) => {
-    const history = tamper(load('orgSync.incremental'));
+  it.each(Object.entries(controls))('%s', async (name, { of, tamper }) => {
     const failed = await replay([
-      { name, history },
-      { name: 'untouched', history: load('orgSync.incremental') },
+      { name, history: tamper(load(of)) },
+      { name: 'untouched', history: load(of) },
     ]);
     expect(failed).toEqual({ [name]: expect.any(DeterminismViolationError) });
   });
@@ -88,10 +99,28 @@ async function replay(histories: { name: string; history: Recorded }[]): Promise
   const failed: Record<string, Error> = {};
   const results = Worker.runReplayHistories(
     { workflowBundle: { codePath: inject('shared').bundle } },
-    histories.map(({ name, history }) => ({ workflowId: name, history })),
+    histories.map(({ name, history }) => ({ workflowId: name, history: called(name, history) })),
   );
   for await (const { workflowId, error } of results) if (error) failed[workflowId] = error;
   return failed;
+}
+
+/** The history of a run under another id: children are named after it. */
+function called(name: string, history: Recorded): Recorded {
+  const started = history.events[0]!.workflowExecutionStartedEventAttributes as { workflowId: string };
+  return JSON.parse(JSON.stringify(history).replaceAll(started.workflowId, name));
+}
+
+function renamed(history: Recorded, from: string, to: string): Recorded {
+  const text = JSON.stringify(history);
+  if (!text.includes(from)) throw new Error(`the recording has no ${from}`);
+  return JSON.parse(text.replaceAll(from, to));
+}
+
+/** An activity in the place of the end. */
+function scheduledAtTheEnd({ events }: Recorded): Recorded {
+  const scheduled = events.find((e) => e.activityTaskScheduledEventAttributes);
+  return { events: [...events.slice(0, -1), { ...scheduled, eventId: events.at(-1)!.eventId }] };
 }
 
 /** Leaves out an activity with the workflow task that heard of its end: six events; what comes behind is numbered anew. */

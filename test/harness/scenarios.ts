@@ -1,16 +1,9 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { changeForEveryStep } from './every-step.ts';
 import type { Directory, Ground, Run } from './ground.ts';
+import { ended, type Scenario, scheduled } from './scenario.ts';
+import { platformScenarios } from './scenarios.platform.ts';
 import { until } from './until.ts';
-
-/** A run worth keeping, as a history that every later bundle must be able to replay. */
-export interface Scenario {
-  /** What its history must hold, in this order with others between, so that a recording that missed its point is noticed. */
-  shows: readonly string[];
-  /** Needs a ground with this `shortHistories`. */
-  shortHistories?: number;
-  record(ground: Ground): Promise<WorkflowHandle>;
-}
 
 const size = { users: 120, groups: 14, depth: 3 } as const;
 const apply = ['deleteUsers', 'addGroups', 'moveUsers', 'addUsers', 'editUsers', 'deleteGroups'] as const;
@@ -18,6 +11,7 @@ const plan = ['prepare', 'stageGroups', 'markGroups', 'stageUsers', 'markUsers',
 
 /** By the name of the file that keeps the history. */
 export const scenarios: Record<string, Scenario> = {
+  ...platformScenarios,
   'orgSync.full': {
     shows: [...plan, 'addGroups', 'addUsers', 'finish', 'completed applied'],
     record: async (ground) => ended(await ground.start((await ground.scim(size)).name)),
@@ -106,7 +100,7 @@ export const scenarios: Record<string, Scenario> = {
     shows: ['prepare', 'completed skipped'],
     async record(ground) {
       const { handle, name } = await pausedRun(ground);
-      const skipped = await scheduled(ground, name);
+      const skipped = await scheduled(ground, 'orgSync', { connection: name });
       await handle.executeUpdate('resume');
       await ended(handle);
       return skipped;
@@ -164,12 +158,6 @@ export const scenarios: Record<string, Scenario> = {
   },
 };
 
-/** Waits for the end, whatever it is: what the history shows is looked at afterwards. */
-async function ended(run: WorkflowHandle): Promise<WorkflowHandle> {
-  await run.result().catch(() => undefined);
-  return run;
-}
-
 async function filled(ground: Ground): Promise<Directory> {
   const directory = await ground.scim(size);
   await (await ground.start(directory.name)).result();
@@ -213,28 +201,6 @@ async function withFault(ground: Ground, times: number): Promise<WorkflowHandle>
   const { name, source } = await ground.scim(size);
   source.setFaults([{ type: 'truncatedJson', path: '/Users', times }]);
   return ended(await ground.start(name));
-}
-
-/** Starts a run by a schedule, as a clock would, and gives it when it has ended. */
-async function scheduled(ground: Ground, connection: string): Promise<WorkflowHandle> {
-  const schedule = await ground.client.schedule.create({
-    scheduleId: `every-day-${connection}`,
-    spec: { intervals: [{ every: '1 day' }] },
-    action: {
-      type: 'startWorkflow',
-      workflowType: 'orgSync',
-      args: [{ connection }],
-      taskQueue: 'syncline',
-      workflowId: `orgSync-${connection}`,
-    },
-  });
-  await schedule.trigger();
-  const action = await until('the scheduled run', async () => {
-    const [recent] = (await schedule.describe()).info.recentActions;
-    return recent?.action.type === 'startWorkflow' ? recent.action.workflow : undefined;
-  });
-  await schedule.delete();
-  return ended(ground.client.workflow.getHandle(action.workflowId, action.firstExecutionRunId));
 }
 
 async function atStep(run: WorkflowHandle, step: string): Promise<void> {

@@ -21,20 +21,31 @@ export function shownBy(events: readonly Record<string, unknown>[]): string[] {
     if (key === 'activityTaskFailedEventAttributes') return [`failed ${a.failure!.applicationFailureInfo?.type}`];
     if (key === 'workflowExecutionUpdateAcceptedEventAttributes') return [`update ${a.acceptedRequest!.input.name}`];
     if (key === 'timerStartedEventAttributes') return ['timer'];
+    if (key === 'startChildWorkflowExecutionInitiatedEventAttributes')
+      return [`child ${a.workflowId!.split('/').at(-1)}`];
+    if (key === 'childWorkflowExecutionFailedEventAttributes')
+      return [
+        `child failed ${a.failure!.cause?.applicationFailureInfo?.type ?? a.failure!.applicationFailureInfo?.type}`,
+      ];
+    if (key === 'signalExternalWorkflowExecutionInitiatedEventAttributes') return [`signal ${a.signalName}`];
+    if (key === 'workflowExecutionSignaledEventAttributes') return [`signalled ${a.signalName}`];
     if (key === 'workflowExecutionCancelRequestedEventAttributes') return ['cancel requested'];
     if (key === 'workflowExecutionCanceledEventAttributes') return ['canceled'];
     if (key === 'workflowExecutionFailedEventAttributes')
       return [`workflow failed ${a.failure!.applicationFailureInfo?.type}`];
     if (key !== 'workflowExecutionCompletedEventAttributes') return [];
     const result = Buffer.from(a.result!.payloads[0]!.data, 'base64').toString();
-    return [`completed ${(JSON.parse(result) as { outcome: string }).outcome}`];
+    const { outcome } = JSON.parse(result) as { outcome?: string };
+    return [outcome === undefined ? 'completed' : `completed ${outcome}`];
   });
 }
 
 interface Attributes {
   continuedExecutionRunId?: string;
   activityType?: { name: string };
-  failure?: { applicationFailureInfo?: { type: string } };
+  workflowId?: string;
+  signalName?: string;
+  failure?: { applicationFailureInfo?: { type: string }; cause?: { applicationFailureInfo?: { type: string } } };
   acceptedRequest?: { input: { name: string } };
   result?: { payloads: { data: string }[] };
 }

@@ -52,7 +52,7 @@ export interface WorldOptions {
 
 /** Opens the world of a test file; everything it started is closed after the last test, and a leak fails the file. */
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
-  installRuntime('WARN');
+  installRuntimeOnce();
   const shared = inject('shared');
   const closers: (() => Promise<unknown>)[] = [];
   const database = `t_${randomBytes(6).toString('hex')}`;
@@ -127,6 +127,14 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     fail: async (connection, input) => failureOf(await world.start(connection, input)),
   };
   return world;
+}
+
+let installed = false;
+
+/** A file may open two worlds, for two kinds of servers. */
+function installRuntimeOnce(): void {
+  if (!installed) installRuntime('WARN');
+  installed = true;
 }
 
 /** The failure a run ends with; a run that does not fail is the test's failure. */
