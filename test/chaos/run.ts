@@ -1,54 +1,68 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { openGround } from '../harness/ground.ts';
+import { Argument, Command, InvalidArgumentError } from 'commander';
+import { type Ground, openGround } from '../harness/ground.ts';
 import { killAtRandom } from './kills.ts';
 import { killPlatformsAtRandom } from './platform.kills.ts';
 
-/** `npm run chaos -- --kills 200 --seed 5 --pipeline platform`: kills workers for as long as it is told to; the first difference ends it with exit code 1. */
+interface Round {
+  ground: Ground;
+  kills: number;
+  seed: number;
+  tell: (line: string) => void;
+}
+
+/** How a pipeline is killed. A new pipeline is an entry here. */
+interface Pipeline {
+  /** Servers are fresh after so many kills, where the sources of a round pile up on them. Default: never. */
+  killsOfGround?: number;
+  /** Kills, compares, and counts what the kills met; throws the first difference. */
+  kill(round: Round): Promise<Record<string, number>>;
+}
+
+const pipelines: Record<string, Pipeline> = {
+  org: { kill: async (round) => (await killAtRandom({ ...round, directories: 4 })).steps },
+  platform: {
+    killsOfGround: 20,
+    async kill(round) {
+      const { hit, repeatedSeconds } = await killPlatformsAtRandom(round);
+      round.tell(`at most asked again by one kill: ${JSON.stringify(repeatedSeconds)} (seconds of an undisturbed run)`);
+      return hit;
+    },
+  },
+};
+
 const whole = (text: string) => {
   if (/^\d{1,7}$/.test(text)) return Number(text);
   throw new InvalidArgumentError(`got "${text.slice(0, 20)}", accepted: a whole number from 0 to 9999999`);
 };
-const options = new Command('chaos')
+/** `npm run chaos -- platform --kills 200 --seed 5`: the first difference ends it with exit code 1. */
+const command = new Command('npm run chaos --')
   .description('Kills workers at random moments and compares source and copy after each.')
-  .addOption(new Option('--pipeline <name>', 'what is at work').choices(['org', 'platform']).default('org'))
+  .addArgument(new Argument('<pipeline>', 'what is at work').choices(Object.keys(pipelines)))
   .option('--kills <n>', 'workers to kill, about 12 s each', whole, 100)
   .option('--seed <n>', 'changes and moments; default: the time', whole, Math.floor(Date.now() / 1000) % 1_000_000)
-  .option('--directories <n>', 'connections of org that sync at once', whole, 4)
-  .parse()
-  .opts<{ pipeline: 'org' | 'platform'; kills: number; seed: number; directories: number }>();
-
-/** Sources of a platform are fresh every second kill: servers are too from time to time, so that they do not pile up. */
-const killsOfGround = { org: Number.MAX_SAFE_INTEGER, platform: 20 };
+  .parse();
+const [name] = command.processedArgs as [string];
+const pipeline = pipelines[name] as Pipeline;
+const { kills, seed } = command.opts<{ kills: number; seed: number }>();
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
-print(`${options.pipeline}: seed ${options.seed}, ${options.kills} kills`);
+print(`${name}: seed ${seed}, ${kills} kills`);
 const counted: Record<string, number> = {};
+const step = pipeline.killsOfGround ?? Number.MAX_SAFE_INTEGER;
 try {
-  for (let done = 0; done < options.kills; done += killsOfGround[options.pipeline]) {
-    const kills = Math.min(options.kills - done, killsOfGround[options.pipeline]);
-    for (const [what, n] of Object.entries(await killSome(kills, options.seed + done)))
-      counted[what] = (counted[what] ?? 0) + n;
+  for (let done = 0; done < kills; done += step) {
+    const ground = await openGround({ durable: true });
+    try {
+      const round = { ground, kills: Math.min(kills - done, step), seed: seed + done, tell: print };
+      for (const [what, n] of Object.entries(await pipeline.kill(round))) counted[what] = (counted[what] ?? 0) + n;
+    } finally {
+      await ground.close();
+    }
   }
-  print(`${options.kills} kills, no difference; what they met:`);
+  print(`${kills} kills, no difference; what they met:`);
   for (const [what, n] of Object.entries(counted).sort(([, a], [, b]) => b - a)) print(`  ${what}: ${n}`);
 } catch (error) {
   const { message, cause } = error as Error;
-  print(`seed ${options.seed}: ${message}${cause instanceof Error ? `: ${cause.message}` : ''}`);
+  print(`seed ${seed}: ${message}${cause instanceof Error ? `: ${cause.message}` : ''}`);
   process.exitCode = 1;
-}
-
-/** Kills so many workers on servers of their own; says what they had in hand. */
-async function killSome(kills: number, seed: number): Promise<Record<string, number>> {
-  const ground = await openGround({ durable: true });
-  try {
-    if (options.pipeline === 'platform') {
-      const { hit, repeatedSeconds } = await killPlatformsAtRandom({ ground, kills, seed, tell: print });
-      print(`at most asked again by one kill: ${JSON.stringify(repeatedSeconds)} (seconds of an undisturbed run)`);
-      return hit;
-    }
-    const { directories } = options;
-    return (await killAtRandom({ ground, kills, seed, directories, tell: print })).steps;
-  } finally {
-    await ground.close();
-  }
 }
