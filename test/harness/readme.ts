@@ -11,6 +11,8 @@ type Regions = Record<string, () => Promise<string[]>>;
 
 export const readmeFile = page('README.md');
 export const referenceFile = page('docs/reference.md');
+/** Pages of a pipeline: what it promises, its commands and its tables. */
+export const pipelineFiles = [page('docs/org.md'), page('docs/platform.md')];
 
 /** What of the README follows from the code. */
 export const regions: Regions = {
@@ -42,6 +44,7 @@ export const pages: readonly (readonly [file: string, wanted: Regions])[] = [
   [referenceFile, referenceRegions],
   [connectorsFile, connectorRegions],
   [guideFile, guideRegions],
+  ...pipelineFiles.map((file) => [file, {}] as const),
 ];
 
 /** A page with every region as the code has it. @throws Error for a region without its mark. */
