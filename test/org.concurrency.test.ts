@@ -4,7 +4,7 @@ import { ClaimLost, takeClaim, writeUnderClaim } from '../db/claims.ts';
 import { applyChunk, flushCommits, releaseNames } from '../db/org/apply.ts';
 import { judgePlan } from '../db/org/limits.ts';
 import { closePlan, type Plan } from '../db/org/plan.ts';
-import { appendStage, restartStream } from '../db/org/stage.ts';
+import { appendStage, emptyBatch, restartStream } from '../db/org/stage.ts';
 import type { orgSync } from '../workflows/index.ts';
 import { expectSameAsSource } from './harness/compare.ts';
 import { until } from './harness/until.ts';
@@ -150,7 +150,6 @@ describe('a terminated run', () => {
     );
     const plan: Plan = { id: plans[0].id, claim, tenant: name, mode: 'full', only: null, attempt: 1 };
     const state = { cursor: null, pages: 1, rows: 0, members: 0, unkeyed: 0, requests: 1, passes: 1, ended: null };
-    const page = { groups: [], users: [], members: [], unkeyed: [] };
     const guard = { count: 1, percent: 1, smallCount: 1, smallPercent: 1 };
     const limits = {
       userLimit: null,
@@ -166,7 +165,7 @@ describe('a terminated run', () => {
       skipped: [],
     };
     const ways: Record<string, () => Promise<unknown>> = {
-      appendStage: () => appendStage(world.pool, claim, plan.id, 'users', page, state),
+      appendStage: () => appendStage(world.pool, claim, plan.id, 'users', emptyBatch(), state),
       restartStream: () => restartStream(world.pool, claim, plan.id, 'users', 1),
       judgePlan: () => judgePlan(world.pool, plan, limits, false),
       applyChunk: () => applyChunk(world.pool, plan, 'addUsers', { from: 1, to: 100 }),

@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher } from 'undici';
+import { Agent } from 'undici';
 import { SyncError } from '../errors.ts';
 
 export interface HttpRequest {
@@ -31,6 +31,7 @@ function agentOf(url: URL): Agent {
   if (!agent) {
     agent = new Agent({
       connections: 64,
+      maxResponseSize: bodyCap,
       headersTimeout: headersTimeoutMs,
       bodyTimeout: bodyTimeoutMs,
       connect: { timeout: connectTimeoutMs },
@@ -53,11 +54,21 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
       body: request.body ?? null,
       signal: signals.length > 1 ? AbortSignal.any(signals) : (signals[0] ?? null),
     });
-    return { status: answer.statusCode, headers: answer.headers, body: await readBody(answer, url) };
+    const { buffer, byteOffset, byteLength } = await answer.body.bytes();
+    return {
+      status: answer.statusCode,
+      headers: answer.headers,
+      body: Buffer.from(buffer, byteOffset, byteLength),
+    };
   } catch (error) {
     if (request.signal?.aborted || error instanceof SyncError) throw error;
     const { code: given, name } = error as { code?: unknown; name: string };
     const code = typeof given === 'string' ? given : name;
+    if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
+      throw new SyncError(
+        'BadAnswer',
+        `${where(url)} sent more than ${bodyCap} bytes for one page: ask for smaller pages`,
+      );
     throw new SyncError('Unavailable', `${where(url)} did not answer (${code})`, { cause: error });
   }
 }
@@ -72,19 +83,4 @@ export async function closeAgents(): Promise<void> {
 /** What may be said of an address in an error: never its query, never user info. */
 export function where(url: URL): string {
   return `${url.origin}${url.pathname}`;
-}
-
-async function readBody(answer: Dispatcher.ResponseData, url: URL): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of answer.body) {
-    size += (chunk as Buffer).length;
-    if (size > bodyCap)
-      throw new SyncError(
-        'BadAnswer',
-        `${where(url)} sent more than ${bodyCap} bytes for one page: ask for smaller pages`,
-      );
-    chunks.push(chunk as Buffer);
-  }
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
 }

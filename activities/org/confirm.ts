@@ -1,6 +1,6 @@
 import { doubtOf, holdsPerson, missingIds, otherPeople, shownIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
-import { appendStage, readStage } from '../../db/org/stage.ts';
+import { addPage, appendStage, emptyBatch, readStage } from '../../db/org/stage.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
@@ -177,7 +177,9 @@ function doubt(asking: Asking, at: Asked, why?: string): Promise<void> {
 async function stageOne(asking: Asking, page: StagePage, at: Asked, doubt: string | null = null): Promise<void> {
   const { deps, plan, stream } = asking;
   const state = await readStage(deps.pool, plan.id, stream);
-  await appendStage(deps.pool, plan.claim, plan.id, stream, page, {
+  const batch = emptyBatch();
+  addPage(batch, page, stream);
+  await appendStage(deps.pool, plan.claim, plan.id, stream, batch, {
     ...state,
     cursor: { ...(state.cursor as object | null), ...at },
     rows: state.rows + page.groups.length + page.users.length,

@@ -103,7 +103,6 @@ function end(cursor: Cursor, sign: string): ReadEnd {
 }
 
 function digestOf(resources: unknown[]): string {
-  const hash = createHash('sha1');
-  for (const r of resources) hash.update(`${(r as { id?: unknown } | null)?.id}\n`);
-  return hash.digest('base64').slice(0, 12);
+  const ids = resources.map((r) => (r as { id?: unknown } | null)?.id).join('\n');
+  return createHash('sha1').update(ids).digest('base64').slice(0, 12);
 }

@@ -1,6 +1,6 @@
 import { livingRows, missingIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
-import { appendStage, readStage, restartStream, type StageState } from '../../db/org/stage.ts';
+import { addPage, appendStage, emptyBatch, readStage, restartStream, type StageState } from '../../db/org/stage.ts';
 import { countGroups, groupIds, levelIds } from '../../db/org/stagedGroups.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import type { Deps } from '../deps.ts';
@@ -102,7 +102,7 @@ class StageWriter {
   readonly stream: Stream;
   state: StageState;
   private readonly deps: Deps;
-  private batch = emptyPage();
+  private batch = emptyBatch();
   private pending = 0;
   private writtenAt = Date.now();
   private writing: Promise<void> = Promise.resolve();
@@ -116,10 +116,7 @@ class StageWriter {
 
   async add(page: StagePage, at: Pick<StageState, 'cursor' | 'ended'> & { requests: number }): Promise<void> {
     const { batch, state } = this;
-    batch.groups.push(...page.groups);
-    batch.users.push(...page.users);
-    for (const member of page.members) batch.members.push(member);
-    batch.unkeyed.push(...page.unkeyed);
+    addPage(batch, page, this.stream);
     this.state = {
       cursor: at.cursor,
       ended: at.ended,
@@ -131,8 +128,7 @@ class StageWriter {
       passes: state.passes,
     };
     this.pending += 1;
-    const rows = batch.groups.length + batch.users.length + batch.members.length;
-    if (rows >= batchRows || Date.now() - this.writtenAt >= batchMs) await this.write();
+    if (batch.rows >= batchRows || Date.now() - this.writtenAt >= batchMs) await this.write();
   }
 
   async flush(): Promise<void> {
@@ -156,7 +152,7 @@ class StageWriter {
 
   private async write(): Promise<void> {
     const { batch, state } = this;
-    this.batch = emptyPage();
+    this.batch = emptyBatch();
     this.pending = 0;
     this.writtenAt = Date.now();
     await this.writing;

@@ -1,6 +1,6 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
-import { copyRows } from '../stage.ts';
+import { copyText, sendCopy } from '../stage.ts';
 import {
   groupColumns,
   groupValues,
@@ -104,27 +104,44 @@ export async function restartStream(
   });
 }
 
+/** Pages as COPY takes them, collected until they are enough for one. */
+export interface StageBatch {
+  rows: number;
+  groups: Buffer[];
+  users: Buffer[];
+  members: Buffer[];
+  unkeyed: Unkeyed[];
+}
+
+export const emptyBatch = (): StageBatch => ({ rows: 0, groups: [], users: [], members: [], unkeyed: [] });
+
+/** Puts a page behind those that a batch holds. */
+export function addPage(batch: StageBatch, page: StagePage, stream: Stream): void {
+  const { groups, users, members } = page;
+  if (groups.length > 0) batch.groups.push(copyText(groups.map(groupValues)));
+  if (users.length > 0) batch.users.push(copyText(users.map(userValues)));
+  if (members.length > 0)
+    batch.members.push(copyText(members.map((m) => [m.groupId, m.memberId, m.isGroup, m.isPrimary, stream])));
+  batch.unkeyed.push(...page.unkeyed);
+  batch.rows += groups.length + users.length + members.length;
+}
+
 /** Copies pages and moves the cursor in one transaction. The last call of a list (`ended`) commits durably. */
 export async function appendStage(
   pool: Pool,
   claim: Claim,
   planId: number,
   stream: Stream,
-  page: StagePage,
+  batch: StageBatch,
   state: StageState,
 ): Promise<void> {
   const stage = stageTables(planId);
   await writeUnderClaim(pool, claim, { name: `stage ${stream}`, durable: state.ended !== null }, async (client) => {
-    if (page.groups.length > 0) await copyRows(client, stage.groups, groupColumns, page.groups.map(groupValues));
-    if (page.users.length > 0) await copyRows(client, stage.users, userColumns, page.users.map(userValues));
-    if (page.members.length > 0)
-      await copyRows(
-        client,
-        stage.members,
-        memberColumns,
-        page.members.map((m) => [m.groupId, m.memberId, m.isGroup, m.isPrimary, stream]),
-      );
-    for (const fault of page.unkeyed) await keepUnkeyed(client, claim, stream, fault);
+    const { groups, users, members } = batch;
+    if (groups.length > 0) await sendCopy(client, stage.groups, groupColumns, groups);
+    if (users.length > 0) await sendCopy(client, stage.users, userColumns, users);
+    if (members.length > 0) await sendCopy(client, stage.members, memberColumns, members);
+    for (const fault of batch.unkeyed) await keepUnkeyed(client, claim, stream, fault);
     if (state.ended) await client.query(`ANALYZE ${stage[stream]}, ${stage.members}`);
     await client.query(
       `UPDATE org.stages SET cursor = $3, pages = $4, rows = $5, members = $6, unkeyed = $7, requests = $8, ended = $9
