@@ -27,13 +27,25 @@ const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 export function valueAt(object: unknown, path: Path): unknown {
   if (path === '') return object;
   let value = object;
-  for (const key of path.split('.')) {
+  for (const key of keysOf(path)) {
     // Only what the source sent: an inherited name (`constructor`) is not there, nor is a list's length.
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
     if (Array.isArray(value) && !/^\d+$/.test(key)) return undefined;
     value = (value as Record<string, unknown>)[key];
   }
   return value;
+}
+
+/** Paths come from connectors: a few dozen, asked for ten times a row. */
+const known = new Map<Path, readonly string[]>();
+
+function keysOf(path: Path): readonly string[] {
+  let keys = known.get(path);
+  if (!keys) {
+    keys = path.split('.');
+    known.set(path, keys);
+  }
+  return keys;
 }
 
 /**

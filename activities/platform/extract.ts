@@ -31,11 +31,29 @@ export interface Origin {
   over?: string;
 }
 
+/** What is asked of a stream for each of its records. */
+interface Prepared {
+  columns: readonly (readonly [name: string, column: Column])[];
+  key: readonly string[];
+}
+
+const prepared = new WeakMap<Stream, Prepared>();
+
+function prepare(stream: Stream): Prepared {
+  let parts = prepared.get(stream);
+  if (!parts) {
+    parts = { columns: Object.entries(stream.columns), key: [stream.key].flat() };
+    prepared.set(stream, parts);
+  }
+  return parts;
+}
+
 /** Makes a row of a record, or says what is wrong with it. Pure. */
 export function extract(stream: Stream, record: unknown, origin: Origin): Extracted {
+  const { columns: declared, key: paths } = prepare(stream);
   const opened = openTexts(stream, record);
   const data = JSON.stringify(opened) ?? 'null';
-  const key = keyOf(stream, opened, origin.over);
+  const key = keyOf(paths, opened, origin.over);
   const bad = (reason: Faulty['reason'], field: string): Extracted => ({
     fault: {
       id: key !== null && key.length <= idLength && !unstorable(JSON.stringify(key)) ? key : origin.position,
@@ -46,12 +64,11 @@ export function extract(stream: Stream, record: unknown, origin: Origin): Extrac
       position: origin.position,
     },
   });
-  const keyField = [stream.key].flat().join('/');
-  if (key === null) return bad('missing_field', keyField);
-  if (key.length > idLength) return bad('too_long', keyField);
+  if (key === null) return bad('missing_field', paths.join('/'));
+  if (key.length > idLength) return bad('too_long', paths.join('/'));
   if (unstorable(data)) return bad('control_character', 'data');
   const columns: unknown[] = [];
-  for (const [name, column] of Object.entries(stream.columns)) {
+  for (const [name, column] of declared) {
     const value = typed(column, valueAt(opened, column.path));
     if (value === undefined) return bad('wrong_type', name);
     columns.push(value);
@@ -76,9 +93,9 @@ export function columnValues(stream: Stream, names: readonly string[], data: unk
   });
 }
 
-function keyOf(stream: Stream, record: unknown, over: string | undefined): string | null {
+function keyOf(paths: readonly string[], record: unknown, over: string | undefined): string | null {
   const parts: string[] = [];
-  for (const path of [stream.key].flat()) {
+  for (const path of paths) {
     const value = path === '$over' ? over : path === '' ? record : valueAt(record, path);
     if (value === undefined || value === null || value === '' || typeof value === 'object') return null;
     parts.push(String(value));
@@ -113,6 +130,7 @@ const integer = /^[+-]?\d{1,19}$/;
 const decimal = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?$/;
 const flags: Record<string, boolean> = { true: true, false: false, '1': true, '0': false };
 const largest = 2n ** 63n;
+const isBigint = (value: bigint) => value < largest && value >= -largest;
 
 /** The value as Postgres takes it; null where there is none; undefined where it does not fit. Empty text is none, but in text columns. */
 function typed(column: Column, value: unknown): unknown {
@@ -124,7 +142,7 @@ function typed(column: Column, value: unknown): unknown {
   if (text.trim() === '') return null;
   switch (column.type) {
     case 'bigint':
-      return integer.test(text) && BigInt(text) < largest && BigInt(text) >= -largest ? text : undefined;
+      return integer.test(text) && (text.length < 19 || isBigint(BigInt(text))) ? text : undefined;
     case 'numeric':
       return decimal.test(text) ? text : undefined;
     case 'boolean':

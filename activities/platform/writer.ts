@@ -1,5 +1,5 @@
 import { writeUnderClaim } from '../../db/claims.ts';
-import { type LandRow, land } from '../../db/land.ts';
+import { addRows, emptyLanding, type LandBatch, type LandRow, landBatch } from '../../db/land.ts';
 import { keepSeen, type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
 import { hasOpen, setAside, settle } from '../../db/rejects.ts';
 import { keepVisits, type Visits } from '../../db/visits.ts';
@@ -22,12 +22,12 @@ export type ReadEnd =
   | { kind: 'split'; parts: number };
 
 interface Batch {
-  rows: LandRow[];
+  landing: LandBatch;
   faults: Faulty[];
   visits: Visits;
 }
 
-const emptyBatch = (): Batch => ({ rows: [], faults: [], visits: { visited: [], found: [], gone: [] } });
+const emptyBatch = (): Batch => ({ landing: emptyLanding(), faults: [], visits: { visited: [], found: [], gone: [] } });
 
 /** Collects pages of a slice and lands them together with its cursor, while the next pages are read. */
 export class SliceWriter {
@@ -61,13 +61,15 @@ export class SliceWriter {
   /** Takes a page in; what cannot be written is set aside. Lands when there is enough. */
   async add(records: readonly unknown[], origin: Origin, change: Partial<SliceState>): Promise<void> {
     const { batch } = this;
+    const rows: LandRow[] = [];
     let unkeyed = 0;
     for (const [index, record] of records.entries()) {
       const made = extract(this.opened.stream, record, { ...origin, position: `${origin.position} row ${index + 1}` });
-      if ('row' in made) batch.rows.push(made.row);
+      if ('row' in made) rows.push(made.row);
       else batch.faults.push(made.fault);
       if ('fault' in made && !made.fault.keyed) unkeyed += 1;
     }
+    addRows(batch.landing, rows);
     const faults = batch.faults.length;
     if (faults > 0) this.mayHaveRejects = true;
     this.move({
@@ -77,7 +79,7 @@ export class SliceWriter {
       ...change,
     });
     this.since ||= Date.now();
-    if (batch.rows.length + faults >= batchRows || Date.now() - this.since >= batchMs) await this.write();
+    if (batch.landing.ids.length + faults >= batchRows || Date.now() - this.since >= batchMs) await this.write();
   }
 
   /** Notes ids that were asked for, found in a tree, or are gone; landed with the rows before them. */
@@ -113,12 +115,12 @@ export class SliceWriter {
     this.writing.catch(() => undefined);
   }
 
-  private async commit({ rows, faults, visits }: Batch, state: SliceState, durable: boolean): Promise<void> {
+  private async commit({ landing, faults, visits }: Batch, state: SliceState, durable: boolean): Promise<void> {
     const { pass, opened, deps } = this;
     const { claim } = pass;
     const done = await writeUnderClaim(deps.pool, claim, { name: `land ${pass.stream}`, durable }, async (client) => {
-      const landed = await land(client, opened.table, claim.connection, pass.id, rows);
-      const ids = rows.map((row) => row.id);
+      const landed = await landBatch(client, opened.table, claim.connection, pass.id, landing);
+      const { ids } = landing;
       const kept = faults.flatMap((fault) => (fault.keyed ? [fault.id] : []));
       const seen = await keepSeen(client, pass, [...ids, ...kept]);
       if (this.mayHaveRejects) {
