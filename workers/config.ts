@@ -25,7 +25,7 @@ export interface Config {
   poolSize: number;
   /** Activities that one worker runs at once; at least two connections less than the pool, for the worker's own queries. */
   activitySlots: number;
-  /** TCP port of `/healthz` and `/metrics`; 0 takes a free one; absent: not served. */
+  /** TCP port of `/healthz`; 0 takes a free one; absent: not served. */
   healthPort?: number;
   /** Workflow code that was bundled ahead; absent: bundled when the worker starts, which costs a second and 75 MB. */
   workflowBundle?: string;
