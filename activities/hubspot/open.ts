@@ -55,7 +55,15 @@ export function mappingDigest({ mapping, options }: OpenHubspot): string {
 
 /** Digest of what decides whether a row is taken: a row refused under another one is tried again. */
 export function judgedDigest(opened: OpenHubspot, catalog: Catalog): string {
-  return digest([mappingDigest(opened), sorted(catalog)]);
+  // Field by field: jsonb keeps no order of keys.
+  const known = sorted(catalog).map(([name, { type, options, readOnly, unique }]) => [
+    name,
+    type,
+    options,
+    readOnly,
+    unique,
+  ]);
+  return digest([mappingDigest(opened), known]);
 }
 
 const sorted = <T>(record: Readonly<Record<string, T>>) => Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));

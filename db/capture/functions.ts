@@ -93,8 +93,8 @@ function changedLinks(link: string, { identity, columns }: ReadTable): string {
   const join = identity.map(equal).join(' AND ');
   const known = columns.some(({ name }) => id(name) === link);
   const differs = [differ(columns), known ? '' : `n.${link} IS DISTINCT FROM o.${link}`].filter(Boolean).join(' OR ');
-  return `SELECT DISTINCT both.link FROM new_rows n FULL JOIN old_rows o ON ${join}
-    CROSS JOIN LATERAL (VALUES (n.${link}), (o.${link})) AS both (link)
+  return `SELECT DISTINCT ends.link FROM new_rows n FULL JOIN old_rows o ON ${join}
+    CROSS JOIN LATERAL (VALUES (n.${link}), (o.${link})) AS ends (link)
     WHERE n.${first} IS NULL OR o.${first} IS NULL OR ${differs}`;
 }
 
