@@ -115,7 +115,7 @@ function differ(columns: readonly Column[]): string {
       const column = id(name);
       if (exact.test(type)) return `n.${column} IS DISTINCT FROM o.${column}`;
       if (texts.test(type)) return `n.${column} COLLATE "C" IS DISTINCT FROM o.${column} COLLATE "C"`;
-      return `ROW(n.${column}) OPERATOR(pg_catalog.*<>) ROW(o.${column})`;
+      return `ROW(n.${column})::record OPERATOR(pg_catalog.*<>) ROW(o.${column})::record`;
     })
     .join(' OR ');
 }

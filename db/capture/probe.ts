@@ -92,14 +92,22 @@ async function readKey(client: Client, { from, key }: CaptureMapping): Promise<s
     throw new MappingRefused([
       `mapping.from: got "${from}", accepted a table in a schema of your own, not of Syncline or Postgres`,
     ]);
-  const { rows } = await client.query(
-    `SELECT c.relkind AS kind, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "notNull", current_database() AS database,
+  const { rows } = await client
+    .query(
+      `SELECT c.relkind AS kind, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "notNull", current_database() AS database,
        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL AND i.indimmediate
          AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS single
      FROM (SELECT to_regclass($1) AS oid) t LEFT JOIN pg_class c ON c.oid = t.oid
      LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped`,
-    [quoted(from), key],
-  );
+      [quoted(from), key],
+    )
+    .catch(async (error: Error & { code?: string }) => {
+      if (error.code !== '42501') throw error;
+      await client.query('ROLLBACK');
+      throw new MappingRefused([
+        await rightsMissing(client, error, `USAGE ON SCHEMA ${pg.escapeIdentifier(from.split('.')[0]!)}`),
+      ]);
+    });
   const found = rows[0];
   if (found.kind === null)
     throw new MappingRefused([
@@ -145,14 +153,14 @@ async function makeView(client: Client, mapping: CaptureMapping): Promise<void> 
   );
 }
 
-async function rightsMissing(client: Client, { message }: Error): Promise<string> {
+async function rightsMissing(client: Client, { message }: Error, right = 'SELECT ON the table'): Promise<string> {
   const { rows } = await client.query(
     `SELECT has_database_privilege(current_database(), 'TEMP') AS temp, current_user AS name, current_database() AS database`,
   );
   const { temp, name, database } = rows[0];
   if (!temp)
     return `The user ${name} may make no temporary view. Grant it: GRANT TEMPORARY ON DATABASE ${pg.escapeIdentifier(database)} TO ${pg.escapeIdentifier(name)}`;
-  return `The user ${name} may not read what the mapping names (${message}). Grant it, e.g.: GRANT SELECT ON the table TO ${pg.escapeIdentifier(name)}`;
+  return `The user ${name} may not read what the mapping names (${message}). Grant it, e.g.: GRANT ${right} TO ${pg.escapeIdentifier(name)}`;
 }
 
 /** Every expression with its place. The last one is the condition. */
