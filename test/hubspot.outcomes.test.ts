@@ -14,7 +14,8 @@ const batches = ({ source }: Crm) =>
   ['upsert', 'create', 'update', 'archive'].reduce((sum, name) => sum + (source.calls.byName[name] ?? 0), 0);
 const contact = (crm: Crm, key: string) => crm.source.contacts.seen('app_user_id').get(key);
 
-describe('three pitfalls', () => {
+// The third, 60,000 rows dirtied by one UPDATE on a small heap, stands in hubspot.heap.test.ts.
+describe('pitfalls', () => {
   test('a date is midnight UTC of its calendar day, a datetime the moment in milliseconds, wherever the process and the session are', async () => {
     const mapping = (schema: string) => ({
       properties: {
@@ -59,10 +60,6 @@ describe('three pitfalls', () => {
       expect(await crm.sync()).toMatchObject({ outcome: 'whole', calls: 0 });
       expect(batches(crm), 'the parked row is not sent again').toBe(before);
     }
-  });
-
-  test('60,000 rows dirtied by one UPDATE: see test/hubspot.heap.test.ts', () => {
-    expect(true).toBe(true);
   });
 });
 

@@ -32,6 +32,7 @@ export const nothingCounted = (): Counts => ({
   passed: 0,
   refusedHere: 0,
   refusedThere: 0,
+  again: 0,
   unanswered: 0,
   calls: 0,
   isolation: 0,

@@ -1,10 +1,12 @@
-import { type BatchVerdict, type RowOutcome, readBatch, untilMidnight } from '../../connectors/hubspot/answers.ts';
+import { type BatchVerdict, readBatch, untilMidnight } from '../../connectors/hubspot/answers.ts';
 import { paths } from '../../connectors/hubspot.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import { type HubspotAnswer, type HubspotClient, NeverLeft, Unanswered } from './client.ts';
 import type { Batch } from './feed.ts';
+import { existing, halves, isolate, type Refused } from './isolation.ts';
 import type { Ledger } from './ledger.ts';
 import { bodyOf, type Outgoing, parked, settled } from './outgoing.ts';
+import { Recorder } from './recorder.ts';
 import type { Tally } from './tally.ts';
 import { accountFailure } from './troubles.ts';
 
@@ -27,18 +29,18 @@ export interface CourierOptions {
   shouldEnd: () => boolean;
 }
 
-/** Tries after which a row that is sent alone and never answered is taken for the reason. */
-const mostTries = 10;
-
 /** Makes the call of a batch and follows its answer until every row has an outcome: parts of a refused batch, waits, a new token. */
 export class Courier {
   private readonly options: CourierOptions;
+  private readonly recorder: Recorder;
 
   constructor(options: CourierOptions) {
     this.options = options;
+    this.recorder = new Recorder(options);
   }
 
   async deliver(batch: Batch): Promise<void> {
+    if (batch.rows.some(({ kind, byRecord }) => kind === 'archive' && !byRecord)) return this.lookUp(batch);
     for (let renewed = false; ; ) {
       const answer = await this.exchange(batch);
       if (answer === null) return;
@@ -62,7 +64,7 @@ export class Courier {
   private async exchange(batch: Batch): Promise<HubspotAnswer | null> {
     const { client, tally, idProperty, leaveMs, signal } = this.options;
     try {
-      if (tally.stop !== null || this.options.shouldEnd()) return this.giveBack(batch);
+      if (tally.stop !== null || this.options.shouldEnd()) return this.recorder.giveBack(batch);
       await client.permit(signal);
       // A process that stood still must not begin a call that its successor takes for over.
       while (performance.now() - batch.openedAt > leaveMs) await this.reopen(batch);
@@ -71,11 +73,11 @@ export class Courier {
       return await client.send('POST', path, bodyOf(batch.rows, idProperty));
     } catch (error) {
       if (error instanceof Unanswered) {
-        this.hold(batch, batch.rows);
+        this.recorder.hold(batch, batch.rows);
         tally.silence(error);
         return null;
       }
-      this.giveBack(batch);
+      this.recorder.giveBack(batch);
       if (error instanceof RetryLater) tally.end({ kind: 'wait', ms: error.waitMs, daily: false });
       else if (error instanceof NeverLeft) tally.silence(error);
       else if (signal.aborted) return null;
@@ -96,124 +98,95 @@ export class Courier {
     const { tally, connection } = this.options;
     switch (verdict.kind) {
       case 'rows':
-        return this.record(batch, verdict.outcomes, place);
+        return this.recorder.record(batch, verdict.outcomes, place);
       case 'refused':
         tally.answered();
         return this.isolate(batch, verdict);
       case 'too-big':
         return this.cut(batch);
       case 'unknown':
-        this.hold(batch, batch.rows);
+        this.recorder.hold(batch, batch.rows);
         return tally.silence(new SyncError('Unavailable', `${place} answered ${status}`));
       case 'strange': {
         const error = new SyncError(
           'BadAnswer',
           `${place} answered ${status} with something that is no answer of HubSpot`,
         );
-        if (status < 300) this.hold(batch, batch.rows);
-        else this.giveBack(batch);
+        if (status < 300) this.recorder.hold(batch, batch.rows);
+        else this.recorder.giveBack(batch);
         return status < 300 ? tally.strangeness(error) : tally.end({ kind: 'failure', error });
       }
       default:
-        this.giveBack(batch);
+        this.recorder.giveBack(batch);
         tally.end({ kind: 'failure', error: accountFailure(verdict, place, connection) });
     }
   }
 
-  /** Writes down the outcome of each row. What the answer leaves out is neither written nor refused: it is sent again later. */
-  private record({ rows, call }: Batch, outcomes: readonly RowOutcome[], place: string): void {
-    const { tally, ledger, settleMs } = this.options;
-    const left = outcomes.filter(({ kind }) => kind === 'unaccounted').length;
-    if (left === rows.length)
-      tally.strangeness(
-        new SyncError('BadAnswer', `${place} took a batch and says nothing of any of its ${left} rows`),
-      );
-    else tally.answered();
-    const settles = rows.map((one, at) => {
-      const outcome = outcomes[at]!;
-      if (outcome.kind === 'unaccounted') return this.unanswered(one, rows.length, settleMs, left < rows.length);
-      if (outcome.kind === 'bad') {
-        tally.counts.refusedThere += 1;
-        return parked(one.row, outcome.code, outcome.property);
-      }
-      tally.counts[outcome.kind !== 'ok' ? 'passed' : one.kind === 'archive' ? 'archived' : 'written'] += 1;
-      return this.confirmed(one, outcome.kind === 'absent' ? null : outcome.hubspotId);
-    });
-    ledger.settle(settles, [call]);
-    tally.breaker();
-  }
-
-  private confirmed({ row, kind, id, byRecord }: Outgoing, hubspotId: string | null) {
-    if (kind === 'archive') return settled(row, { kind: 'archived' });
-    const remoteId = this.options.sharedIds && !byRecord ? id.toLowerCase() : null;
-    return settled(row, { kind: 'confirmed', hubspotId, remoteId });
-  }
-
-  /** A row that is alone, was tried often, and is the only one without an answer, is taken for the reason. */
-  private unanswered({ row }: Outgoing, together: number, holdMs: number, counts: boolean) {
-    const { tally } = this.options;
-    if (counts && together === 1 && row.tries >= mostTries) {
-      tally.counts.refusedThere += 1;
-      return parked(row, 'no_answer', null);
-    }
-    tally.counts.unanswered += 1;
-    return settled(row, { kind: 'held', holdMs, counts });
-  }
-
-  /** Nobody of the batch is written: those whom the answer names are parked, the rest is sent again, or halved. */
-  private async isolate(
-    batch: Batch,
-    { code, named, suspects }: Extract<BatchVerdict, { kind: 'refused' }>,
-  ): Promise<void> {
+  /** Nobody of the batch is written: those whom the answer names are parked, the rest is sent again in parts. */
+  private async isolate(batch: Batch, verdict: Refused): Promise<void> {
     const { ledger, tally } = this.options;
     const { rows, call } = batch;
-    if (rows.length === 1 && named.size === 0) named.set(0, { code, property: null });
-    const bad = rows.flatMap((one, at) => {
-      const fault = named.get(at);
-      return fault ? [parked(one.row, fault.code, fault.property)] : [];
-    });
+    if (rows[0]!.kind === 'create' && verdict.code === 'conflict') return this.passBy(batch);
+    const { bad, parts } = isolate(rows, verdict);
     tally.counts.refusedThere += bad.length;
-    ledger.settle(bad, [call]);
+    ledger.settle(
+      bad.map(({ one, code, property }) => parked(one.row, code, property)),
+      [call],
+    );
     tally.breaker();
-    const rest = rows.filter((_, at) => !named.has(at));
-    if (rest.length === 0) return;
-    const parts = named.size > 0 ? [rest] : suspects.length > 0 ? split(rows, suspects) : halves(rest);
-    if (!tally.isolate(parts.length)) return;
-    for (const part of parts) await this.deliver(await this.opened(part));
+    return this.again(parts, parts.length);
   }
 
-  private async cut(batch: Batch): Promise<void> {
+  /** Some of them are there already, and the answer names one at most: those are asked for, the rest is made. */
+  private async passBy({ rows, call }: Batch): Promise<void> {
+    const { ledger, tally, client, idProperty, signal } = this.options;
+    ledger.settle([], [call]);
+    if (!tally.isolate(1)) return;
+    const alone = new Map<number, string | null>([[0, null]]);
+    const there = rows.length === 1 ? alone : ((await existing(client, idProperty, rows, signal)) ?? new Map());
+    tally.counts.passed += there.size;
+    ledger.settle([...there].map(([at, hubspotId]) => this.recorder.confirmed(rows[at]!, hubspotId)));
+    const rest = rows.filter((_, at) => !there.has(at));
+    // None has the id: another value is taken that must be unique.
+    const parts = there.size > 0 ? [rest] : halves(rest);
+    return this.again(parts, there.size > 0 ? 1 : 2);
+  }
+
+  /** Who has no record id yet is looked for; who is not there needs no archiving. */
+  private async lookUp(batch: Batch): Promise<void> {
+    const { ledger, client, idProperty, signal } = this.options;
+    const unknown = batch.rows.filter(({ byRecord }) => !byRecord);
+    const found = await existing(client, idProperty, unknown, signal);
+    if (found === null) return this.recorder.hold(batch, batch.rows);
+    const absent = unknown.filter((_, at) => !found.has(at));
+    ledger.settle(
+      absent.map(({ row }) => settled(row, { kind: 'archived' })),
+      [batch.call],
+    );
+    const there = unknown.flatMap((one, at) => (found.has(at) ? [{ ...one, id: found.get(at)!, byRecord: true }] : []));
+    const rest = [...batch.rows.filter(({ byRecord }) => byRecord), ...there];
+    if (rest.length > 0) await this.deliver(await this.opened(rest));
+  }
+
+  /** Halved until it is small enough; a row that is too large alone is the reason. */
+  private cut({ rows, call }: Batch): Promise<void> {
     const { ledger, tally } = this.options;
-    const [only, ...more] = batch.rows;
-    if (more.length === 0) {
-      tally.counts.refusedThere += 1;
-      return ledger.settle([parked(only!.row, 'too_big', null)], [batch.call]);
-    }
-    ledger.settle([], [batch.call]);
-    if (!tally.isolate(2)) return;
-    for (const part of halves(batch.rows)) await this.deliver(await this.opened(part));
+    const alone = rows.length === 1;
+    if (alone) tally.counts.refusedThere += 1;
+    ledger.settle(alone ? [parked(rows[0]!.row, 'too_big', null)] : [], [call]);
+    return this.again(alone ? [] : halves(rows), 2);
+  }
+
+  private async again(parts: readonly Outgoing[][], calls: number): Promise<void> {
+    const filled = parts.filter(({ length }) => length > 0);
+    if (filled.length === 0 || !this.options.tally.isolate(calls)) return;
+    for (const part of filled) await this.deliver(await this.opened(part));
   }
 
   private async opened(rows: Outgoing[]): Promise<Batch> {
     const openedAt = performance.now();
     const [call] = await this.options.ledger.open([rows.map(({ row }) => row.key)]);
     return { rows, call: call!, openedAt };
-  }
-
-  /** Nothing of it left: the rows stay dirty and free. */
-  private giveBack({ call }: Batch): null {
-    this.options.ledger.settle([], [call]);
-    return null;
-  }
-
-  /** It may still land: its rows wait until it no longer can. */
-  private hold(batch: Batch, rows: readonly Outgoing[]): void {
-    const { ledger, tally, settleMs } = this.options;
-    const counts = tally.answeredAt > 0 && Date.now() - tally.answeredAt < settleMs;
-    ledger.settle(
-      rows.map((one) => this.unanswered(one, rows.length, settleMs, counts)),
-      [batch.call],
-    );
   }
 
   private async wait({ why, waitMs }: Extract<BatchVerdict, { kind: 'wait' }>): Promise<void> {
@@ -227,14 +200,4 @@ export class Courier {
   private async renewed(): Promise<boolean> {
     return this.options.client.renew(this.options.signal);
   }
-}
-
-function halves<T>(rows: readonly T[]): T[][] {
-  const middle = Math.ceil(rows.length / 2);
-  return [rows.slice(0, middle), rows.slice(middle)];
-}
-
-function split<T>(rows: readonly T[], suspects: readonly number[]): T[][] {
-  const suspected = new Set(suspects);
-  return [rows.filter((_, at) => suspected.has(at)), rows.filter((_, at) => !suspected.has(at))];
 }

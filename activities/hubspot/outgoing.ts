@@ -37,9 +37,9 @@ export class Decider {
     if (row.scope !== 'in') {
       const leave = options.mode === 'mirror' ? 'archive' : mapping.leave;
       if (leave === 'leave') return nothing(row);
-      if (leave === 'archive') return row.hubspotId === null ? nothing(row) : this.archive(row, row.hubspotId);
+      if (leave === 'archive') return this.archive(row);
       // Nobody is made for having left.
-      if (row.payload === null || !row.known) return nothing(row);
+      if (row.payload === null || !row.tried) return nothing(row);
     }
     if (options.mode === 'insert' && row.known && !this.forced) return nothing(row);
     if (row.sent && !this.forced) return nothing(row);
@@ -58,12 +58,16 @@ export class Decider {
     if (row.taken) return parkedHere(row, 'duplicate_id', mapping.idProperty);
     const fault = checkValues(values, this.catalog);
     if (fault) return parkedHere(row, fault.code, fault.property);
+    if (row.scope !== 'in') return { send: { row, kind: 'update', id, byRecord, values } };
     const kinds = { upsert: 'upsert', mirror: 'upsert', update: 'update', insert: 'create' } as const;
     return { send: { row, kind: byRecord ? 'update' : kinds[options.mode], id, byRecord, values } };
   }
 
-  private archive(row: MappedRow, hubspotId: string): Decision {
-    return { send: { row, kind: 'archive', id: hubspotId, byRecord: true, values: {} } };
+  /** Without a record id it is looked for first: a call that was never answered may have made it. */
+  private archive(row: MappedRow): Decision {
+    const { hubspotId, id, tried } = row;
+    if (hubspotId !== null) return { send: { row, kind: 'archive', id: hubspotId, byRecord: true, values: {} } };
+    return tried && id !== '' ? { send: { row, kind: 'archive', id, byRecord: false, values: {} } } : nothing(row);
   }
 }
 

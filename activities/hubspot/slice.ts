@@ -61,6 +61,7 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
   const { pool } = deps;
   const probe = await probeMapping(pool, mapping);
   const { turn } = await takeTurn(pool, plan.claim);
+  tally.waiting = (await dirtyState(pool, id)).held > 0;
   const settleMs = options.settleSeconds * 1_000;
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
   const ledger = new Ledger({ pool, turn, no: connection.no, judged: plan.judged, tally, landMs });
@@ -107,6 +108,8 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
       }
       ledger.startDrain();
       await ledger.progress();
+      // Who is marked alone and with everybody is sent once.
+      if (ledger.everybody) continue;
       const before = tally.counts.looked;
       await pass(new Feed(source, options.inFlight), courier, ledger, options.inFlight, ending);
       const idle = tally.counts.looked === before && !ledger.draining && !ledger.everybody;

@@ -17,6 +17,8 @@ export interface Counts {
   refusedHere: number;
   /** Refused by HubSpot. */
   refusedThere: number;
+  /** Refused for a value that another contact had; tried again behind the others, whose values may move. */
+  again: number;
   /** Sent in a call that ended without an answer, or whose answer leaves the row out; sent again later. */
   unanswered: number;
   /** Batch calls that left. */
@@ -37,6 +39,7 @@ export const noCounts: Counts = {
   passed: 0,
   refusedHere: 0,
   refusedThere: 0,
+  again: 0,
   unanswered: 0,
   calls: 0,
   isolation: 0,
@@ -74,6 +77,8 @@ const strangeMost = 3;
 export class Tally {
   readonly counts: Counts = { ...noCounts };
   stop: Stop | null = null;
+  /** Rows wait for calls without an answer since before this slice. */
+  waiting = false;
   /** When a call was last answered as it should be, ms. */
   answeredAt = 0;
   private readonly spent: Spent;

@@ -25,7 +25,13 @@ export type BatchVerdict =
   /** One outcome a row, in the order of the rows. */
   | { kind: 'rows'; outcomes: RowOutcome[] }
   /** The whole batch is refused and nobody is written. `named`: rows that the answer itself tells; `suspects`: rows it may mean. */
-  | { kind: 'refused'; code: string; named: Map<number, { code: string; property: string | null }>; suspects: number[] }
+  | {
+      kind: 'refused';
+      code: string;
+      property: string | null;
+      named: Map<number, { code: string; property: string | null }>;
+      suspects: number[];
+    }
   /** The mapping does not fit the account: every row would be refused. */
   | { kind: 'config'; code: string; property: string | null }
   | { kind: 'token' }
@@ -147,7 +153,7 @@ const existingId = (message: unknown) => /Existing ID: (\d+)/.exec(String(messag
 function refused(sent: readonly SentRow[], body: Json): BatchVerdict {
   const refusal = refusalOf(body);
   if (refusal.config) return { kind: 'config', code: refusal.code, property: refusal.property };
-  return { kind: 'refused', code: refusal.code, ...nameRows(sent, body) };
+  return { kind: 'refused', code: refusal.code, property: refusal.property, ...nameRows(sent, body) };
 }
 
 /** Finds the row of a trace id, else of an id as it was sent; the platform writes e-mail addresses in small letters. */

@@ -32,6 +32,8 @@ export interface MappedRow {
   /** Something was confirmed once. */
   known: boolean;
   hubspotId: string | null;
+  /** A call with this user left once, or its row was refused: a contact may be there although none was confirmed. */
+  tried: boolean;
   parked: boolean;
   /** The hash is the one that was refused, under the same mapping and catalog. */
   refused: boolean;
@@ -116,7 +118,7 @@ function statement(mapping: SentMapping, { types, keyType }: Pick<Probe, 'types'
     SELECT $4, (SELECT version FROM syncline.hubspot_dirty WHERE connection_id = $1 AND key = $4), 0::smallint WHERE $4 IS NOT NULL),
   mapped AS MATERIALIZED (
     SELECT d.key, d.version, d.tries, CASE WHEN m.in_scope IS NULL THEN 'gone' WHEN m.in_scope THEN 'in' ELSE 'out' END AS scope,
-      CASE WHEN m.in_scope IS NULL THEN $8::text ELSE m.payload END AS payload, coalesce(m.id, d.key) AS id, m.remote
+      CASE WHEN m.in_scope IS NULL THEN $8::text ELSE m.payload END AS payload, m.id, m.remote
     FROM asked d LEFT JOIN LATERAL (
       SELECT r.in_scope, CASE WHEN r.in_scope THEN ${inScope} ELSE ${outOfScope} END AS payload, ${id} AS id, ${remote} AS remote
       FROM (SELECT coalesce((${mapping.where ?? 'true'})::boolean, false) AS in_scope${properties.map(({ sql }, i) => `, (${sql}) AS v${i}`).join('')}
@@ -124,9 +126,9 @@ function statement(mapping: SentMapping, { types, keyType }: Pick<Probe, 'types'
   hashed AS (
     SELECT *, substr(sha256(convert_to($7::text || payload, 'UTF8')), 1, 16) AS hash,
       sum(octet_length(payload)) OVER (ORDER BY key) AS total, row_number() OVER (ORDER BY key) AS place FROM mapped)
-  SELECT h.key, h.version, h.tries, h.scope, h.payload, encode(h.hash, 'hex') AS hash, h.id,
+  SELECT h.key, h.version, h.tries, h.scope, h.payload, encode(h.hash, 'hex') AS hash, coalesce(h.id, c.remote_id, ${idIsMapped ? `''` : 'h.key'}) AS id,
     ${idIsMapped ? 'EXISTS (SELECT 1 FROM syncline.hubspot_contacts o WHERE o.connection_id = $1 AND o.remote_id = h.remote AND o.key <> h.key)' : 'false'} AS taken,
-    coalesce(c.sent_hash = h.hash, false) AS sent, c.sent_hash IS NOT NULL AS known, c.hubspot_id AS "hubspotId",
+    coalesce(c.sent_hash = h.hash, false) AS sent, c.sent_hash IS NOT NULL AS known, c.hubspot_id AS "hubspotId", c.key IS NOT NULL AS tried,
     c.parked_hash IS NOT NULL AS parked, coalesce(c.parked_hash = h.hash AND c.parked_under = $6::text, false) AS refused
   FROM hashed h LEFT JOIN syncline.hubspot_contacts c ON c.connection_id = $1 AND c.key = h.key
   WHERE h.total IS NULL OR h.total <= $5::bigint OR h.place = 1 ORDER BY h.key`;

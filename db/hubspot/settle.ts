@@ -20,7 +20,7 @@ export interface Settled {
     | { kind: 'clear' }
     | { kind: 'parked'; code: string; property: string | null; record: string; reject: boolean }
     /** No answer, or none about this row: sent again in `holdMs`. `counts`: others were answered meanwhile. */
-    | { kind: 'held'; holdMs: number; counts: boolean };
+    | { kind: 'held'; holdMs: number; counts: boolean; remoteId: string | null };
 }
 
 export interface Settlement {
@@ -93,16 +93,17 @@ async function clear(
         FROM jsonb_array_elements($2::jsonb) r),
       closed AS (DELETE FROM syncline.hubspot_calls WHERE id = ANY ($3::bigint[])),
       cleared AS (
-        DELETE FROM syncline.hubspot_dirty d USING told t WHERE d.connection_id = $1 AND d.key = t.key AND d.version = t.version)
+        DELETE FROM syncline.hubspot_dirty d USING told t WHERE d.connection_id = $1 AND d.key = t.key AND d.version = t.version),
+      forgotten AS (
+        DELETE FROM syncline.hubspot_contacts c USING told t WHERE c.connection_id = $1 AND c.key = t.key AND t.kind = 'archived')
       INSERT INTO syncline.hubspot_contacts AS c (connection_id, key, sent_hash, sent_at, hubspot_id, remote_id, parked_hash, parked_under)
       SELECT $1, key, CASE kind WHEN 'confirmed' THEN hash END, CASE WHEN kind <> 'parked' THEN now() END, hubspot_id, remote_id,
         CASE kind WHEN 'parked' THEN coalesce(hash, '') END, CASE kind WHEN 'parked' THEN $4 END
-      FROM told WHERE kind <> 'clear' ORDER BY key
+      FROM told WHERE kind IN ('confirmed', 'parked') ORDER BY key
       ON CONFLICT (connection_id, key) DO UPDATE SET
         sent_hash = CASE WHEN excluded.parked_hash IS NULL THEN excluded.sent_hash ELSE c.sent_hash END,
         sent_at = coalesce(excluded.sent_at, c.sent_at),
-        hubspot_id = CASE WHEN excluded.parked_hash IS NOT NULL THEN c.hubspot_id
-          WHEN excluded.sent_hash IS NULL THEN NULL ELSE coalesce(excluded.hubspot_id, c.hubspot_id) END,
+        hubspot_id = coalesce(excluded.hubspot_id, c.hubspot_id),
         remote_id = CASE WHEN excluded.parked_hash IS NULL THEN excluded.remote_id ELSE c.remote_id END,
         parked_hash = excluded.parked_hash, parked_under = excluded.parked_under`,
     values: [connection, JSON.stringify(told), calls, judged],
@@ -111,7 +112,13 @@ async function clear(
 
 async function hold(client: Client, connection: string, rows: readonly Settled[]): Promise<void> {
   const told = rows.map(({ key, outcome }) =>
-    outcome.kind === 'held' ? [key, outcome.holdMs, outcome.counts ? 1 : 0] : [],
+    outcome.kind === 'held' ? [key, outcome.holdMs, outcome.counts ? 1 : 0, outcome.remoteId] : [],
+  );
+  // It may be there from now on, whatever becomes of the user.
+  await client.query(
+    `INSERT INTO syncline.hubspot_contacts (connection_id, key, remote_id)
+     SELECT $1, r->>0, r->>3 FROM jsonb_array_elements($2::jsonb) r ORDER BY 2 ON CONFLICT (connection_id, key) DO NOTHING`,
+    [connection, JSON.stringify(told)],
   );
   await client.query(
     `UPDATE syncline.hubspot_dirty d SET held_until = now() + t.ms * interval '1 ms', tries = least(1000, d.tries + t.counts)

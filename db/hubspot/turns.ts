@@ -24,7 +24,8 @@ export async function takeTurn(pool: Pool, claim: Claim): Promise<{ turn: Turn; 
     );
     const { rowCount } = await client.query(
       `WITH calls AS (DELETE FROM syncline.hubspot_calls WHERE connection_id = $1 RETURNING keys, lands_until),
-         flying AS (SELECT key, max(lands_until) AS until FROM calls, unnest(keys) AS key GROUP BY 1)
+         flying AS (SELECT key, max(lands_until) AS until FROM calls, unnest(keys) AS key GROUP BY 1),
+         tried AS (INSERT INTO syncline.hubspot_contacts (connection_id, key) SELECT $1, key FROM flying ORDER BY key ON CONFLICT DO NOTHING)
        INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version, held_until)
        SELECT $1, key, nextval('syncline.hubspot_versions'), until FROM flying ORDER BY key
        ON CONFLICT (connection_id, key) DO UPDATE SET held_until = greatest(d.held_until, excluded.held_until)`,
