@@ -22,7 +22,7 @@ const kinds: ((n: (most: number) => number, mark: number) => string)[] = [
   (n) => `UPDATE orders SET user_id = user_id + 1 WHERE id % 20 = ${n(20)}`,
   (n) => `DELETE FROM orders WHERE id % 30 = ${n(30)}`,
   (n, mark) => `UPDATE companies SET name = 'Company ${mark}' WHERE id = ${n(20) + 1}`,
-  (n, mark) => `UPDATE users SET id = id + ${mark} * 1000000 WHERE id % 350 = ${n(350)} AND id < 1000000`,
+  (n, mark) => `UPDATE users SET id = id + ${mark * 1_000_000} WHERE id % 350 = ${n(350)} AND id < 1000000`,
   (
     n,
     mark,
