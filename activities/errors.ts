@@ -19,6 +19,10 @@ export type FailureType =
   | 'UserLimit'
   | 'ClaimLost'
   | 'StageLost'
+  /** More rows of a run were refused than its connection allows. */
+  | 'TooManyRejects'
+  /** The calls for finding the bad rows of refused batches are used up. */
+  | 'IsolationSpent'
   /** Postgres refused a statement for its data (SQLSTATE 22, 23). */
   | 'DataRefused'
   /** A defect of ours. */

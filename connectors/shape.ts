@@ -78,6 +78,8 @@ export interface Rate {
   requests: number;
   perMs: number;
   burst?: number;
+  /** True: counted in a window of `perMs` that moves along, so that what gathers and what follows must fit into it together. */
+  rolling?: boolean;
 }
 
 export interface Limits {

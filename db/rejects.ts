@@ -5,10 +5,15 @@ import type { Client, Pool } from './client.ts';
 export interface RejectRow {
   id: string;
   reason: string;
-  field: string;
+  field: string | null;
   record: string;
-  position: string;
+  position: string | null;
 }
+
+/** Pipelines whose records stand aside one by one; the claim of a stream is named `platform/<stream>`. */
+export type RejectPipeline = 'platform' | 'hubspot';
+
+const pipelineOf = (claim: Claim): RejectPipeline => (claim.pipeline === 'hubspot' ? 'hubspot' : 'platform');
 
 /** Keeps records that could not be written, one row each; a record that is met again is refreshed. */
 export async function setAside(
@@ -20,25 +25,24 @@ export async function setAside(
   if (rows.length === 0) return;
   await client.query(
     `INSERT INTO syncline.rejects AS r (connection_id, pipeline, stream, source_id, reason, field, record, position, epoch)
-     SELECT DISTINCT ON (f->>'id') $1, 'platform', $2, f->>'id', f->>'reason', f->>'field', f->>'record', f->>'position', $3
+     SELECT DISTINCT ON (f->>'id') $1, $5, $2, f->>'id', f->>'reason', f->>'field', f->>'record', f->>'position', $3
      FROM unnest($4::text[]) AS t(one), LATERAL (SELECT one::json AS f) x ORDER BY f->>'id'
      ON CONFLICT (connection_id, pipeline, stream, source_id) DO UPDATE SET reason = excluded.reason, field = excluded.field,
        record = excluded.record, position = excluded.position, epoch = excluded.epoch, last_seen = now(), resolved_at = NULL`,
-    [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row))],
+    [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row)), pipelineOf(claim)],
   );
 }
 
 /** Rejects of records that have landed since are settled. */
 export async function settle(
   client: Client,
-  connection: string,
-  stream: string,
+  { connection, pipeline, stream }: { connection: string; pipeline: RejectPipeline; stream: string },
   ids: readonly string[],
 ): Promise<void> {
   await client.query(
-    `UPDATE syncline.rejects SET resolved_at = now() WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2
+    `UPDATE syncline.rejects SET resolved_at = now() WHERE connection_id = $1 AND pipeline = $4 AND stream = $2
        AND resolved_at IS NULL AND source_id = ANY($3)`,
-    [connection, stream, ids],
+    [connection, stream, ids, pipeline],
   );
 }
 

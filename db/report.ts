@@ -21,7 +21,7 @@ export async function readHolders(pool: Pool, connection: string): Promise<Holde
 export interface HandedBack {
   id: number;
   connection: string;
-  pipeline: 'org' | 'platform';
+  pipeline: 'org' | 'platform' | 'hubspot';
   stream: string;
   sourceId: string;
   reason: string;
@@ -35,6 +35,7 @@ export interface HandedBack {
 
 export interface HandedBackFilter {
   connection?: string;
+  pipeline?: HandedBack['pipeline'];
   stream?: string;
   limit: number;
 }
@@ -44,12 +45,12 @@ export async function listRejects(
   pool: Pool,
   filter: HandedBackFilter & { records: boolean },
 ): Promise<{ rows: HandedBack[]; total: number }> {
-  const where = `resolved_at IS NULL AND ($1::text IS NULL OR connection_id = $1) AND ($2::text IS NULL OR stream = $2)`;
-  const values = [filter.connection ?? null, filter.stream ?? null];
+  const where = `resolved_at IS NULL AND ($1::text IS NULL OR connection_id = $1) AND ($2::text IS NULL OR stream = $2) AND ($3::text IS NULL OR pipeline = $3)`;
+  const values = [filter.connection ?? null, filter.stream ?? null, filter.pipeline ?? null];
   const { rows } = await pool.query(
     `SELECT id::int, connection_id AS connection, pipeline, stream, source_id AS "sourceId", reason, field, position,
             first_seen AS "firstSeen", last_seen AS "lastSeen" ${filter.records ? ', record' : ''}
-     FROM syncline.rejects WHERE ${where} ORDER BY last_seen DESC, rejects.id LIMIT $3`,
+     FROM syncline.rejects WHERE ${where} ORDER BY last_seen DESC, rejects.id LIMIT $4`,
     [...values, filter.limit],
   );
   const total = await pool.query(`SELECT count(*)::int AS n FROM syncline.rejects WHERE ${where}`, values);

@@ -1,12 +1,15 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { addHubspotCommands } from './cli/commands.hubspot.ts';
 import type { Session } from './cli/session.ts';
 import { processTerminal, type Terminal } from './cli/terminal.ts';
 import { CommandError, plainMessage } from './cli/trouble.ts';
 
 /** Ends with an exit code; nothing means 0. */
-type Handler = (session: Session, ...args: never[]) => Promise<number | undefined>;
+export type Handler = (session: Session, ...args: never[]) => Promise<number | undefined>;
+/** Makes the action of a command whose code is loaded when it runs. */
+export type Run = (load: () => Promise<Handler>) => (...args: unknown[]) => Promise<void>;
 
 const collect = (value: string, all: string[] = []) => [...all, value];
 const names = (value: string) => value.split(',').map((name) => name.trim());
@@ -19,7 +22,7 @@ function atLeastOne(value: string): number {
 }
 
 /** The table of all commands. Their code is loaded when one runs, so that help comes at once. */
-function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Promise<void>): Command {
+function build(run: Run): Command {
   const program = new Command('syncline')
     .description('Durable data syncs on Temporal and Postgres')
     .option('--debug', 'show where an error came from')
@@ -34,7 +37,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .argument('<connection>', 'its name: a-z, 0-9, - and _')
     .option(
       '--platform <name>',
-      'what it speaks: scim, ldap or a name from `syncline connectors`; needed the first time',
+      'what it speaks: scim, ldap, hubspot or a name from `syncline connectors`; needed the first time',
     )
     .option(
       '--url <address>',
@@ -46,6 +49,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
       'an option, dotted keys and JSON values: guards.users.count=10; repeatable',
       collect,
     )
+    .option('--mapping <file>', 'hubspot: JSON file with the mapping of users to contacts')
     .option('--unset <key>', 'gives an option its default back; repeatable', collect)
     .option('--credential-env <variable>', 'environment variable that holds the credential (default: asks for it)')
     .option('--no-credential', 'the source wants none; forgets a stored one')
@@ -66,14 +70,15 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
   program
     .command('start')
     .description('start a run')
-    .argument('<workflow>', 'orgSync (directories) or platformSync (open platforms)')
+    .argument('<workflow>', 'orgSync (directories), platformSync (open platforms) or hubspotSync (contacts of HubSpot)')
     .argument('<connection>')
     .addOption(new Option('--mode <mode>', 'default: what the run needs').choices(['full', 'incremental']))
     .option('--dry-run', 'orgSync: ends after the plan; writes nothing')
-    .option('--only-user <id>', 'orgSync: runs one person, by source id')
+    .option('--only-user <id>', 'one person: orgSync by source id, hubspotSync by the key of our user')
     .option('--skip <step...>', 'orgSync: steps to leave out, e.g. deleteUsers')
     .option('--streams <names>', 'platformSync: these alone, e.g. orders,refunds', names)
     .option('--accept-deletions', 'platformSync: marks deleted what a guard withheld')
+    .option('--accept-rejects', 'hubspotSync: does not stop when more rows are refused than usual')
     .option('--wait', 'follows it to its end')
     .option('--id <workflow-id>', 'workflow id (default: <workflow>-<connection>)')
     .action(run(async () => (await import('./cli/start.ts')).start));
@@ -99,7 +104,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
   program
     .command('rejects')
     .description('records that were handed back, why, and what to do')
-    .argument('[connection]')
+    .argument('[connection]', 'or hubspot, for all connections to it')
     .option('--stream <name>', 'users, groups or memberships of a directory, or a stream of an open platform')
     .option('--limit <n>', 'rows at most', atLeastOne, 50)
     .option('--show-records', 'with the raw records, which are personal data')
@@ -116,6 +121,8 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .option('--limit <n>', 'rows at most', atLeastOne, 20)
     .option('--json', 'for programs')
     .action(run(async () => (await import('./cli/changes.ts')).changes));
+
+  addHubspotCommands(program, run);
 
   for (const answer of ['approve', 'decline'] as const)
     program
@@ -149,7 +156,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .description('make or change the schedule of a connection (`syncline schedule acme --every 15m` is enough)')
     .argument('<connection>')
     .option('--cron <expression>', "e.g. '*/15 * * * *' or @daily")
-    .option('--every <duration>', 'e.g. 90s, 15m, 6h, 1d')
+    .option('--every <duration>', 'e.g. 90s, 15m, 6h, 1d (hubspotSync: 3m unless said)')
     .option('--time-zone <name>', 'of --cron, e.g. Europe/Berlin (default: UTC)')
     .addOption(new Option('--mode <mode>', 'of its runs (default: what each needs)').choices(['full', 'incremental']))
     .addOption(whichWorkflow())

@@ -1,18 +1,20 @@
 import { connectors, directoryPlatforms } from '../activities/platform/catalog.ts';
+import { hubspotSyncId } from '../workflows/hubspot.ts';
 import { orgSyncId } from '../workflows/org.ts';
 import { platformSyncId } from '../workflows/platform.ts';
 
 /** Workflow id of a connection's usual run, by the workflow that brings it up to date. A new pipeline is a line here. */
-export const usualId = { orgSync: orgSyncId, platformSync: platformSyncId };
+export const usualId = { orgSync: orgSyncId, platformSync: platformSyncId, hubspotSync: hubspotSyncId };
 
 export type SyncWorkflow = keyof typeof usualId;
 export const syncWorkflows = Object.keys(usualId) as SyncWorkflow[];
 
 /**
- * Workflows that read a platform; several company directories are open platforms too. A platform without a connector here
+ * Workflows that read a platform, or write to it; several company directories are open platforms too. A platform without a connector here
  * is one of somebody's own, whose module (SYNCLINE_CONNECTORS) this process was not told of.
  */
 export function workflowsOf(platform: string): SyncWorkflow[] {
+  if (platform === 'hubspot') return ['hubspotSync'];
   const isDirectory = directoryPlatforms.includes(platform);
   const isOpen = Object.hasOwn(connectors, platform) || !isDirectory;
   return [...(isDirectory ? (['orgSync'] as const) : []), ...(isOpen ? (['platformSync'] as const) : [])];

@@ -1,3 +1,4 @@
+export { hubspotSync } from './hubspot.ts';
 export { orgSync } from './org.ts';
 export { replayWindow } from './platform.replay.ts';
 export { streamSync } from './platform.stream.ts';

@@ -15,6 +15,8 @@ const verdicts: Record<FailureType, Verdict> = {
   EmptyAnswer: 'end',
   UserLimit: 'end',
   ClaimLost: 'end',
+  TooManyRejects: 'end',
+  IsolationSpent: 'end',
   BadAnswer: 'again',
   ChainBroken: 'again',
   DataRefused: 'again',

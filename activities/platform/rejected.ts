@@ -43,8 +43,7 @@ export async function replayRejects(deps: Deps, pass: Pass, call: Call): Promise
       await land(client, opened.table, pass.claim.connection, pass.id, rows);
       await settle(
         client,
-        pass.claim.connection,
-        pass.stream,
+        { connection: pass.claim.connection, pipeline: 'platform', stream: pass.stream },
         rows.map((row) => row.id),
       );
       await setAside(client, pass.claim, pass.stream, faults);

@@ -124,7 +124,7 @@ export class SliceWriter {
       const kept = faults.flatMap((fault) => (fault.keyed ? [fault.id] : []));
       const seen = await keepSeen(client, pass, [...ids, ...kept]);
       if (this.mayHaveRejects) {
-        await settle(client, claim.connection, pass.stream, ids);
+        await settle(client, { connection: claim.connection, pipeline: 'platform', stream: pass.stream }, ids);
         await setAside(client, claim, pass.stream, faults);
       }
       await keepVisits(client, pass, opened.table, visits);

@@ -60,7 +60,12 @@ export const scalars = filled(
 export const timeFormat = word('ms', 's', 'iso', 'local', 'day');
 export const method = word('GET', 'POST');
 export const rates = filled(
-  object({ requests: whole(1, 1_000_000), perMs: whole(1, 366 * dayMs), burst: v.optional(whole(1, 1_000_000)) }),
+  object({
+    requests: whole(1, 1_000_000),
+    perMs: whole(1, 366 * dayMs),
+    burst: v.optional(whole(1, 1_000_000)),
+    rolling: v.optional(v.boolean()),
+  }),
   'a list of rates',
 );
 

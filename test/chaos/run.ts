@@ -1,5 +1,6 @@
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { type Ground, openGround } from '../harness/ground.ts';
+import { killHubspotAtRandom } from './hubspot.kills.ts';
 import { killAtRandom } from './kills.ts';
 import { killPlatformsAtRandom } from './platform.kills.ts';
 
@@ -25,6 +26,13 @@ const pipelines: Record<string, Pipeline> = {
     async kill(round) {
       const { hit, repeatedSeconds } = await killPlatformsAtRandom(round);
       round.tell(`at most asked again by one kill: ${JSON.stringify(repeatedSeconds)} (seconds of an undisturbed run)`);
+      return hit;
+    },
+  },
+  hubspot: {
+    async kill(round) {
+      const { hit, repeatedRows } = await killHubspotAtRandom(round);
+      round.tell(`at most written twice by one kill of an undisturbed run: ${repeatedRows} rows`);
       return hit;
     },
   },

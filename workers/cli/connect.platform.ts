@@ -20,14 +20,14 @@ export async function findReaders(
   { name, before, ...given }: { name: string; before?: StoredConnection; platform?: string },
 ): Promise<Readers> {
   const platform = given.platform ?? before?.platform;
-  if (platform === undefined) return { isDirectory: false };
+  if (platform === undefined || platform === 'hubspot') return { isDirectory: false };
   const { directoryPlatforms, connectors } = await openCatalog(session);
   const connectorOf = (one: string) => (Object.hasOwn(connectors, one) ? connectors[one] : undefined);
   const isDirectory = directoryPlatforms.includes(platform);
   const connector = connectorOf(platform);
   if (!isDirectory && !connector)
     throw wrongUse(
-      `--platform: got "${platform.slice(0, 40)}", accepted what orgSync reads: ${directoryPlatforms.join(', ')}, and what platformSync reads: ${Object.keys(connectors).join(', ')}`,
+      `--platform: got "${platform.slice(0, 40)}", accepted what orgSync reads: ${directoryPlatforms.join(', ')}, what platformSync reads: ${Object.keys(connectors).join(', ')}, and what hubspotSync writes: hubspot`,
     );
   // Its rows stand in the schema of its platform, and its credential is for that platform alone.
   if (before && before.platform !== platform && (connector || connectorOf(before.platform)))

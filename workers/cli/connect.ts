@@ -9,6 +9,7 @@ import {
 } from '../../db/connections.ts';
 import { livingRows } from '../../db/org/living.ts';
 import { secretKeyOf } from '../secret.ts';
+import { checkHubspotOptions, hubspotBaseUrl, isHubspot, probeHubspot, withMapping } from './connect.hubspot.ts';
 import {
   askFields,
   changePlatformOptions,
@@ -26,6 +27,8 @@ interface ConnectOptions {
   url?: string;
   tenant?: string;
   option?: string[];
+  /** File with the mapping of a connection to HubSpot. */
+  mapping?: string;
   unset?: string[];
   credentialEnv?: string;
   /** A text: somebody put the credential on the command line. */
@@ -47,6 +50,8 @@ export async function connect(session: Session, name: string, options: ConnectOp
   if (before && draft.tenant !== before.tenant) await refuseMove(pool, name, before.tenant);
   // Before anything is asked for: what is typed wrong is said at once.
   await checkPlatformOptions(name, readers, draft.options);
+  if (isHubspot(draft.platform)) checkHubspotOptions({ ...draft, credential: null });
+  else if (options.mapping !== undefined) throw wrongUse('--mapping belongs to platform hubspot');
   if (isDirectory) {
     const { directoryOptionsOf } = await import('../../activities/org/sources.ts');
     asUse(() => directoryOptionsOf({ ...draft, credential: null }));
@@ -58,13 +63,16 @@ export async function connect(session: Session, name: string, options: ConnectOp
       : checkedCredential(connector, given);
   const connection: Connection = { ...draft, credential };
   const { print } = session.terminal;
-  if (options.probe) for (const line of await probe(connection, pool, key, readers)) print(line);
+  const look = () =>
+    isHubspot(draft.platform) ? probeHubspot(session, connection) : probe(connection, pool, key, readers);
+  if (options.probe) for (const line of await look()) print(line);
   const { no: _assigned, ...row } = connection;
   await saveConnection(pool, key, row);
   const secret = credential === null ? 'no credential' : 'credential sealed';
   print(
     `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
   );
+  if (isHubspot(draft.platform)) print(`Next: npx syncline capture install ${name}`);
   if (connector) print(`Next: npx syncline start platformSync ${name} --wait`);
   if (isDirectory) print(`Next: npx syncline start orgSync ${name} --dry-run --wait`);
   return undefined;
@@ -109,7 +117,8 @@ function drafted(
   connector: Connector | undefined,
 ) {
   const platform = options.platform ?? before?.platform;
-  const baseUrl = options.url ?? before?.baseUrl ?? connector?.baseUrl;
+  const own = isHubspot(platform) ? hubspotBaseUrl : connector?.baseUrl;
+  const baseUrl = options.url ?? before?.baseUrl ?? own;
   if (platform === undefined || baseUrl === undefined) {
     const missing = [platform === undefined && '--platform NAME', baseUrl === undefined && '--url ADDRESS'];
     throw wrongUse(`Connection "${name}" does not exist yet; to make it, add ${missing.filter(Boolean).join(' and ')}`);
@@ -122,7 +131,9 @@ function drafted(
     tenant: options.tenant ?? before?.tenant ?? name,
     platform,
     baseUrl,
-    options: connector ? changePlatformOptions(connector, ...change) : changeOptions(...change),
+    options: connector
+      ? changePlatformOptions(connector, ...change)
+      : withMapping(changeOptions(...change), options.mapping),
   };
 }
 

@@ -33,12 +33,18 @@ export async function findRuns(client: Client, where: Whereabouts): Promise<Run[
     describe({ workflowId: usualId[where.workflow](where.connection), runId: '' }),
     ...(where.scheduled ? [describe(where.scheduled)] : []),
     ...where.holders
-      .filter(({ pipeline }) => (where.workflow === 'orgSync') === (streamOf(pipeline) === null))
+      .filter(({ pipeline }) => workflowOf(pipeline) === where.workflow)
       .map((holder) => starterOf(holder, describe)),
   ]);
   const runs = new Map(found.flatMap((run) => (run ? [[`${run.workflowId} ${run.firstRunId}`, run]] : [])));
   const rank = ({ status, type }: Run) => (status === 'RUNNING' ? (type === where.workflow ? 0 : 1) : 2);
   return [...runs.values()].sort((a, b) => rank(a) - rank(b) || b.startedAt.getTime() - a.startedAt.getTime());
+}
+
+/** Workflow whose runs take a claim of that name. */
+function workflowOf(pipeline: string): SyncWorkflow {
+  if (streamOf(pipeline) !== null) return 'platformSync';
+  return pipeline === 'hubspot' ? 'hubspotSync' : 'orgSync';
 }
 
 /** Stream whose claim it is; null for a claim of another pipeline. */

@@ -66,9 +66,46 @@ const platform: Record<string, Reason> = {
   },
 };
 
+const value = 'correct the value in the users table, or the SQL of the property in the mapping';
+
+/** The same for users that are not written to HubSpot; codes that stand here are ours, others are HubSpot's own. */
+const hubspot: Record<string, Reason> = {
+  invalid_option: {
+    why: 'the value is none of the options of the property',
+    remedy: `${value}, or add the option at HubSpot`,
+  },
+  invalid_number: { why: 'the value is no number', remedy: value },
+  invalid_bool: { why: 'the value is neither true nor false', remedy: value },
+  invalid_date: { why: 'the value is no day', remedy: value },
+  invalid_datetime: { why: 'the value is no moment', remedy: value },
+  too_long: { why: 'the text is longer than 65,536 characters', remedy: value },
+  invalid_email: { why: 'the mail address is none', remedy: value },
+  missing_id: { why: 'the property that is the id is empty', remedy: 'fill it, or take the key of the users as id' },
+  duplicate_id: {
+    why: 'another user has the same id at HubSpot, and its contact belongs to that one',
+    remedy: 'make the value unique, or take the key of the users as id (mapping.idProperty)',
+  },
+  conflict: {
+    why: 'another contact has the same unique value, a mail address as a rule',
+    remedy: 'merge the contacts at HubSpot or correct the value, then npx syncline replay NAME --rejects',
+  },
+  mapping_failed: {
+    why: 'the expressions of the mapping fail for this user; the field is the SQLSTATE',
+    remedy: 'look with npx syncline hubspot preview KEY; correct the value or the SQL',
+  },
+  too_big: { why: 'the row alone is larger than HubSpot takes', remedy: value },
+  no_answer: {
+    why: 'HubSpot never answers a call with this row, and answers others',
+    remedy: 'look at the row (--show-records), then npx syncline replay NAME --rejects',
+  },
+};
+
 /** `why; what to do`, for a code that a later version wrote as well. */
-export function explain(pipeline: 'org' | 'platform', reason: string): string {
-  const reasons = { org, platform }[pipeline];
+export function explain(pipeline: 'org' | 'platform' | 'hubspot', reason: string): string {
+  const reasons = { org, platform, hubspot }[pipeline];
   const known = Object.hasOwn(reasons, reason) ? reasons[reason] : undefined;
-  return known ? `${known.why}; ${known.remedy}` : `reason ${reason}; correct the record at the source`;
+  if (known) return `${known.why}; ${known.remedy}`;
+  return pipeline === 'hubspot'
+    ? `HubSpot refuses the value (${reason}); ${value}, or the rule at HubSpot`
+    : `reason ${reason}; correct the record at the source`;
 }

@@ -1,9 +1,11 @@
 import { connectors } from '../../activities/platform/catalog.ts';
+import { listConnections } from '../../db/connections.ts';
 import { type ConflictRow, listConflicts } from '../../db/org/report.ts';
 import { type HandedBack, listRejects } from '../../db/report.ts';
 import { findConnection } from './choose.ts';
 import { openCatalog } from './connectors.ts';
 import { explain } from './reasons.ts';
+import { shapeIn } from './rejects.hubspot.ts';
 import type { Session } from './session.ts';
 import { wrongUse } from './trouble.ts';
 import { ago, count } from './words.ts';
@@ -16,28 +18,34 @@ interface RejectsOptions {
 }
 
 const directoryStreams = ['users', 'groups', 'memberships'];
+const contactStreams = ['contacts'];
 
 /** Lists what was handed back: source ids, reasons and remedies. Personal data only with `--show-records`. */
 export async function rejects(
   session: Session,
-  name: string | undefined,
+  given: string | undefined,
   { stream, limit, showRecords = false, json }: RejectsOptions,
 ): Promise<undefined> {
+  const { connection: name, pipeline } = await whose(session, given);
   const known = await streamsKnown(session, name);
   if (stream !== undefined && !known.includes(stream))
     throw wrongUse(`--stream: got "${stream.slice(0, 40)}", accepted ${known.join(', ')}`);
   const pool = await session.pool();
   const { print } = session.terminal;
-  const found = await listRejects(pool, { connection: name, stream, limit, records: showRecords });
+  // The shape of a refused value is told, so the record is read; it is shown only when asked for.
+  const read = await listRejects(pool, { connection: name, pipeline, stream, limit, records: true });
+  const shapes = new Map(read.rows.map((row) => [row.id, shapeIn(row)]));
+  const found = showRecords ? read : { ...read, rows: read.rows.map(({ record: _kept, ...row }) => row) };
   const conflicts =
-    stream === undefined || stream === 'users'
+    pipeline === undefined && (stream === undefined || stream === 'users')
       ? await listConflicts(pool, { connection: name, limit, names: showRecords })
       : { rows: [], total: 0 };
   if (json) {
-    print(JSON.stringify({ rejects: found, conflicts }, null, 2));
+    const rows = found.rows.map((row) => ({ ...row, shape: shapes.get(row.id) ?? null }));
+    print(JSON.stringify({ rejects: { ...found, rows }, conflicts }, null, 2));
     return undefined;
   }
-  for (const row of found.rows) for (const line of show(row)) print(line);
+  for (const row of found.rows) for (const line of show(row, shapes.get(row.id) ?? null)) print(line);
   for (const row of conflicts.rows) for (const line of showConflict(row)) print(line);
   if (found.total + conflicts.total === 0) print('Nothing is handed back.');
   const hidden = found.total + conflicts.total - found.rows.length - conflicts.rows.length;
@@ -47,20 +55,31 @@ export async function rejects(
   return undefined;
 }
 
+/** A connection, or the name of a pipeline for all of its connections; a connection of that name comes first. */
+async function whose(
+  session: Session,
+  given: string | undefined,
+): Promise<{ connection?: string; pipeline?: 'hubspot' }> {
+  if (given !== 'hubspot') return { connection: given };
+  const named = (await listConnections(await session.pool())).some(({ id }) => id === given);
+  return named ? { connection: given } : { pipeline: 'hubspot' };
+}
+
 /** Streams that may have rejects: of the connection, or of all platforms. */
 async function streamsKnown(session: Session, name: string | undefined): Promise<string[]> {
   const streamsOf = (platform: string) => Object.keys(connectors[platform]?.streams ?? {});
   if (name === undefined) {
     await openCatalog(session);
-    return [...new Set([...directoryStreams, ...Object.keys(connectors).flatMap(streamsOf)])];
+    return [...new Set([...directoryStreams, ...contactStreams, ...Object.keys(connectors).flatMap(streamsOf)])];
   }
   const { platform, workflows } = await findConnection(session, name);
+  if (workflows.includes('hubspotSync')) return contactStreams;
   const isDirectory = workflows.includes('orgSync');
   return [...new Set([...(isDirectory ? directoryStreams : []), ...streamsOf(platform)])];
 }
 
-function show(row: HandedBack): string[] {
-  const field = row.field === null ? '' : ` (${row.field})`;
+function show(row: HandedBack, shape: string | null): string[] {
+  const field = row.field === null ? '' : ` (${row.field}${shape === null ? '' : `: ${shape}`})`;
   const position = row.pipeline === 'platform' && row.position !== null ? `, ${row.position}` : '';
   return [
     `${row.connection} ${row.stream} ${row.sourceId}: ${row.reason}${field}`,
@@ -78,9 +97,16 @@ function replays(rows: readonly HandedBack[]): string[] {
   const streams = rows.flatMap(({ pipeline, connection, stream, reason }) =>
     pipeline === 'platform' && reason !== 'refused' ? [`${connection} ${stream}`] : [],
   );
-  return [...new Set(streams)].map(
-    (one) => `Tried again, without asking the platform, by: npx syncline replay ${one} --rejects --wait`,
-  );
+  const contacts = new Set(rows.flatMap(({ pipeline, connection }) => (pipeline === 'hubspot' ? [connection] : [])));
+  return [
+    ...[...new Set(streams)].map(
+      (one) => `Tried again, without asking the platform, by: npx syncline replay ${one} --rejects --wait`,
+    ),
+    ...[...contacts].map(
+      (one) =>
+        `Users of ${one} come back by themselves when their values, the mapping or the properties change, or by: npx syncline replay ${one} --rejects --wait`,
+    ),
+  ];
 }
 
 function showConflict(row: ConflictRow): string[] {

@@ -1,5 +1,6 @@
 import type { StoredConnection } from '../../db/connections.ts';
 import { coverages } from '../../db/coverage.ts';
+import { releaseParked } from '../../db/hubspot/syncs.ts';
 import { readHolders } from '../../db/report.ts';
 import { replayWindowInput } from '../../workflows/platform.input.ts';
 import { replayWindowId } from '../../workflows/platform.ts';
@@ -10,7 +11,7 @@ import { follow } from './follow.ts';
 import { describeRun } from './runs.ts';
 import type { Session } from './session.ts';
 import { checked } from './start.input.ts';
-import { alreadyRunning, launch } from './start.ts';
+import { alreadyRunning, launch, start } from './start.ts';
 import { checkStreams, streamsOf } from './streams.ts';
 import { wrongUse } from './trouble.ts';
 
@@ -28,6 +29,8 @@ export async function replay(
   stream: string | undefined,
   options: ReplayOptions,
 ): Promise<number | undefined> {
+  const { platform } = await session.connection(name);
+  if (platform === 'hubspot') return replayContacts(session, name, stream, options);
   const what = whatOf(options);
   const connection = await requireWorkflow(session, name, 'platformSync');
   checkStreams(connection, 'stream', stream === undefined ? [] : [stream]);
@@ -47,6 +50,26 @@ export async function replay(
   if (options.wait) return follow(session, await watchStreams(session, connection, runs));
   print(`Follow it with: npx syncline status ${name}`);
   return undefined;
+}
+
+/** Parked users are tried again although nothing changed. */
+async function replayContacts(
+  session: Session,
+  name: string,
+  stream: string | undefined,
+  { from, to, rejects, wait }: ReplayOptions,
+): Promise<number | undefined> {
+  if (!rejects || from !== undefined || to !== undefined || stream !== undefined)
+    throw wrongUse(
+      `Contacts of HubSpot are written, not read: accepted: --rejects (users that were set aside). Everybody again: npx syncline start hubspotSync ${name} --mode full`,
+    );
+  const count = await releaseParked(await session.pool(), name);
+  session.terminal.print(
+    count === 0
+      ? `No user of ${name} is set aside: nothing to replay.`
+      : `${count} users that were set aside are tried again.`,
+  );
+  return count === 0 ? undefined : start(session, 'hubspotSync', name, { wait });
 }
 
 const example = '{"connection":"shop","stream":"orders","from":"2026-11-01","to":"2026-11-02"}';

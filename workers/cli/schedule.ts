@@ -1,5 +1,5 @@
 import { listConnections } from '../../db/connections.ts';
-import { workflowsOf } from '../pipelines.ts';
+import { type SyncWorkflow, workflowsOf } from '../pipelines.ts';
 import { changeSchedule, findSchedule, type ScheduleView, setSchedule } from '../schedules.ts';
 import { chooseWorkflow } from './choose.ts';
 import { openCatalog } from './connectors.ts';
@@ -22,16 +22,19 @@ interface SetOptions extends WorkflowOption {
 
 const units: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const leastEveryMs = 10_000;
+/** Where nobody says when. */
+const usualEvery: Partial<Record<SyncWorkflow, string>> = { hubspotSync: '3m' };
 
 /** Makes the schedule of a connection or changes its times. */
 export async function set(session: Session, name: string, options: SetOptions): Promise<undefined> {
-  const { cron, every, timeZone, mode } = options;
-  if ((cron === undefined) === (every === undefined))
-    throw wrongUse(`Say when: --cron '*/15 * * * *' or --every 15m, one of both`);
+  const { cron, timeZone, mode } = options;
   if (timeZone !== undefined && cron === undefined)
     throw wrongUse('--time-zone belongs to --cron; an interval has none');
-  const everyMs = every === undefined ? undefined : readDuration(every);
   const { workflow } = await chooseWorkflow(session, name, options.workflow);
+  const every = options.every ?? (cron === undefined ? usualEvery[workflow] : undefined);
+  if ((cron === undefined) === (every === undefined))
+    throw wrongUse(`Say when: --cron '*/15 * * * *' or --every 15m, one of both`);
+  const everyMs = every === undefined ? undefined : readDuration(every);
   const client = await session.client();
   const { taskQueue } = session.config;
   const { made, next } = await setSchedule(client, {

@@ -1,4 +1,5 @@
 import type * as v from 'valibot';
+import { hubspotSyncInput } from '../../workflows/hubspot.input.ts';
 import { orgSyncInput, readInput } from '../../workflows/org.input.ts';
 import { applySteps } from '../../workflows/org.view.ts';
 import { platformSyncInput } from '../../workflows/platform.input.ts';
@@ -13,22 +14,27 @@ export interface RunOptions {
   skip?: string[];
   streams?: string[];
   acceptDeletions?: boolean;
+  acceptRejects?: boolean;
 }
 
 /** Whose options these are; what is not listed every workflow takes. */
-const owners: Partial<Record<keyof RunOptions, { workflow: SyncWorkflow; flag: string }>> = {
+const owners: Partial<Record<keyof RunOptions, { workflow: SyncWorkflow; also?: SyncWorkflow; flag: string }>> = {
   dryRun: { workflow: 'orgSync', flag: '--dry-run' },
-  onlyUser: { workflow: 'orgSync', flag: '--only-user' },
+  onlyUser: { workflow: 'orgSync', also: 'hubspotSync', flag: '--only-user' },
   skip: { workflow: 'orgSync', flag: '--skip' },
   streams: { workflow: 'platformSync', flag: '--streams' },
   acceptDeletions: { workflow: 'platformSync', flag: '--accept-deletions' },
+  acceptRejects: { workflow: 'hubspotSync', flag: '--accept-rejects' },
 };
 
 /** The input as a person would type it in the Temporal UI. @throws CommandError (usage) that names the option or field */
 export function inputOf(workflow: SyncWorkflow, connection: string, options: RunOptions): object {
   for (const [key, owner] of Object.entries(owners))
-    if (options[key as keyof RunOptions] !== undefined && owner.workflow !== workflow)
-      throw wrongUse(`${owner.flag} belongs to ${owner.workflow}, not to ${workflow}`);
+    if (options[key as keyof RunOptions] !== undefined && owner.workflow !== workflow && owner.also !== workflow)
+      throw wrongUse(
+        `${owner.flag} belongs to ${[owner.workflow, ...(owner.also ? [owner.also] : [])].join(' and ')}, not to ${workflow}`,
+      );
+  if (workflow === 'hubspotSync') return hubspotInput(connection, options);
   return workflow === 'orgSync' ? orgInput(connection, options) : platformInput(connection, options);
 }
 
@@ -53,6 +59,16 @@ function platformInput(connection: string, { mode, streams, acceptDeletions }: R
     ...(acceptDeletions && { deletions: 'accept' }),
   };
   return checked(platformSyncInput, input, '{"connection":"shop"}');
+}
+
+function hubspotInput(connection: string, { mode, onlyUser, acceptRejects }: RunOptions): object {
+  const input = {
+    connection,
+    ...(mode !== undefined && { mode }),
+    ...(onlyUser !== undefined && { only: { user: onlyUser } }),
+    ...(acceptRejects && { rejects: 'accept' }),
+  };
+  return checked(hubspotSyncInput, input, '{"connection":"crm"}');
 }
 
 /** An input that the workflow will take, as it was given. @throws CommandError (usage) with the workflow's own sentence */

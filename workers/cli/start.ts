@@ -1,8 +1,10 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Execution } from '../../db/claims.ts';
-import { syncWorkflows, usualId } from '../pipelines.ts';
+import type { StoredConnection } from '../../db/connections.ts';
+import { type SyncWorkflow, syncWorkflows, usualId } from '../pipelines.ts';
 import { requireWorkflow } from './choose.ts';
 import { findOpen } from './find.ts';
+import { watchHubspot } from './follow.hubspot.ts';
 import { watchOrg } from './follow.org.ts';
 import { watchStreams } from './follow.platform.ts';
 import { follow } from './follow.ts';
@@ -41,10 +43,12 @@ export async function start(
     session.terminal.print(`Follow it with: npx syncline status ${name}`);
     return undefined;
   }
-  return follow(
-    session,
-    await (workflow === 'orgSync' ? watchOrg(session, name, run) : watchStreams(session, connection, [run])),
-  );
+  return follow(session, await watch(session, workflow, connection, run));
+}
+
+async function watch(session: Session, workflow: SyncWorkflow, connection: StoredConnection, run: Execution) {
+  if (workflow === 'hubspotSync') return watchHubspot(session, connection.id, run);
+  return workflow === 'orgSync' ? watchOrg(session, connection.id, run) : watchStreams(session, connection, [run]);
 }
 
 /** Starts a workflow and says where it is to be seen. @throws CommandError when a run of that id is open */

@@ -12,6 +12,9 @@ const normalShare = 0.99;
 /** Where so little may gather that no slack is left (a burst of one), every gap must be a little longer than the limit's. */
 const tightShare = 0.96;
 const slackSeconds = 0.3;
+/** In a window that moves along nothing may gather but what a late turn of the budget leaves behind; one in 200 pays for clocks. */
+const rollingBurst = 2;
+const rollingShare = 0.995;
 
 /** How a rate of a platform is handed out. @throws RangeError for a rate that is no positive number */
 export function paceOf(rate: Rate): Pace {
@@ -20,6 +23,8 @@ export function paceOf(rate: Rate): Pace {
     throw new RangeError(`A rate of ${requests} requests in ${perMs} ms: both must be numbers above 0`);
   }
   const limit = (requests * 1000) / perMs;
+  if (rate.rolling)
+    return { perSecond: (requests * rollingShare - rollingBurst) / (perMs / 1000), burst: rollingBurst };
   const theirs = Math.max(1, rate.burst ?? limit);
   const burst = Math.max(1, theirs * gathered);
   const share = (theirs - burst) / limit >= slackSeconds ? normalShare : tightShare;

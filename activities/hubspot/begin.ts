@@ -1,0 +1,107 @@
+import { compareCatalog } from '../../connectors/hubspot/catalog.ts';
+import { captureState, MappingRefused, missingRights, probeMapping, RightsMissing } from '../../db/capture.ts';
+import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
+import type { Pool } from '../../db/client.ts';
+import { TypeMismatch } from '../../db/hubspot/encode.ts';
+import { MappedReader } from '../../db/hubspot/mapped.ts';
+import { readSync, setStandard } from '../../db/hubspot/syncs.ts';
+import type { Deps } from '../deps.ts';
+import { RetryLater, SyncError } from '../errors.ts';
+import type { Call } from '../step.ts';
+import { readAccount, readTimeZone } from './account.ts';
+import { openClient } from './client.ts';
+import { judgedDigest, mappingDigest, type OpenHubspot, openHubspot } from './open.ts';
+
+export interface BeginHubspotInput extends Execution {
+  connection: string;
+  /** Forgets what was confirmed: everybody is sent. */
+  full: boolean;
+}
+
+/** What the slices of a run go by. */
+export interface HubspotPlan {
+  claim: Claim;
+  /** Digest that rows are judged by; a slice that finds another one asks for a new plan. */
+  judged: string;
+  callsPerWindow: number;
+  /** Everybody is to be marked first. */
+  mark: 'all' | 'resend' | null;
+  /** Parked rows that come back, since mapping or catalog changed. */
+  returned: number;
+}
+
+export const hubspotPipeline = 'hubspot';
+
+/**
+ * Takes the connection for this run and proves that it can do its work: triggers, rights, expressions, properties. What
+ * is wrong with any of them would refuse every row, and is said before the first one is sent.
+ */
+export async function beginHubspot(
+  deps: Deps,
+  { connection, workflowId, runId, full }: BeginHubspotInput,
+  call: Call,
+): Promise<HubspotPlan | { heldBy: Execution } | { waitMs: number }> {
+  const opened = await openHubspot(deps, connection);
+  const { isOpen } = deps;
+  const claim = await takeClaim(deps.pool, { connection, pipeline: hubspotPipeline, workflowId, runId, isOpen });
+  if ('heldBy' in claim) return claim;
+  await proveMapping(deps.pool, opened);
+  const before = await readSync(deps.pool, connection);
+  const client = openClient(deps, opened.connection, opened.options);
+  try {
+    const account = await readAccount(client, connection, opened.mapping, call.signal);
+    requireFit(opened, account.catalog);
+    const timeZone =
+      opened.options.timeZone ?? before?.timeZone ?? (await readTimeZone(client, connection, call.signal));
+    const judged = judgedDigest(opened, account.catalog);
+    const standard = { mapping: mappingDigest(opened), judged, catalog: account.catalog, timeZone };
+    const { mark, returned } = await setStandard(deps.pool, claim, standard, full);
+    return { claim, judged, callsPerWindow: opened.options.callsPerWindow ?? account.callsPerWindow, mark, returned };
+  } catch (error) {
+    if (error instanceof RetryLater) return { waitMs: error.waitMs };
+    throw error;
+  }
+}
+
+/** @throws SyncError InvalidInput for expressions, rights and triggers that are missing or wrong */
+export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubspot): Promise<void> {
+  const check = `See all of it with: npx syncline hubspot check --connection ${connection.id}`;
+  try {
+    const probe = await probeMapping(pool, mapping);
+    new MappedReader(pool, mapping, probe);
+    const missing = await missingRights(pool, probe.tables, 'run');
+    if (missing.length > 0) throw new RightsMissing(missing);
+    const state = await captureState(pool, connection, mapping, probe);
+    if (state.complete) return;
+    const what = state.triggers.find((one) => one.state !== 'installed');
+    throw new SyncError(
+      'InvalidInput',
+      `Changes are not captured${what ? `: the trigger for ${what.event} on ${what.table} is ${what.state}` : ''}. Install it: npx syncline capture install ${connection.id}`,
+    );
+  } catch (error) {
+    if (error instanceof MappingRefused || error instanceof TypeMismatch || error instanceof RightsMissing) {
+      // Postgres quotes the expression in its sentence: the place is told here, the rest on the command line.
+      const places =
+        error instanceof MappingRefused ? error.problems.map((one) => one.split(': ')[0]).join(', ') : error.message;
+      throw new SyncError('InvalidInput', `The mapping of "${connection.id}" cannot be used (${places}). ${check}`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+function requireFit({ connection, mapping }: OpenHubspot, catalog: Parameters<typeof compareCatalog>[1]): void {
+  const faults = compareCatalog(mapping, catalog);
+  if (faults.length === 0) return;
+  const create = faults.some(({ kind }) => kind === 'missing')
+    ? ', and makes those that are missing with --create'
+    : '';
+  throw new SyncError(
+    'InvalidInput',
+    `The mapping does not fit the account: ${faults
+      .slice(0, 5)
+      .map(({ sentence }) => sentence)
+      .join('; ')}. Compare it with: npx syncline hubspot check --connection ${connection.id}${create}`,
+  );
+}

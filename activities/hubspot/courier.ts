@@ -1,0 +1,203 @@
+import { type BatchVerdict, readBatch, untilMidnight } from '../../connectors/hubspot/answers.ts';
+import { paths } from '../../connectors/hubspot.ts';
+import { RetryLater, SyncError } from '../errors.ts';
+import { type HubspotAnswer, type HubspotClient, NeverLeft, Unanswered } from './client.ts';
+import type { Batch } from './feed.ts';
+import { existing, halves, isolate, type Refused } from './isolation.ts';
+import type { Ledger } from './ledger.ts';
+import { bodyOf, type Outgoing, parked, settled } from './outgoing.ts';
+import { Recorder } from './recorder.ts';
+import type { Tally } from './tally.ts';
+import { accountFailure } from './troubles.ts';
+
+export interface CourierOptions {
+  client: HubspotClient;
+  ledger: Ledger;
+  tally: Tally;
+  idProperty: string;
+  connection: string;
+  /** Where the id is a mapped value: kept with the contact. */
+  sharedIds: boolean;
+  /** A call that ended without an answer may still be applied for so long, ms. */
+  settleMs: number;
+  /** A call leaves within this time after it was opened, or is opened anew, ms. */
+  leaveMs: number;
+  /** Zone in whose midnight the daily limit ends. */
+  timeZone: string;
+  signal: AbortSignal;
+  /** True once nothing more should leave. */
+  shouldEnd: () => boolean;
+}
+
+/** Makes the call of a batch and follows its answer until every row has an outcome: parts of a refused batch, waits, a new token. */
+export class Courier {
+  private readonly options: CourierOptions;
+  private readonly recorder: Recorder;
+
+  constructor(options: CourierOptions) {
+    this.options = options;
+    this.recorder = new Recorder(options);
+  }
+
+  async deliver(batch: Batch): Promise<void> {
+    if (batch.rows.some(({ kind, byRecord }) => kind === 'archive' && !byRecord)) return this.lookUp(batch);
+    for (let renewed = false; ; ) {
+      const answer = await this.exchange(batch);
+      if (answer === null) return;
+      const { rows } = batch;
+      const kind = rows[0]!.kind;
+      const sent = rows.map(({ id, values }) => ({ id, values }));
+      const verdict = readBatch(kind, this.options.idProperty, sent, answer);
+      if (verdict.kind === 'wait') {
+        await this.wait(verdict);
+        continue;
+      }
+      if (verdict.kind === 'token' && !renewed && (await this.renewed())) {
+        renewed = true;
+        continue;
+      }
+      return this.follow(batch, verdict, answer);
+    }
+  }
+
+  /** One call; null where it did not come to an answer that can be read. */
+  private async exchange(batch: Batch): Promise<HubspotAnswer | null> {
+    const { client, tally, idProperty, leaveMs, signal } = this.options;
+    try {
+      if (tally.stop !== null || this.options.shouldEnd()) return this.recorder.giveBack(batch);
+      await client.permit(signal);
+      // A process that stood still must not begin a call that its successor takes for over.
+      while (performance.now() - batch.openedAt > leaveMs) await this.reopen(batch);
+      const path = paths[batch.rows[0]!.kind];
+      tally.counts.calls += 1;
+      return await client.send('POST', path, bodyOf(batch.rows, idProperty));
+    } catch (error) {
+      if (error instanceof Unanswered) {
+        this.recorder.hold(batch, batch.rows);
+        tally.silence(error);
+        return null;
+      }
+      this.recorder.giveBack(batch);
+      if (error instanceof RetryLater) tally.end({ kind: 'wait', ms: error.waitMs, daily: false });
+      else if (error instanceof NeverLeft) tally.silence(error);
+      else if (signal.aborted) return null;
+      else throw error;
+      return null;
+    }
+  }
+
+  private async reopen(batch: Batch): Promise<void> {
+    const before = batch.call;
+    batch.openedAt = performance.now();
+    const [call] = await this.options.ledger.open([batch.rows.map(({ row }) => row.key)]);
+    batch.call = call!;
+    this.options.ledger.settle([], [before]);
+  }
+
+  private async follow(batch: Batch, verdict: BatchVerdict, { place, status }: HubspotAnswer): Promise<void> {
+    const { tally, connection } = this.options;
+    switch (verdict.kind) {
+      case 'rows':
+        return this.recorder.record(batch, verdict.outcomes, place);
+      case 'refused':
+        tally.answered();
+        return this.isolate(batch, verdict);
+      case 'too-big':
+        return this.cut(batch);
+      case 'unknown':
+        this.recorder.hold(batch, batch.rows);
+        return tally.silence(new SyncError('Unavailable', `${place} answered ${status}`));
+      case 'strange': {
+        const error = new SyncError(
+          'BadAnswer',
+          `${place} answered ${status} with something that is no answer of HubSpot`,
+        );
+        if (status < 300) this.recorder.hold(batch, batch.rows);
+        else this.recorder.giveBack(batch);
+        return status < 300 ? tally.strangeness(error) : tally.end({ kind: 'failure', error });
+      }
+      default:
+        this.recorder.giveBack(batch);
+        tally.end({ kind: 'failure', error: accountFailure(verdict, place, connection) });
+    }
+  }
+
+  /** Nobody of the batch is written: those whom the answer names are parked, the rest is sent again in parts. */
+  private async isolate(batch: Batch, verdict: Refused): Promise<void> {
+    const { ledger, tally } = this.options;
+    const { rows, call } = batch;
+    if (rows[0]!.kind === 'create' && verdict.code === 'conflict') return this.passBy(batch);
+    const { bad, parts } = isolate(rows, verdict);
+    tally.counts.refusedThere += bad.length;
+    ledger.settle(
+      bad.map(({ one, code, property }) => parked(one.row, code, property)),
+      [call],
+    );
+    tally.breaker();
+    return this.again(parts, parts.length);
+  }
+
+  /** Some of them are there already, and the answer names one at most: those are asked for, the rest is made. */
+  private async passBy({ rows, call }: Batch): Promise<void> {
+    const { ledger, tally, client, idProperty, signal } = this.options;
+    ledger.settle([], [call]);
+    if (!tally.isolate(1)) return;
+    const alone = new Map<number, string | null>([[0, null]]);
+    const there = rows.length === 1 ? alone : ((await existing(client, idProperty, rows, signal)) ?? new Map());
+    tally.counts.passed += there.size;
+    ledger.settle([...there].map(([at, hubspotId]) => this.recorder.confirmed(rows[at]!, hubspotId)));
+    const rest = rows.filter((_, at) => !there.has(at));
+    // None has the id: another value is taken that must be unique.
+    const parts = there.size > 0 ? [rest] : halves(rest);
+    return this.again(parts, there.size > 0 ? 1 : 2);
+  }
+
+  /** Who has no record id yet is looked for; who is not there needs no archiving. */
+  private async lookUp(batch: Batch): Promise<void> {
+    const { ledger, client, idProperty, signal } = this.options;
+    const unknown = batch.rows.filter(({ byRecord }) => !byRecord);
+    const found = await existing(client, idProperty, unknown, signal);
+    if (found === null) return this.recorder.hold(batch, batch.rows);
+    const absent = unknown.filter((_, at) => !found.has(at));
+    ledger.settle(
+      absent.map(({ row }) => settled(row, { kind: 'archived' })),
+      [batch.call],
+    );
+    const there = unknown.flatMap((one, at) => (found.has(at) ? [{ ...one, id: found.get(at)!, byRecord: true }] : []));
+    const rest = [...batch.rows.filter(({ byRecord }) => byRecord), ...there];
+    if (rest.length > 0) await this.deliver(await this.opened(rest));
+  }
+
+  /** Halved until it is small enough; a row that is too large alone is the reason. */
+  private cut({ rows, call }: Batch): Promise<void> {
+    const { ledger, tally } = this.options;
+    const alone = rows.length === 1;
+    if (alone) tally.counts.refusedThere += 1;
+    ledger.settle(alone ? [parked(rows[0]!.row, 'too_big', null)] : [], [call]);
+    return this.again(alone ? [] : halves(rows), 2);
+  }
+
+  private async again(parts: readonly Outgoing[][], calls: number): Promise<void> {
+    const filled = parts.filter(({ length }) => length > 0);
+    if (filled.length === 0 || !this.options.tally.isolate(calls)) return;
+    for (const part of filled) await this.deliver(await this.opened(part));
+  }
+
+  private async opened(rows: Outgoing[]): Promise<Batch> {
+    const openedAt = performance.now();
+    const [call] = await this.options.ledger.open([rows.map(({ row }) => row.key)]);
+    return { rows, call: call!, openedAt };
+  }
+
+  private async wait({ why, waitMs }: Extract<BatchVerdict, { kind: 'wait' }>): Promise<void> {
+    const { client, tally, timeZone } = this.options;
+    tally.counts.waits += 1;
+    const ms = waitMs ?? untilMidnight(timeZone, Date.now());
+    await client.refused(ms);
+    if (why === 'daily') tally.end({ kind: 'wait', ms, daily: true });
+  }
+
+  private async renewed(): Promise<boolean> {
+    return this.options.client.renew(this.options.signal);
+  }
+}

@@ -1,0 +1,137 @@
+import { type CatalogFault, compareCatalog } from '../../connectors/hubspot/catalog.ts';
+import type { checkValues } from '../../connectors/hubspot/values.ts';
+import { hubspotKey, hubspotPlatform } from '../../connectors/hubspot.ts';
+import {
+  captureState,
+  MappingRefused,
+  type MissingRight,
+  missingRights,
+  type Probe,
+  probeMapping,
+} from '../../db/capture.ts';
+import type { Pool } from '../../db/client.ts';
+import type { Connection } from '../../db/connections.ts';
+import { TypeMismatch } from '../../db/hubspot/encode.ts';
+import { MappedReader } from '../../db/hubspot/mapped.ts';
+import { readSync } from '../../db/hubspot/syncs.ts';
+import type { ClientDeps } from '../http/client.ts';
+import { createProperties, readAccount } from './account.ts';
+import { openClient } from './client.ts';
+import { type OpenHubspot, readOptions } from './open.ts';
+import { bodyOf, Decider } from './outgoing.ts';
+
+/*
+ * What the command line asks of HubSpot and of mappings, outside of any run.
+ */
+export { shapeOf } from '../../connectors/hubspot/values.ts';
+export { readOptions } from './open.ts';
+export const hubspot = { platform: hubspotPlatform, baseUrl: hubspotKey.baseUrl };
+
+/** What `hubspot check` found. Nothing in any list: a run can begin. */
+export interface CheckReport {
+  properties: number;
+  /** Places of the mapping that Postgres or a type refuses, each a sentence. */
+  mapping: string[];
+  rights: MissingRight[];
+  /** Triggers that are not as the mapping wants, e.g. `update on app.users is missing`. */
+  capture: string[];
+  catalog: CatalogFault[];
+  /** Properties that were made. */
+  created: string[];
+  callsPerWindow: number;
+}
+
+/**
+ * Compares a mapping with its database and with the account; makes missing properties if asked to.
+ * @throws SyncError, RetryLater of the account's answers
+ */
+export async function checkHubspot(
+  deps: ClientDeps & { pool: Pool },
+  connection: Connection,
+  { create, signal }: { create: boolean; signal: AbortSignal },
+): Promise<CheckReport> {
+  const opened = readOptions(connection);
+  const { mapping, options } = opened;
+  const local = await checkMapping(deps.pool, opened);
+  const client = openClient(deps, connection, options);
+  let account = await readAccount(client, connection.id, mapping, signal);
+  const missing = compareCatalog(mapping, account.catalog).flatMap((one) =>
+    one.kind === 'missing' ? [one.property] : [],
+  );
+  const made = create ? missing : [];
+  if (made.length > 0) {
+    await createProperties(client, connection.id, mapping, made, signal);
+    account = await readAccount(client, connection.id, mapping, signal);
+  }
+  return {
+    ...local,
+    properties: Object.keys(mapping.properties).length,
+    catalog: compareCatalog(mapping, account.catalog),
+    created: made.filter((name) => Object.hasOwn(account.catalog, name)),
+    callsPerWindow: options.callsPerWindow ?? account.callsPerWindow,
+  };
+}
+
+async function checkMapping(
+  pool: Pool,
+  { connection, mapping }: OpenHubspot,
+): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture'>> {
+  let probe: Probe;
+  try {
+    probe = await probeMapping(pool, mapping);
+    new MappedReader(pool, mapping, probe);
+  } catch (error) {
+    if (error instanceof MappingRefused) return { mapping: [...error.problems], rights: [], capture: [] };
+    if (error instanceof TypeMismatch) return { mapping: [error.message], rights: [], capture: [] };
+    throw error;
+  }
+  const state = await captureState(pool, connection, mapping, probe);
+  const capture = state.triggers.flatMap((one) =>
+    one.state === 'installed' ? [] : [`${one.event} on ${one.table} is ${one.state}`],
+  );
+  return { mapping: [], rights: await missingRights(pool, probe.tables, 'run'), capture };
+}
+
+/** What would be sent for one user. */
+export interface Preview {
+  /** `in` scope, `out` of it, or `gone` (no such row). */
+  scope: 'in' | 'out' | 'gone';
+  /** Path and exact body of the call; null where nothing would be sent. */
+  call: { kind: string; body: string } | null;
+  /** HubSpot holds these values already, as far as its answers said. */
+  sent: boolean;
+  /** Why the row would be set aside, by the catalog of the last run; null where it would not. */
+  fault: { code: string; property: string | null } | null;
+}
+
+/** Maps one user as a run would. @throws MappingRefused, TypeMismatch, what Postgres says of its values */
+export async function previewUser(pool: Pool, connection: Connection, user: string): Promise<Preview> {
+  const opened = readOptions(connection);
+  const { mapping } = opened;
+  const probe = await probeMapping(pool, mapping);
+  const state = await readSync(pool, connection.id);
+  const catalog = (state?.catalog ?? {}) as Parameters<typeof checkValues>[1];
+  const reader = new MappedReader(pool, mapping, probe);
+  const [row] = await reader.read({
+    connection: connection.id,
+    after: '',
+    limit: 1,
+    only: user,
+    bytes: Number.MAX_SAFE_INTEGER,
+    judged: state?.judged ?? '',
+  });
+  if (!row) return { scope: 'gone', call: null, sent: false, fault: null };
+  const decision = new Decider(opened, catalog, true).decide(row);
+  if ('send' in decision) {
+    const { kind } = decision.send;
+    return {
+      scope: row.scope,
+      call: { kind, body: bodyOf([decision.send], mapping.idProperty) },
+      sent: row.sent,
+      fault: null,
+    };
+  }
+  const { outcome } = decision.settle;
+  const fault = outcome.kind === 'parked' ? { code: outcome.code, property: outcome.property } : null;
+  return { scope: row.scope, call: null, sent: row.sent, fault };
+}

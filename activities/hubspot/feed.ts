@@ -1,0 +1,179 @@
+import { batchRows } from '../../connectors/hubspot.ts';
+import type { MappedReader, MappedRow } from '../../db/hubspot/mapped.ts';
+import type { Settled } from '../../db/hubspot/settle.ts';
+import type { Ledger } from './ledger.ts';
+import { type Decider, type Outgoing, parked } from './outgoing.ts';
+import type { Tally } from './tally.ts';
+
+/** A call that is about to leave. */
+export interface Batch {
+  rows: Outgoing[];
+  /** Its number in `syncline.hubspot_calls`. */
+  call: number;
+  /** Before it was opened there, by this process' own clock, ms. */
+  openedAt: number;
+}
+
+export interface FeedOptions {
+  reader: MappedReader;
+  decider: Decider;
+  ledger: Ledger;
+  tally: Tally;
+  connection: string;
+  judged: string;
+  only?: string;
+  /** True: the id is a mapped value, which two users may have. */
+  sharedIds: boolean;
+  /** Key of the next dirty user, where the mapping cannot be evaluated for it. */
+  nextKey: (after: string) => Promise<{ key: string; version: number } | null>;
+}
+
+/** Rows read at once: about 20 calls, whose opening is one flush to disk. */
+const readRows = 2_000;
+/** Memory does not depend on how long the texts of a mapping are. */
+const readBytes = 4 * 1024 * 1024;
+/** SQLSTATEs of one row's values: data exceptions, several rows from a subquery, constraints, errors raised by functions. */
+const rowTrouble = /^(21|22|23|P0)/;
+/** From so many unanswered calls on a row goes in ever smaller batches, until it is alone. */
+const suspectTries = 3;
+
+/** One pass over the dirty set in key order: reads ahead, settles what needs no call, and opens calls of up to 100 rows. */
+export class Feed {
+  private readonly options: FeedOptions;
+  private ready: Batch[] = [];
+  private after = '';
+  private limit = readRows;
+  private ended = false;
+  private filling: Promise<void> | null = null;
+  /** Rows of a batch that is not full yet, by kind. */
+  private readonly open = new Map<string, Outgoing[]>();
+  private readonly met = new Met();
+  private readonly low: number;
+
+  /** @param lanes calls in flight; so many batches at least are read ahead */
+  constructor(options: FeedOptions, lanes: number) {
+    this.options = options;
+    this.low = lanes;
+  }
+
+  /** The next call to make; null when the pass is over. */
+  async next(): Promise<Batch | null> {
+    while (this.ready.length === 0 && !this.ended) await this.fill();
+    const batch = this.ready.shift() ?? null;
+    // A failure is met by the next one who asks.
+    if (this.ready.length < this.low && !this.ended) this.fill().catch(() => undefined);
+    return batch;
+  }
+
+  /** Calls that were opened and will not be made. */
+  async rest(): Promise<Batch[]> {
+    await this.filling?.catch(() => undefined);
+    this.ended = true;
+    return this.ready.splice(0);
+  }
+
+  private fill(): Promise<void> {
+    this.filling ??= this.read().finally(() => {
+      this.filling = null;
+    });
+    return this.filling;
+  }
+
+  private async read(): Promise<void> {
+    const rows = await this.readRows();
+    const settled: Settled[] = [];
+    const full: Outgoing[][] = [];
+    for (const row of rows) this.place(row, settled, full);
+    if (this.ended) full.push(...this.open.values());
+    if (this.ended) this.open.clear();
+    if (settled.length > 0) this.options.ledger.settle(settled);
+    this.options.tally.breaker();
+    const openedAt = performance.now();
+    const numbers = await this.options.ledger.open(full.map((batch) => batch.map(({ row }) => row.key)));
+    for (const [i, batch] of full.entries()) this.ready.push({ rows: batch, call: numbers[i]!, openedAt });
+  }
+
+  private place(row: MappedRow, settled: Settled[], full: Outgoing[][]): void {
+    const { tally, decider } = this.options;
+    tally.counts.looked += 1;
+    const decision = decider.decide(row);
+    if ('settle' in decision) {
+      tally.counts[decision.counts] += 1;
+      settled.push(decision.settle);
+      return;
+    }
+    const { send } = decision;
+    if (this.options.sharedIds && this.met.again(`${send.byRecord} ${send.id.toLowerCase()}`)) {
+      tally.counts.refusedHere += 1;
+      settled.push(parked(row, 'duplicate_id', null));
+      return;
+    }
+    const most = row.tries < suspectTries ? batchRows : Math.max(1, batchRows >> (row.tries - suspectTries + 1));
+    const name = `${send.kind} ${most}`;
+    const batch = this.open.get(name) ?? [];
+    batch.push(send);
+    this.open.set(name, batch);
+    if (batch.length < most) return;
+    full.push(batch);
+    this.open.delete(name);
+  }
+
+  /** Rows behind the last key. A row whose expressions fail is set aside alone: the part that holds it is halved until it is found. */
+  private async readRows(): Promise<MappedRow[]> {
+    const { reader, connection, judged, only } = this.options;
+    for (;;) {
+      try {
+        const limit = this.limit;
+        const rows = await reader.read({ connection, after: this.after, limit, only, bytes: readBytes, judged });
+        this.after = rows.at(-1)?.key ?? this.after;
+        this.limit = Math.min(readRows, this.limit * 2);
+        // Fewer than asked for may be all that fit; the end is where none comes.
+        this.ended = rows.length === 0 || only !== undefined;
+        return rows;
+      } catch (error) {
+        const { code } = error as { code?: unknown };
+        if (typeof code !== 'string' || !rowTrouble.test(code)) throw error;
+        if (this.limit > 1 && only === undefined) this.limit = Math.ceil(this.limit / 2);
+        else await this.setAside(code);
+      }
+    }
+  }
+
+  private async setAside(code: string): Promise<void> {
+    const { nextKey, ledger, tally, only } = this.options;
+    const found = await nextKey(this.after);
+    if (only !== undefined || found === null) throw new MappingFailed(code);
+    this.after = found.key;
+    tally.counts.looked += 1;
+    tally.counts.refusedHere += 1;
+    const outcome = { kind: 'parked', code: 'mapping_failed', property: code, record: '{}', reject: true } as const;
+    ledger.settle([{ ...found, hash: null, wasParked: false, outcome }]);
+  }
+}
+
+/** More rows than are read ahead, in flight and not yet written together. */
+const metMost = 20_000;
+
+/** Ids of late: one contact is not written by two rows at once. Of the older ones the database tells whose they are. */
+class Met {
+  private now = new Set<string>();
+  private before = new Set<string>();
+
+  again(id: string): boolean {
+    if (this.now.has(id) || this.before.has(id)) return true;
+    if (this.now.size >= metMost) {
+      this.before = this.now;
+      this.now = new Set();
+    }
+    this.now.add(id);
+    return false;
+  }
+}
+
+/** The expressions of the mapping fail for the one user that was asked for. */
+export class MappingFailed extends Error {
+  override name = 'MappingFailed';
+  constructor(code: string) {
+    super(`The mapping cannot be evaluated for this user (SQLSTATE ${code})`);
+  }
+}

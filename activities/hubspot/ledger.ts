@@ -1,0 +1,139 @@
+import type { Pool } from '../../db/client.ts';
+import { openCalls } from '../../db/hubspot/calls.ts';
+import { drainLog } from '../../db/hubspot/drain.ts';
+import { type Settled, settleRows } from '../../db/hubspot/settle.ts';
+import type { Turn } from '../../db/hubspot/turns.ts';
+import type { Tally } from './tally.ts';
+
+export interface LedgerOptions {
+  pool: Pool;
+  turn: Turn;
+  /** Number of the connection. */
+  no: number;
+  judged: string;
+  tally: Tally;
+  /** From the opening of a call to the moment it can no longer land, ms. */
+  landMs: number;
+}
+
+/**
+ * The writing side of a slice: one transaction after the other, so that nothing here waits for a lock of ours. Outcomes
+ * that gather while one is written go together in the next; in between the log is drained.
+ */
+export class Ledger {
+  private readonly options: LedgerOptions;
+  private rows: Settled[] = [];
+  private calls: number[] = [];
+  private waiters: (() => void)[] = [];
+  private block: number | null = null;
+  private writing = false;
+  private working: Promise<void> | null = null;
+  private failed: unknown;
+  /** The walk of the log met a row that marks everybody. */
+  everybody = false;
+  /** Log rows moved by the walk in hand. */
+  private moved = 0;
+
+  constructor(options: LedgerOptions) {
+    this.options = options;
+  }
+
+  /** Keeps outcomes and ends of calls; they are written soon. */
+  settle(rows: readonly Settled[], calls: readonly number[] = []): void {
+    for (const row of rows) this.rows.push(row);
+    this.calls.push(...calls);
+    this.wake();
+  }
+
+  /** Commits that calls are about to leave. */
+  async open(keys: readonly (readonly string[])[]): Promise<number[]> {
+    const { pool, turn, landMs } = this.options;
+    return openCalls(pool, turn, keys, landMs);
+  }
+
+  /** Begins a walk over the log unless one is under way; it goes on between the outcomes. */
+  startDrain(): void {
+    if (this.block === null) this.moved = 0;
+    this.block ??= 0;
+    this.wake();
+  }
+
+  get draining(): boolean {
+    return this.block !== null;
+  }
+
+  /** Log rows that the last whole walk moved. */
+  get drained(): number {
+    return this.moved;
+  }
+
+  /** Resolves when a part of the log was moved, or nothing is left to do. @throws what the writing met */
+  async progress(): Promise<void> {
+    if (this.failed) throw this.failed;
+    if (this.working === null) return;
+    await new Promise<void>((done) => this.waiters.push(done));
+    if (this.failed) throw this.failed;
+  }
+
+  /** Resolves when every outcome so far is written. @throws what the writing met */
+  async flushed(): Promise<void> {
+    while (this.rows.length > 0 || this.calls.length > 0 || this.writing) await this.progress();
+    if (this.failed) throw this.failed;
+  }
+
+  /** Resolves when every outcome so far is written, and the walk over the log is at its end. @throws what the writing met */
+  async idle(): Promise<void> {
+    while (this.working !== null) await this.working;
+    if (this.failed) throw this.failed;
+  }
+
+  private wake(): void {
+    if (this.working !== null || this.failed !== undefined) return;
+    this.working = this.work()
+      .catch((error) => {
+        this.failed = error;
+        this.options.tally.end({ kind: 'failure', error });
+      })
+      .finally(() => {
+        this.working = null;
+        this.tell();
+      });
+  }
+
+  private async work(): Promise<void> {
+    while (this.rows.length > 0 || this.calls.length > 0 || this.block !== null) {
+      if (this.rows.length > 0 || this.calls.length > 0) await this.write();
+      this.tell();
+      if (this.block !== null) await this.drain();
+      this.tell();
+    }
+  }
+
+  private async write(): Promise<void> {
+    const { rows, calls } = this;
+    this.rows = [];
+    this.calls = [];
+    const { pool, turn, judged } = this.options;
+    this.writing = true;
+    try {
+      await settleRows(pool, turn, { rows, calls, judged });
+    } finally {
+      this.writing = false;
+    }
+  }
+
+  private async drain(): Promise<void> {
+    const { pool, turn, no, tally } = this.options;
+    const { moved, next, everybody } = await drainLog(pool, turn, no, this.block ?? 0);
+    tally.counts.drained += moved;
+    this.moved += moved;
+    this.everybody ||= everybody;
+    this.block = next;
+  }
+
+  private tell(): void {
+    const { waiters } = this;
+    this.waiters = [];
+    for (const done of waiters) done();
+  }
+}

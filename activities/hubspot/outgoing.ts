@@ -1,0 +1,103 @@
+import type { Catalog } from '../../connectors/hubspot/catalog.ts';
+import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
+import { checkValues } from '../../connectors/hubspot/values.ts';
+import type { BatchKind } from '../../connectors/hubspot.ts';
+import type { MappedRow } from '../../db/hubspot/mapped.ts';
+import type { Settled } from '../../db/hubspot/settle.ts';
+import type { OpenHubspot } from './open.ts';
+
+/** A row on its way. */
+export interface Outgoing {
+  row: MappedRow;
+  kind: Exclude<BatchKind, 'read'>;
+  /** Id in the call. */
+  id: string;
+  /** True: the id is HubSpot's own record id. */
+  byRecord: boolean;
+  values: Readonly<Record<string, string>>;
+}
+
+export type Decision = { send: Outgoing } | { settle: Settled; counts: 'unchanged' | 'refusedHere' };
+
+/** What is to be done with one dirty user: mode, scope, what HubSpot has, what was refused, and what the catalog says. */
+export class Decider {
+  private readonly opened: OpenHubspot;
+  private readonly catalog: Catalog;
+  private readonly forced: boolean;
+
+  /** @param forced a person asked for this very user: what was sent or refused before does not count */
+  constructor(opened: OpenHubspot, catalog: Catalog, forced: boolean) {
+    this.opened = opened;
+    this.catalog = catalog;
+    this.forced = forced;
+  }
+
+  decide(row: MappedRow): Decision {
+    const { mapping, options } = this.opened;
+    if (row.scope !== 'in') {
+      const leave = options.mode === 'mirror' ? 'archive' : mapping.leave;
+      if (leave === 'leave') return nothing(row);
+      if (leave === 'archive') return this.archive(row);
+      // Nobody is made for having left.
+      if (row.payload === null || !row.tried) return nothing(row);
+    }
+    if (options.mode === 'insert' && row.known && !this.forced) return nothing(row);
+    if (row.sent && !this.forced) return nothing(row);
+    // It stays parked, and its reject stands.
+    if (row.refused && !this.forced) return { settle: settled(row, { kind: 'clear' }, false), counts: 'unchanged' };
+    return this.checked(row);
+  }
+
+  private checked(row: MappedRow): Decision {
+    const { mapping, options } = this.opened;
+    const values = JSON.parse(row.payload ?? '{}') as Record<string, string>;
+    const byRecord = row.scope === 'gone' && idIsMapped(mapping);
+    if (byRecord && row.hubspotId === null) return nothing(row);
+    const id = byRecord ? row.hubspotId! : row.id;
+    if (id === '') return parkedHere(row, 'missing_id', mapping.idProperty);
+    if (row.taken) return parkedHere(row, 'duplicate_id', mapping.idProperty);
+    const fault = checkValues(values, this.catalog);
+    if (fault) return parkedHere(row, fault.code, fault.property);
+    if (row.scope !== 'in') return { send: { row, kind: 'update', id, byRecord, values } };
+    const kinds = { upsert: 'upsert', mirror: 'upsert', update: 'update', insert: 'create' } as const;
+    return { send: { row, kind: byRecord ? 'update' : kinds[options.mode], id, byRecord, values } };
+  }
+
+  /** Without a record id it is looked for first: a call that was never answered may have made it. */
+  private archive(row: MappedRow): Decision {
+    const { hubspotId, id, tried } = row;
+    if (hubspotId !== null) return { send: { row, kind: 'archive', id: hubspotId, byRecord: true, values: {} } };
+    return tried && id !== '' ? { send: { row, kind: 'archive', id, byRecord: false, values: {} } } : nothing(row);
+  }
+}
+
+export function settled(row: MappedRow, outcome: Settled['outcome'], wasParked = row.parked): Settled {
+  return { key: row.key, version: row.version, hash: row.hash, wasParked, outcome };
+}
+
+/** A row that is refused. `reject`: its reason is new to syncline.rejects. */
+export function parked(row: MappedRow, code: string, property: string | null): Settled {
+  return settled(row, { kind: 'parked', code, property, record: row.payload ?? '{}', reject: true });
+}
+
+function parkedHere(row: MappedRow, code: string, property: string | null): Decision {
+  return { settle: parked(row, code, property), counts: 'refusedHere' };
+}
+
+function nothing(row: MappedRow): Decision {
+  return { settle: settled(row, { kind: 'clear' }), counts: 'unchanged' };
+}
+
+/** Body of a batch. Properties are the JSON text that Postgres made; trace ids are places in the batch. */
+export function bodyOf(rows: readonly Outgoing[], idProperty: string): string {
+  const property = JSON.stringify(idProperty);
+  const inputs = rows.map(({ kind, id, byRecord, row }, at) => {
+    if (kind === 'archive') return `{"id":${JSON.stringify(id)}}`;
+    const trace = `"objectWriteTraceId":"${at}","properties":${row.payload}`;
+    if (kind === 'create') return `{${trace}}`;
+    return byRecord
+      ? `{"id":${JSON.stringify(id)},${trace}}`
+      : `{"id":${JSON.stringify(id)},"idProperty":${property},${trace}}`;
+  });
+  return `{"inputs":[${inputs.join(',')}]}`;
+}

@@ -1,0 +1,108 @@
+import type { RowOutcome } from '../../connectors/hubspot/answers.ts';
+import { SyncError } from '../errors.ts';
+import type { Batch } from './feed.ts';
+import type { Ledger } from './ledger.ts';
+import { type Outgoing, parked, settled } from './outgoing.ts';
+import type { Tally } from './tally.ts';
+
+export interface RecorderOptions {
+  ledger: Ledger;
+  tally: Tally;
+  /** Where the id is a mapped value: kept with the contact. */
+  sharedIds: boolean;
+  /** A call that ended without an answer may still be applied for so long, ms. */
+  settleMs: number;
+}
+
+/** Tries after which a row that is sent alone and never answered is taken for the reason. */
+const mostTries = 10;
+
+/** Passes in which a value that another contact still has may become free. */
+const conflictTries = 2;
+/** The same while rows wait for calls without an answer: one of them may be the owner who gives it up. */
+const waitingTries = 6;
+
+/** Writes down what became of the rows of a call. */
+export class Recorder {
+  private readonly options: RecorderOptions;
+
+  constructor(options: RecorderOptions) {
+    this.options = options;
+  }
+
+  /** Writes down the outcome of each row. What the answer leaves out is neither written nor refused: it is sent again later. */
+  record({ rows, call }: Batch, outcomes: readonly RowOutcome[], place: string): void {
+    const { tally, ledger, settleMs } = this.options;
+    const left = outcomes.filter(({ kind }) => kind === 'unaccounted').length;
+    if (left === rows.length)
+      tally.strangeness(
+        new SyncError('BadAnswer', `${place} took a batch and says nothing of any of its ${left} rows`),
+      );
+    else tally.answered();
+    const settles = rows.map((one, at) => {
+      const outcome = outcomes[at]!;
+      if (outcome.kind === 'unaccounted') return this.unanswered(one, rows.length, settleMs, left < rows.length);
+      const waitMs = outcome.kind === 'bad' && outcome.code === 'conflict' ? this.conflictWait(one) : null;
+      if (waitMs !== null) {
+        tally.counts.again += 1;
+        return this.held(one, waitMs, true);
+      }
+      if (outcome.kind === 'bad') {
+        tally.counts.refusedThere += 1;
+        return parked(one.row, outcome.code, outcome.property);
+      }
+      tally.counts[outcome.kind !== 'ok' ? 'passed' : one.kind === 'archive' ? 'archived' : 'written'] += 1;
+      return this.confirmed(one, outcome.kind === 'absent' ? null : outcome.hubspotId);
+    });
+    ledger.settle(settles, [call]);
+    tally.breaker();
+  }
+
+  /** When a conflict is tried again, ms; null when it is one that stays. */
+  private conflictWait({ row }: Outgoing): number | null {
+    if (row.tries < conflictTries) return 0;
+    const { tally, settleMs } = this.options;
+    const waiting = tally.waiting || tally.counts.unanswered > 0;
+    return waiting && row.tries < waitingTries ? settleMs + 1_000 : null;
+  }
+
+  confirmed(one: Outgoing, hubspotId: string | null) {
+    if (one.kind === 'archive') return settled(one.row, { kind: 'archived' });
+    return settled(one.row, { kind: 'confirmed', hubspotId, remoteId: this.remoteId(one) });
+  }
+
+  /** A row that is alone, was tried often, and is the only one without an answer, is taken for the reason. */
+  private unanswered(one: Outgoing, together: number, holdMs: number, counts: boolean) {
+    const { tally } = this.options;
+    if (counts && together === 1 && one.row.tries >= mostTries) {
+      tally.counts.refusedThere += 1;
+      return parked(one.row, 'no_answer', null);
+    }
+    tally.counts.unanswered += 1;
+    return this.held(one, holdMs, counts);
+  }
+
+  private held(one: Outgoing, holdMs: number, counts: boolean) {
+    return settled(one.row, { kind: 'held', holdMs, counts, remoteId: this.remoteId(one) });
+  }
+
+  private remoteId({ id, byRecord }: Outgoing): string | null {
+    return this.options.sharedIds && !byRecord ? id.toLowerCase() : null;
+  }
+
+  /** Nothing of it left: the rows stay dirty and free. */
+  giveBack({ call }: Batch): null {
+    this.options.ledger.settle([], [call]);
+    return null;
+  }
+
+  /** It may still land: its rows wait until it no longer can. */
+  hold(batch: Batch, rows: readonly Outgoing[]): void {
+    const { ledger, tally, settleMs } = this.options;
+    const counts = tally.answeredAt > 0 && Date.now() - tally.answeredAt < settleMs;
+    ledger.settle(
+      rows.map((one) => this.unanswered(one, rows.length, settleMs, counts)),
+      [batch.call],
+    );
+  }
+}

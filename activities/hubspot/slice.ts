@@ -1,0 +1,180 @@
+import type { Catalog } from '../../connectors/hubspot/catalog.ts';
+import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
+import { probeMapping } from '../../db/capture.ts';
+import { MappedReader } from '../../db/hubspot/mapped.ts';
+import { markEverybody, openMark } from '../../db/hubspot/mark.ts';
+import { dirtyState, nextDirty, readSync } from '../../db/hubspot/syncs.ts';
+import { takeTurn } from '../../db/hubspot/turns.ts';
+import type { Deps } from '../deps.ts';
+import type { Call } from '../step.ts';
+import type { HubspotPlan } from './begin.ts';
+import { openClient } from './client.ts';
+import { Courier } from './courier.ts';
+import { Feed, type FeedOptions } from './feed.ts';
+import { Ledger } from './ledger.ts';
+import { judgedDigest, openHubspot } from './open.ts';
+import { Decider } from './outgoing.ts';
+import { type Counts, type Spent, type Stop, Tally } from './tally.ts';
+
+export interface SliceInput {
+  plan: HubspotPlan;
+  /** What the run has spent so far. */
+  spent: Spent;
+  /** True: a person has looked at the refusals; the breaker is off. */
+  acceptRejects: boolean;
+  /** Only this user, by key; sent whether anything changed or not. */
+  only: string | null;
+}
+
+export interface SliceResult {
+  counts: Counts;
+  /** Nothing is dirty and the log is empty. */
+  done: boolean;
+  /** Users that are still dirty, and how many of them wait for a call that may still land. */
+  dirty: number;
+  held: number;
+  waitMs: number;
+  /** Why the wait: a limit of the account, or calls that may still land. */
+  waitFor: 'burst' | 'daily' | 'landing' | null;
+  /** Options or catalog changed since the plan was made. */
+  replan: boolean;
+  stop: Extract<Stop, { kind: 'rejects' | 'isolation' }> | null;
+}
+
+/** A call leaves within this after it was opened, or is opened anew. */
+const leaveMs = 5_000;
+
+/** Drains the log and sends what is dirty, for about 20 s: a walk over the log and a pass over the dirty set side by side. */
+export async function sendContacts(deps: Deps, input: SliceInput, call: Call): Promise<SliceResult> {
+  const { plan, only } = input;
+  const { connection: id } = plan.claim;
+  const opened = await openHubspot(deps, id);
+  const { connection, mapping, options } = opened;
+  const state = await readSync(deps.pool, id);
+  const catalog = (state?.catalog ?? {}) as Catalog;
+  const tally = new Tally(input.spent, {
+    rejectPercent: input.acceptRejects || only !== null ? null : options.rejectPercent,
+    isolationCalls: options.isolationCalls,
+  });
+  if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
+    return result(deps, input, tally, { replan: true });
+  const { pool } = deps;
+  const probe = await probeMapping(pool, mapping);
+  const { turn } = await takeTurn(pool, plan.claim);
+  tally.waiting = (await dirtyState(pool, id)).held > 0;
+  const settleMs = options.settleSeconds * 1_000;
+  const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
+  const ledger = new Ledger({ pool, turn, no: connection.no, judged: plan.judged, tally, landMs });
+  const sharedIds = idIsMapped(mapping);
+  const source: FeedOptions = {
+    reader: new MappedReader(pool, mapping, probe),
+    decider: new Decider(opened, catalog, only !== null),
+    ledger,
+    tally,
+    connection: id,
+    judged: plan.judged,
+    sharedIds,
+    ...(only !== null && { only }),
+    nextKey: (after) => nextDirty(pool, id, after),
+  };
+  const ending = () => tally.stop !== null || call.shouldEnd();
+  const courier = new Courier({
+    client: openClient(deps, connection, { ...options, callsPerWindow: plan.callsPerWindow }),
+    ledger,
+    tally,
+    idProperty: mapping.idProperty,
+    connection: id,
+    sharedIds,
+    settleMs,
+    leaveMs,
+    timeZone: options.timeZone ?? state.timeZone ?? 'UTC',
+    signal: call.signal,
+    shouldEnd: () => call.signal.aborted || call.shouldEnd(),
+  });
+  const sight = setInterval(() => call.report({ rows: tally.counts.written, calls: tally.counts.calls }), 1_000);
+  let done = false;
+  try {
+    if (only !== null) {
+      const free = await dirtyState(pool, id, only);
+      if (free.held === 0) await pass(new Feed(source, 1), courier, ledger, 1, ending);
+      done = free.held === 0;
+    }
+    for (let marked = state.mark === null; only === null && !ending(); ) {
+      if (!marked || ledger.everybody) {
+        await ledger.idle();
+        marked = await markAll(deps, { turn, mapping, keyType: probe.keyType, tally, ending });
+        ledger.everybody = false;
+        continue;
+      }
+      ledger.startDrain();
+      await ledger.progress();
+      // Who is marked alone and with everybody is sent once.
+      if (ledger.everybody) continue;
+      const before = tally.counts.looked;
+      await pass(new Feed(source, options.inFlight), courier, ledger, options.inFlight, ending);
+      const idle = tally.counts.looked === before && !ledger.draining && !ledger.everybody;
+      done = idle && ledger.drained === 0;
+      if (done) break;
+    }
+    await ledger.idle();
+  } finally {
+    clearInterval(sight);
+  }
+  if (tally.stop?.kind === 'failure') throw tally.stop.error;
+  return result(deps, input, tally, { done });
+}
+
+/** Makes the calls of one pass, several in flight, and returns when every outcome is written. */
+async function pass(feed: Feed, courier: Courier, ledger: Ledger, lanes: number, ending: () => boolean): Promise<void> {
+  const lane = async () => {
+    while (!ending()) {
+      const batch = await feed.next();
+      if (batch === null) return;
+      await courier.deliver(batch);
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
+  const unmade = await feed.rest();
+  ledger.settle(
+    [],
+    unmade.map(({ call }) => call),
+  );
+  await ledger.flushed();
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+}
+
+interface Marking {
+  turn: Parameters<typeof markEverybody>[1];
+  mapping: Parameters<typeof markEverybody>[2];
+  keyType: string;
+  tally: Tally;
+  ending: () => boolean;
+}
+
+/** @returns false when the slice ends first; its successor goes on behind the last key */
+async function markAll(deps: Deps, { turn, mapping, keyType, tally, ending }: Marking): Promise<boolean> {
+  const { mark } = await openMark(deps.pool, turn.claim.connection);
+  if (mark === null) return true;
+  while (!ending()) {
+    const { marked, done } = await markEverybody(deps.pool, turn, mapping, keyType);
+    tally.counts.marked += marked;
+    if (done) return true;
+  }
+  return false;
+}
+
+async function result(
+  deps: Deps,
+  { plan, only }: SliceInput,
+  { counts, stop }: Tally,
+  { done = false, replan = false }: { done?: boolean; replan?: boolean },
+): Promise<SliceResult> {
+  const left = await dirtyState(deps.pool, plan.claim.connection, only ?? undefined);
+  const told = { counts, dirty: left.dirty, held: left.held, replan, waitMs: 0, waitFor: null, stop: null };
+  if (stop?.kind === 'wait') return { ...told, done: false, waitMs: stop.ms, waitFor: stop.daily ? 'daily' : 'burst' };
+  if (stop?.kind === 'rejects' || stop?.kind === 'isolation') return { ...told, done: false, stop };
+  // Only rows that wait are left: nothing can be done before the first of them is free.
+  const waits = left.held > 0 && (done || left.held === left.dirty);
+  if (waits && !replan) return { ...told, done: false, waitMs: Math.ceil(left.freeMs) + 50, waitFor: 'landing' };
+  return { ...told, done: done && left.held === 0 };
+}

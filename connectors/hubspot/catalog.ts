@@ -1,0 +1,137 @@
+import { idIsMapped, type Mapping, type PropertyType, propertyTypes, sentProperties } from './mapping.ts';
+
+/** One property of the account, as far as it decides what may be sent. */
+export interface CatalogProperty {
+  type: string;
+  /** Internal values of an enumeration; empty where the account lists none. */
+  options: string[];
+  /** HubSpot fills it itself. */
+  readOnly: boolean;
+  unique: boolean;
+}
+
+/** The account's property catalog by name, of the mapped properties alone. */
+export type Catalog = Record<string, CatalogProperty>;
+
+/** Something between mapping and account that would refuse every row. */
+export interface CatalogFault {
+  property: string;
+  /** `missing` can be made by `hubspot check --create`. */
+  kind: 'missing' | 'type' | 'read-only' | 'not-unique';
+  /** Place, value got, values accepted. */
+  sentence: string;
+}
+
+type Json = Record<string, unknown>;
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * Reads the answer of the property list; properties that nothing maps are left out.
+ * @returns null for a body that is no property list
+ */
+export function readCatalog(body: unknown, wanted: readonly string[]): Catalog | null {
+  if (!isObject(body) || !Array.isArray(body.results)) return null;
+  const names = new Set(wanted);
+  const catalog: Catalog = {};
+  for (const one of body.results as unknown[]) {
+    if (!isObject(one) || typeof one.name !== 'string' || !names.has(one.name) || one.archived === true) continue;
+    const options = Array.isArray(one.options) ? one.options : [];
+    catalog[one.name] = {
+      type: String(one.type ?? ''),
+      options: options.flatMap((option) =>
+        isObject(option) && typeof option.value === 'string' ? [option.value] : [],
+      ),
+      readOnly:
+        one.calculated === true ||
+        (isObject(one.modificationMetadata) && one.modificationMetadata.readOnlyValue === true),
+      unique: one.hasUniqueValue === true,
+    };
+  }
+  return catalog;
+}
+
+/** Compares a mapping with the account. Empty: every mapped property can be written. */
+export function compareCatalog(mapping: Mapping, catalog: Catalog): CatalogFault[] {
+  const faults: CatalogFault[] = [];
+  for (const property of sentProperties(mapping)) {
+    const known = catalog[property];
+    const place = `mapping.properties.${property}`;
+    if (!known) {
+      const what = property === mapping.idProperty ? 'mapping.idProperty' : place;
+      faults.push({ property, kind: 'missing', sentence: `${what}: the account has no property "${property}"` });
+      continue;
+    }
+    const type = typeOf(mapping, property);
+    if (type !== null && !fits(type, known.type))
+      faults.push({
+        property,
+        kind: 'type',
+        sentence: `${place}.type: got "${type}", accepted "${known.type}", which the property is in the account`,
+      });
+    if (known.readOnly)
+      faults.push({
+        property,
+        kind: 'read-only',
+        sentence: `${place}: HubSpot fills "${property}" itself; map another one`,
+      });
+  }
+  const id = catalog[mapping.idProperty];
+  if (id && !id.unique && mapping.idProperty !== 'email')
+    faults.push({
+      property: mapping.idProperty,
+      kind: 'not-unique',
+      sentence: `mapping.idProperty: got "${mapping.idProperty}", accepted email or a property made with unique values, which it cannot become later`,
+    });
+  return faults;
+}
+
+/** Type that the mapping declares; null for the id and the values of who left, which have none of their own. */
+function typeOf(mapping: Mapping, property: string): PropertyType | null {
+  return (
+    mapping.properties[property]?.type ?? (property === mapping.idProperty && !idIsMapped(mapping) ? 'string' : null)
+  );
+}
+
+function fits(declared: PropertyType, actual: string): boolean {
+  if (declared === actual || !propertyTypes.some((one) => one === actual)) return declared === actual;
+  // Both are texts on the wire; the users' key may stand in a number.
+  const texts = ['string', 'phone_number'];
+  return texts.includes(declared) && texts.includes(actual);
+}
+
+/** What `hubspot check --create` sends for a property that is missing. */
+export function newProperty(mapping: Mapping, name: string): Json {
+  const declared = mapping.properties[name];
+  const isId = name === mapping.idProperty;
+  const type = declared?.type ?? 'string';
+  return {
+    name,
+    label: declared?.label ?? name,
+    groupName: 'contactinformation',
+    type,
+    fieldType: fieldTypes[type],
+    ...(isId && { hasUniqueValue: true }),
+    ...(type === 'enumeration' && {
+      options: (declared?.options ?? []).map((value, displayOrder) => ({
+        label: value,
+        value,
+        displayOrder,
+        hidden: false,
+      })),
+    }),
+    ...(type === 'bool' && {
+      options: ['true', 'false'].map((value, displayOrder) => ({ label: value, value, displayOrder, hidden: false })),
+    }),
+  };
+}
+
+const fieldTypes: Record<PropertyType, string> = {
+  string: 'text',
+  number: 'number',
+  bool: 'booleancheckbox',
+  date: 'date',
+  datetime: 'date',
+  enumeration: 'select',
+  phone_number: 'phonenumber',
+};

@@ -1,0 +1,180 @@
+import pg from 'pg';
+import {
+  type CaptureTrigger,
+  captureTriggers,
+  createFunction,
+  createTrigger,
+  functionPrefix,
+  logTable,
+} from './capture/functions.ts';
+import { type CaptureMapping, type Probe, probeMapping, quoted } from './capture/probe.ts';
+import { type MissingRight, missingRights } from './capture/rights.ts';
+import { type Pool, transaction } from './client.ts';
+
+export { type CaptureMapping, MappingRefused, type Probe, probeMapping } from './capture/probe.ts';
+export { type MissingRight, missingRights } from './capture/rights.ts';
+
+/** A connection as capture names its things: by number. */
+export interface CaptureOwner {
+  id: string;
+  no: number;
+}
+
+/** Rights are missing; the message names each with the statement that grants it. */
+export class RightsMissing extends Error {
+  override name = 'RightsMissing';
+  constructor(missing: readonly MissingRight[]) {
+    super(
+      `The database user lacks ${missing.map(({ what }) => what).join(', ')}. As owner of the tables: ${missing.map(({ grant }) => `${grant};`).join(' ')}`,
+    );
+  }
+}
+
+/** A table was in use for too long to be given a trigger. */
+export class TableBusy extends Error {
+  override name = 'TableBusy';
+}
+
+/** One trigger that should be there, and how it is. */
+export interface TriggerState {
+  table: string;
+  event: string;
+  /** `outdated`: made for another mapping. `off`: somebody disabled it. */
+  state: 'installed' | 'missing' | 'outdated' | 'off';
+}
+
+export interface CaptureState {
+  /** True: every change of a mapped row is seen. */
+  complete: boolean;
+  triggers: TriggerState[];
+  /** Tables with triggers of this connection that the mapping no longer reads. */
+  leftOver: string[];
+  /** Whether the log is there. */
+  log: boolean;
+}
+
+/** CREATE TRIGGER waits for writers, and makes others wait behind it: not for longer than this. */
+const lockTimeout = '5s';
+const id = pg.escapeIdentifier;
+
+/**
+ * Makes the log and the triggers of a connection, or brings them up to its mapping. A transaction a table: none holds two
+ * of them, so that no writer is ever deadlocked by it. What changed before is not in the log, so everybody is marked last.
+ * @throws MappingRefused, RightsMissing, TableBusy
+ */
+export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: CaptureMapping): Promise<CaptureState> {
+  const probe = await probeMapping(pool, mapping);
+  const missing = await missingRights(pool, probe.tables, 'install');
+  if (missing.length > 0) throw new RightsMissing(missing);
+  const log = logTable(owner.no);
+  await transaction(pool, { name: `capture ${owner.id}` }, async (client) => {
+    await client.query(`CREATE TABLE IF NOT EXISTS ${log} (key text, at timestamptz NOT NULL DEFAULT now())`);
+    // Emptied again and again: what is left behind is cleared away early, so that a drain reads few dead pages.
+    await client.query(
+      `ALTER TABLE ${log} SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000)`,
+    );
+  });
+  const wanted = captureTriggers(owner.no, mapping, probe.tables);
+  for (const table of probe.tables)
+    await installOn(
+      pool,
+      owner,
+      wanted.filter((one) => one.table === table),
+    );
+  for (const table of await tablesOf(pool, owner.no))
+    if (!probe.tables.some(({ oid }) => oid === table.oid)) await removeFrom(pool, owner, table.name);
+  await pool.query(`INSERT INTO ${log} (key) VALUES (NULL)`);
+  return captureState(pool, owner, mapping, probe);
+}
+
+async function installOn(pool: Pool, owner: CaptureOwner, triggers: readonly CaptureTrigger[]): Promise<void> {
+  await locked(pool, owner, triggers[0]!.table.name, [
+    ...triggers.flatMap((one) => [
+      createFunction(one),
+      `REVOKE ALL ON FUNCTION syncline_capture.${id(one.function)}() FROM PUBLIC`,
+    ]),
+    ...triggers.map(createTrigger),
+  ]);
+}
+
+/** Takes the triggers of a connection away, and its log with what is not sent yet. @returns the tables that had some */
+export async function removeCapture(pool: Pool, owner: CaptureOwner): Promise<string[]> {
+  const tables = await tablesOf(pool, owner.no);
+  for (const { name } of tables) await removeFrom(pool, owner, name);
+  await pool.query(`DROP TABLE IF EXISTS ${logTable(owner.no)}`);
+  return tables.map(({ name }) => name);
+}
+
+async function removeFrom(pool: Pool, owner: CaptureOwner, table: string): Promise<void> {
+  const { rows } = await pool.query(
+    `SELECT t.tgname AS trigger, p.proname AS function FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+     WHERE t.tgrelid = to_regclass($1) AND p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $2)`,
+    [quoted(table), functionPrefix(owner.no)],
+  );
+  await locked(pool, owner, table, [
+    ...rows.map(({ trigger }) => `DROP TRIGGER IF EXISTS ${id(trigger)} ON ${quoted(table)}`),
+    ...rows.map((row) => `DROP FUNCTION IF EXISTS syncline_capture.${id(row.function)}()`),
+  ]);
+}
+
+/** Runs statements that need a table for themselves. @throws TableBusy */
+async function locked(pool: Pool, owner: CaptureOwner, table: string, statements: readonly string[]): Promise<void> {
+  try {
+    await transaction(pool, { name: `capture ${owner.id}` }, async (client) => {
+      await client.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
+      for (const statement of statements) await client.query(statement);
+    });
+  } catch (error) {
+    if ((error as { code?: string }).code !== '55P03') throw error;
+    throw new TableBusy(
+      `${table} was written without a pause for ${lockTimeout}, so its triggers could not be changed and nothing was. Try again when fewer long transactions write to it`,
+      { cause: error },
+    );
+  }
+}
+
+/** What is installed for a connection, beside what its mapping wants. @throws MappingRefused */
+export async function captureState(
+  pool: Pool,
+  owner: CaptureOwner,
+  mapping: CaptureMapping,
+  probed?: Probe,
+): Promise<CaptureState> {
+  const { tables } = probed ?? (await probeMapping(pool, mapping));
+  const wanted = captureTriggers(owner.no, mapping, tables);
+  const { rows } = await pool.query(
+    `SELECT t.tgrelid::int AS oid, t.tgname AS name, p.prosrc AS body, t.tgenabled AS enabled
+     FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+     WHERE p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $1)`,
+    [functionPrefix(owner.no)],
+  );
+  const triggers = wanted.map(({ table, event, trigger, body }): TriggerState => {
+    const found = rows.find((row) => row.oid === table.oid && row.name === trigger);
+    const state = !found
+      ? 'missing'
+      : found.body !== body
+        ? 'outdated'
+        : 'OA'.includes(found.enabled)
+          ? 'installed'
+          : 'off';
+    return { table: table.name, event, state };
+  });
+  const there = await tablesOf(pool, owner.no);
+  const log = await pool.query('SELECT to_regclass($1) IS NOT NULL AS there', [logTable(owner.no)]);
+  return {
+    complete: log.rows[0].there && triggers.every(({ state }) => state === 'installed'),
+    triggers,
+    leftOver: there.filter(({ oid }) => !tables.some((table) => table.oid === oid)).map(({ name }) => name),
+    log: log.rows[0].there,
+  };
+}
+
+async function tablesOf(pool: Pool, no: number): Promise<{ name: string; oid: number }[]> {
+  const { rows } = await pool.query(
+    `SELECT DISTINCT n.nspname || '.' || c.relname AS name, c.oid::int AS oid
+     FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $1) ORDER BY 1`,
+    [functionPrefix(no)],
+  );
+  return rows;
+}

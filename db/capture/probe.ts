@@ -1,0 +1,240 @@
+import pg from 'pg';
+import type { Client, Pool } from '../client.ts';
+
+/** A mapping as far as it decides what is captured (connectors/hubspot/mapping.ts has the whole). */
+export interface CaptureMapping {
+  /** `schema.table` of the users; its row is `u` in every expression. */
+  from: string;
+  key: string;
+  where?: string;
+  properties: Readonly<Record<string, { sql: string }>>;
+  tables: Readonly<Record<string, { key: string; user?: string; columns: readonly string[] }>>;
+  columns: readonly string[];
+}
+
+/** A table that a mapping reads. */
+export interface ReadTable {
+  /** `schema.table`. */
+  name: string;
+  oid: number;
+  /** Columns whose change may change a mapped row. */
+  columns: Column[];
+  /** Type of the users' key, of the users' table alone. */
+  key: string;
+  /** Columns of its primary key; empty without one. */
+  identity: Column[];
+}
+
+export interface Column {
+  name: string;
+  /** As Postgres writes it, e.g. `bigint`. */
+  type: string;
+}
+
+/** What Postgres itself says of a mapping. */
+export interface Probe {
+  /** Type of each expression, in the order of `properties`. */
+  types: Record<string, string>;
+  /** Type of the users' key. */
+  keyType: string;
+  /** The users first. */
+  tables: ReadTable[];
+}
+
+/** The mapping does not fit the database. Each problem is a sentence: place, value got, values accepted. */
+export class MappingRefused extends Error {
+  override name = 'MappingRefused';
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join('; '));
+    this.problems = problems;
+  }
+}
+
+/** Schemas that are ours, or the server's. */
+const reserved = /^(syncline|syncline_\w+|org|org_\w+|pg_\w+|information_schema)\./;
+
+/**
+ * Asks Postgres what a mapping reads: a temporary view is made of it and taken back, and the server's own book of
+ * dependencies names every table and column. So nobody lists columns by hand, and none is forgotten.
+ * @throws MappingRefused
+ */
+export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise<Probe> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  const onError = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', onError);
+  try {
+    await client.query('BEGIN');
+    const keyType = await readKey(client, mapping);
+    await makeView(client, mapping);
+    const types = await typesOf(client, mapping);
+    const tables = await readTables(client, mapping, keyType);
+    return { types, keyType, tables };
+  } finally {
+    await client.query('ROLLBACK').catch((error: Error) => {
+      broken ??= error;
+    });
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+/** `"schema"."table"`. */
+export function quoted(name: string): string {
+  return name.split('.').map(pg.escapeIdentifier).join('.');
+}
+
+async function readKey(client: Client, { from, key }: CaptureMapping): Promise<string> {
+  if (reserved.test(from))
+    throw new MappingRefused([
+      `mapping.from: got "${from}", accepted a table in a schema of your own, not of Syncline or Postgres`,
+    ]);
+  const { rows } = await client
+    .query(
+      `SELECT c.relkind AS kind, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "notNull", current_database() AS database,
+       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL AND i.indimmediate
+         AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS single
+     FROM (SELECT to_regclass($1) AS oid) t LEFT JOIN pg_class c ON c.oid = t.oid
+     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped`,
+      [quoted(from), key],
+    )
+    .catch(async (error: Error & { code?: string }) => {
+      if (error.code !== '42501') throw error;
+      await client.query('ROLLBACK');
+      throw new MappingRefused([
+        await rightsMissing(client, error, `USAGE ON SCHEMA ${pg.escapeIdentifier(from.split('.')[0]!)}`),
+      ]);
+    });
+  const found = rows[0];
+  if (found.kind === null)
+    throw new MappingRefused([
+      `mapping.from: got "${from}", which database "${found.database}" does not have or the user may not see. The users' tables must stand in the database of Syncline (DATABASE_URL), in a schema of their own`,
+    ]);
+  if (!['r', 'p'].includes(found.kind))
+    throw new MappingRefused([
+      `mapping.from: got "${from}", which is no table (a view or foreign table has no triggers that see rows); accepted a table`,
+    ]);
+  if (found.type === null) throw new MappingRefused([`mapping.key: got "${key}", which is no column of ${from}`]);
+  if (!found.single || !found.notNull)
+    throw new MappingRefused([
+      `mapping.key: got "${key}", accepted a column of ${from} that is NOT NULL and has a unique index of its own (the primary key)`,
+    ]);
+  return found.type;
+}
+
+async function makeView(client: Client, mapping: CaptureMapping): Promise<void> {
+  const all = expressionsOf(mapping);
+  const create = (list: readonly [string, string][]) =>
+    `CREATE TEMP VIEW syncline_probe AS SELECT ${list.map(([, sql], i) => `(${sql}) AS p${i}`).join(', ')} FROM ${quoted(mapping.from)} u`;
+  await client.query('SAVEPOINT probe');
+  try {
+    await client.query(create(all));
+    return;
+  } catch (error) {
+    await client.query('ROLLBACK TO probe');
+    if ((error as { code?: string }).code === '42501')
+      throw new MappingRefused([await rightsMissing(client, error as Error)]);
+  }
+  // One after the other, so that every wrong one is named.
+  const problems: string[] = [];
+  for (const one of all) {
+    try {
+      await client.query(create([one]));
+    } catch (error) {
+      problems.push(`${one[0]}: Postgres does not take it (${(error as Error).message})`);
+    }
+    await client.query('ROLLBACK TO probe');
+  }
+  throw new MappingRefused(
+    problems.length > 0 ? problems : ['mapping: Postgres does not take its expressions together'],
+  );
+}
+
+async function rightsMissing(client: Client, { message }: Error, right = 'SELECT ON the table'): Promise<string> {
+  const { rows } = await client.query(
+    `SELECT has_database_privilege(current_database(), 'TEMP') AS temp, current_user AS name, current_database() AS database`,
+  );
+  const { temp, name, database } = rows[0];
+  if (!temp)
+    return `The user ${name} may make no temporary view. Grant it: GRANT TEMPORARY ON DATABASE ${pg.escapeIdentifier(database)} TO ${pg.escapeIdentifier(name)}`;
+  return `The user ${name} may not read what the mapping names (${message}). Grant it, e.g.: GRANT ${right} TO ${pg.escapeIdentifier(name)}`;
+}
+
+/** Every expression with its place. The last one is the condition. */
+function expressionsOf({ properties, where }: CaptureMapping): [place: string, sql: string][] {
+  const list = Object.entries(properties).map(([name, { sql }]): [string, string] => [
+    `mapping.properties.${name}.sql`,
+    sql,
+  ]);
+  return [...list, ['mapping.where', `(${where ?? 'true'})::boolean`]];
+}
+
+async function typesOf(client: Client, { properties }: CaptureMapping): Promise<Record<string, string>> {
+  const { rows } = await client.query(
+    `SELECT format_type(atttypid, NULL) AS type FROM pg_attribute WHERE attrelid = 'pg_temp.syncline_probe'::regclass AND attnum > 0 ORDER BY attnum`,
+  );
+  return Object.fromEntries(Object.keys(properties).map((name, i) => [name, rows[i].type as string]));
+}
+
+const dependencies = `
+WITH used AS (
+  SELECT d.refobjid AS oid, array_remove(array_agg(DISTINCT nullif(d.refobjsubid, 0)), NULL) AS columns
+  FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+  WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass AND d.refobjid <> r.ev_class GROUP BY 1)
+SELECT u.oid::int, n.nspname || '.' || c.relname AS name, c.relkind AS kind,
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'used', a.attnum = ANY (u.columns)) ORDER BY a.attnum), '[]')
+   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum), '[]') FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+   WHERE i.indrelid = c.oid AND i.indisprimary) AS identity,
+  pg_get_viewdef('pg_temp.syncline_probe'::regclass) ~ '\\.\\*' AS whole
+FROM used u JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 2`;
+
+async function readTables(client: Client, mapping: CaptureMapping, keyType: string): Promise<ReadTable[]> {
+  const { rows } = await client.query(dependencies);
+  const problems: string[] = [];
+  const tables: ReadTable[] = [];
+  const named = new Map(Object.entries(mapping.tables));
+  for (const { name, oid, kind, columns, identity, whole } of rows) {
+    const related = named.get(name);
+    named.delete(name);
+    if (!['r', 'p'].includes(kind)) {
+      problems.push(
+        `mapping reads "${name}", which is no table and has no triggers that see rows; read its tables instead`,
+      );
+      continue;
+    }
+    if (name !== mapping.from && !related) {
+      problems.push(
+        `mapping.tables: got nothing for "${name}", which the expressions read; accepted {"key": its column that leads to the user}`,
+      );
+      continue;
+    }
+    const extra = name === mapping.from ? mapping.columns : (related?.columns ?? []);
+    const links =
+      name === mapping.from ? Object.values(mapping.tables).flatMap(({ user }) => user ?? []) : [related?.key];
+    const known = columns.map((column: { name: string }) => column.name);
+    for (const column of [...extra, ...links])
+      if (!known.includes(column)) problems.push(`mapping: got the column "${column}", which ${name} does not have`);
+    // A row that is read whole names no column.
+    const counts = (column: { name: string; used: boolean }) => whole || column.used || extra.includes(column.name);
+    tables.push({
+      name,
+      oid,
+      key: name === mapping.from ? keyType : '',
+      identity,
+      columns: columns.filter(counts).map(({ name, type }: Column) => ({ name, type })),
+    });
+  }
+  // A function may read it, which the server does not see.
+  for (const [name, { columns }] of named)
+    problems.push(
+      columns.length > 0
+        ? `mapping.tables."${name}": no expression reads it. Where a function does, name it in an expression too, such as (SELECT … FROM ${name} …)`
+        : `mapping.tables."${name}": no expression reads it; take it out`,
+    );
+  if (problems.length > 0) throw new MappingRefused(problems);
+  return tables.sort((a, b) => Number(b.name === mapping.from) - Number(a.name === mapping.from));
+}

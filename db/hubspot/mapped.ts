@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto';
+import pg from 'pg';
+import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
+import { type Pool, transaction } from '../client.ts';
+import { type EncodedProperty, encoded } from './encode.ts';
+
+/** A mapping as far as it decides what is sent. */
+export interface SentMapping extends CaptureMapping {
+  properties: Readonly<Record<string, { sql: string; type: string; zone?: string }>>;
+  idProperty: string;
+  leave: 'update' | 'archive' | 'leave';
+  leaveValues: Readonly<Record<string, string>>;
+}
+
+/** A dirty user with the row that HubSpot should have. */
+export interface MappedRow {
+  key: string;
+  version: number;
+  tries: number;
+  /** `in`: in scope. `out`: there, and not in scope. `gone`: deleted. */
+  scope: 'in' | 'out' | 'gone';
+  /** JSON text of the properties, all values texts, names in one order; null where nothing is to be sent. */
+  payload: string | null;
+  /** First 16 bytes of SHA-256 of id property and payload, hex. */
+  hash: string | null;
+  /** Id in the calls. */
+  id: string;
+  /** Another user has this id at HubSpot. */
+  taken: boolean;
+  /** The hash is the one that HubSpot confirmed. */
+  sent: boolean;
+  /** Something was confirmed once. */
+  known: boolean;
+  hubspotId: string | null;
+  /** A call with this user left once, or its row was refused: a contact may be there although none was confirmed. */
+  tried: boolean;
+  parked: boolean;
+  /** The hash is the one that was refused, under the same mapping and catalog. */
+  refused: boolean;
+}
+
+/** Which dirty users are read. */
+export interface MappedRange {
+  connection: string;
+  /** Keys behind this one, in the order of the bytes. */
+  after: string;
+  limit: number;
+  /** Only this user, dirty or not. */
+  only?: string;
+  /** Bytes of payloads at most; one row always comes. */
+  bytes: number;
+  /** `hubspot_syncs.judged` of today. */
+  judged: string;
+}
+
+/** Reads mapped rows of one mapping; made once a slice. @throws TypeMismatch */
+export class MappedReader {
+  private readonly pool: Pool;
+  private readonly text: string;
+  private readonly name: string;
+  private readonly idProperty: string;
+  /** Payload of users who are deleted; null where nothing is sent for them. */
+  private readonly gone: string | null;
+
+  constructor(pool: Pool, mapping: SentMapping, probe: Pick<Probe, 'types' | 'keyType'>) {
+    this.pool = pool;
+    this.text = statement(mapping, probe);
+    this.name = `mapped ${createHash('sha256').update(this.text).digest('hex').slice(0, 16)}`;
+    this.idProperty = mapping.idProperty;
+    const values = Object.entries(mapping.leaveValues).sort(([a], [b]) => (a < b ? -1 : 1));
+    const sends = mapping.leave === 'update' && values.length > 0;
+    this.gone = sends ? JSON.stringify(Object.fromEntries(values)) : null;
+  }
+
+  /** Dirty users in key order with their mapped rows, in one snapshot: a later change has a mark of its own. */
+  async read({ connection, after, limit, only, bytes, judged }: MappedRange): Promise<MappedRow[]> {
+    return transaction(this.pool, { name: `map ${connection}` }, async (client) => {
+      await client.query('SET TRANSACTION READ ONLY');
+      const values = [connection, after, limit, only ?? null, bytes, judged, this.idProperty, this.gone];
+      const { rows } = await client.query({ name: this.name, text: this.text, values });
+      return rows.map(rowOf);
+    });
+  }
+}
+
+function rowOf({ version, ...row }: Omit<MappedRow, 'version'> & { version: string | null }): MappedRow {
+  return { ...row, version: Number(version ?? 0) };
+}
+
+/**
+ * OFFSET 0 keeps each row's expressions inside their own look-up by key: the server cannot turn the batch into a scan of
+ * the whole table, and evaluates each expression once.
+ */
+function statement(mapping: SentMapping, { types, keyType }: Pick<Probe, 'types' | 'keyType'>): string {
+  const properties = Object.entries(mapping.properties)
+    .map(([name, one]): EncodedProperty => ({ ...one, name, sqlType: types[name] ?? 'text' }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const values = new Map(properties.map((one, i) => [one.name, `coalesce(${encoded(one, `r.v${i}`)}, '')`]));
+  const idIsMapped = values.has(mapping.idProperty);
+  if (!idIsMapped) values.set(mapping.idProperty, 'd.key');
+  const id = idIsMapped ? values.get(mapping.idProperty)! : 'd.key';
+  const remote = idIsMapped ? `lower(${id})` : 'NULL::text';
+  const inScope = payload(values);
+  const outOfScope =
+    mapping.leave === 'update'
+      ? payload(
+          new Map([
+            ...values,
+            ...Object.entries(mapping.leaveValues).map(([name, text]) => [name, pg.escapeLiteral(text)] as const),
+          ]),
+        )
+      : 'NULL';
+  return `WITH d AS MATERIALIZED (
+    SELECT key, version, tries FROM syncline.hubspot_dirty
+    WHERE $4::text IS NULL AND connection_id = $1 AND key > $2 AND (held_until IS NULL OR held_until <= now()) ORDER BY key LIMIT $3),
+  asked AS MATERIALIZED (
+    SELECT * FROM d UNION ALL
+    SELECT $4, (SELECT version FROM syncline.hubspot_dirty WHERE connection_id = $1 AND key = $4), 0::smallint WHERE $4 IS NOT NULL),
+  mapped AS MATERIALIZED (
+    SELECT d.key, d.version, d.tries, CASE WHEN m.in_scope IS NULL THEN 'gone' WHEN m.in_scope THEN 'in' ELSE 'out' END AS scope,
+      CASE WHEN m.in_scope IS NULL THEN $8::text ELSE m.payload END AS payload, m.id, m.remote
+    FROM asked d LEFT JOIN LATERAL (
+      SELECT r.in_scope, CASE WHEN r.in_scope THEN ${inScope} ELSE ${outOfScope} END AS payload, ${id} AS id, ${remote} AS remote
+      FROM (SELECT coalesce((${mapping.where ?? 'true'})::boolean, false) AS in_scope${properties.map(({ sql }, i) => `, (${sql}) AS v${i}`).join('')}
+        FROM ${quoted(mapping.from)} u WHERE u.${pg.escapeIdentifier(mapping.key)} = d.key::${keyType} OFFSET 0) r OFFSET 0) m ON true),
+  hashed AS (
+    SELECT *, substr(sha256(convert_to($7::text || payload, 'UTF8')), 1, 16) AS hash,
+      sum(octet_length(payload)) OVER (ORDER BY key) AS total, row_number() OVER (ORDER BY key) AS place FROM mapped)
+  SELECT h.key, h.version, h.tries, h.scope, h.payload, encode(h.hash, 'hex') AS hash, coalesce(h.id, c.remote_id, ${idIsMapped ? `''` : 'h.key'}) AS id,
+    ${idIsMapped ? 'EXISTS (SELECT 1 FROM syncline.hubspot_contacts o WHERE o.connection_id = $1 AND o.remote_id = h.remote AND o.key <> h.key)' : 'false'} AS taken,
+    coalesce(c.sent_hash = h.hash, false) AS sent, c.sent_hash IS NOT NULL AS known, c.hubspot_id AS "hubspotId", c.key IS NOT NULL AS tried,
+    c.parked_hash IS NOT NULL AS parked, coalesce(c.parked_hash = h.hash AND c.parked_under = $6::text, false) AS refused
+  FROM hashed h LEFT JOIN syncline.hubspot_contacts c ON c.connection_id = $1 AND c.key = h.key
+  WHERE h.total IS NULL OR h.total <= $5::bigint OR h.place = 1 ORDER BY h.key`;
+}
+
+/** JSON object of texts; json_object takes arrays, where json_build_object ends at 50 properties. */
+function payload(values: ReadonlyMap<string, string>): string {
+  const names = [...values.keys()].sort();
+  const list = (items: readonly string[]) => `ARRAY[${items.join(', ')}]::text[]`;
+  return `json_object(${list(names.map((name) => pg.escapeLiteral(name)))}, ${list(names.map((name) => values.get(name)!))})::text`;
+}

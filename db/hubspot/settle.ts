@@ -1,0 +1,137 @@
+import type { Client, Pool } from '../client.ts';
+import { setAside, settle } from '../rejects.ts';
+import { type Turn, writeInTurn } from './turns.ts';
+
+/** Name under which rows of this pipeline stand in syncline.rejects. */
+export const rejectStream = 'contacts';
+
+/** What became of a user's mark. */
+export interface Settled {
+  key: string;
+  /** Version that was read: a newer mark stays. */
+  version: number;
+  hash: string | null;
+  /** The user's row was parked before: its reject is settled with it. */
+  wasParked: boolean;
+  outcome: /** HubSpot has it, or (`update`, `insert`) needs nothing of it. */
+    | { kind: 'confirmed'; hubspotId: string | null; remoteId: string | null }
+    | { kind: 'archived' }
+    /** Nothing was to be sent. */
+    | { kind: 'clear' }
+    | { kind: 'parked'; code: string; property: string | null; record: string; reject: boolean }
+    /** No answer, or none about this row: sent again in `holdMs`. `counts`: others were answered meanwhile. */
+    | { kind: 'held'; holdMs: number; counts: boolean; remoteId: string | null };
+}
+
+export interface Settlement {
+  rows: readonly Settled[];
+  /** Calls that are over: nothing of them can land any more, or their rows are held here. */
+  calls: readonly number[];
+  /** `hubspot_syncs.judged` of today. */
+  judged: string;
+}
+
+/**
+ * Writes the outcomes of many calls in one transaction: hash saved and mark cleared only where the mark is still the one
+ * that was read. Not flushed: a lost commit leaves the calls open and the marks standing, and they are sent again.
+ */
+export async function settleRows(pool: Pool, turn: Turn, { rows, calls, judged }: Settlement): Promise<void> {
+  await writeInTurn(pool, turn, { name: 'settle', durable: false }, async (client) => {
+    const { connection } = turn.claim;
+    const of = (kind: Settled['outcome']['kind']) => rows.filter(({ outcome }) => outcome.kind === kind);
+    const held = of('held');
+    if (held.length < rows.length || calls.length > 0)
+      await clear(
+        client,
+        connection,
+        rows.filter(({ outcome }) => outcome.kind !== 'held'),
+        calls,
+        judged,
+      );
+    if (held.length > 0) await hold(client, connection, held);
+    const parked = rows.flatMap(({ key, outcome }) =>
+      outcome.kind === 'parked' && outcome.reject ? [{ key, outcome }] : [],
+    );
+    await setAside(
+      client,
+      turn.claim,
+      rejectStream,
+      parked.map(({ key, outcome }) => ({
+        id: key,
+        reason: outcome.code,
+        field: outcome.property,
+        record: outcome.record,
+        position: null,
+      })),
+    );
+    const repaired = rows.filter(({ wasParked, outcome }) => wasParked && !['parked', 'held'].includes(outcome.kind));
+    if (repaired.length > 0)
+      await unpark(
+        client,
+        connection,
+        repaired.map(({ key }) => key),
+      );
+  });
+}
+
+/** The common case in one statement: contacts are written, marks of the same version and the calls' rows go. */
+async function clear(
+  client: Client,
+  connection: string,
+  rows: readonly Settled[],
+  calls: readonly number[],
+  judged: string,
+) {
+  const told = rows.map(({ key, version, hash, outcome }) => {
+    const { hubspotId = null, remoteId = null } = outcome as { hubspotId?: string | null; remoteId?: string | null };
+    return [key, version, hash, outcome.kind, hubspotId, remoteId];
+  });
+  await client.query({
+    name: 'settleRows',
+    text: `WITH told AS MATERIALIZED (
+        SELECT r->>0 AS key, (r->>1)::bigint AS version, decode(r->>2, 'hex') AS hash, r->>3 AS kind, r->>4 AS hubspot_id, r->>5 AS remote_id
+        FROM jsonb_array_elements($2::jsonb) r),
+      closed AS (DELETE FROM syncline.hubspot_calls WHERE id = ANY ($3::bigint[])),
+      cleared AS (
+        DELETE FROM syncline.hubspot_dirty d USING told t WHERE d.connection_id = $1 AND d.key = t.key AND d.version = t.version),
+      forgotten AS (
+        DELETE FROM syncline.hubspot_contacts c USING told t WHERE c.connection_id = $1 AND c.key = t.key AND t.kind = 'archived')
+      INSERT INTO syncline.hubspot_contacts AS c (connection_id, key, sent_hash, sent_at, hubspot_id, remote_id, parked_hash, parked_under)
+      SELECT $1, key, CASE kind WHEN 'confirmed' THEN hash END, CASE WHEN kind <> 'parked' THEN now() END, hubspot_id, remote_id,
+        CASE kind WHEN 'parked' THEN coalesce(hash, '') END, CASE kind WHEN 'parked' THEN $4 END
+      FROM told WHERE kind IN ('confirmed', 'parked') ORDER BY key
+      ON CONFLICT (connection_id, key) DO UPDATE SET
+        sent_hash = CASE WHEN excluded.parked_hash IS NULL THEN excluded.sent_hash ELSE c.sent_hash END,
+        sent_at = coalesce(excluded.sent_at, c.sent_at),
+        hubspot_id = coalesce(excluded.hubspot_id, c.hubspot_id),
+        remote_id = CASE WHEN excluded.parked_hash IS NULL THEN excluded.remote_id ELSE c.remote_id END,
+        parked_hash = excluded.parked_hash, parked_under = excluded.parked_under`,
+    values: [connection, JSON.stringify(told), calls, judged],
+  });
+}
+
+async function hold(client: Client, connection: string, rows: readonly Settled[]): Promise<void> {
+  const told = rows.map(({ key, outcome }) =>
+    outcome.kind === 'held' ? [key, outcome.holdMs, outcome.counts ? 1 : 0, outcome.remoteId] : [],
+  );
+  // It may be there from now on, whatever becomes of the user.
+  await client.query(
+    `INSERT INTO syncline.hubspot_contacts (connection_id, key, remote_id)
+     SELECT $1, r->>0, r->>3 FROM jsonb_array_elements($2::jsonb) r ORDER BY 2 ON CONFLICT (connection_id, key) DO NOTHING`,
+    [connection, JSON.stringify(told)],
+  );
+  await client.query(
+    `UPDATE syncline.hubspot_dirty d SET held_until = now() + t.ms * interval '1 ms', tries = least(1000, d.tries + t.counts)
+     FROM (SELECT r->>0 AS key, (r->>1)::float8 AS ms, (r->>2)::int AS counts FROM jsonb_array_elements($2::jsonb) r) t
+     WHERE d.connection_id = $1 AND d.key = t.key`,
+    [connection, JSON.stringify(told)],
+  );
+}
+
+async function unpark(client: Client, connection: string, keys: readonly string[]): Promise<void> {
+  await client.query(
+    `UPDATE syncline.hubspot_contacts SET parked_hash = NULL, parked_under = NULL WHERE connection_id = $1 AND key = ANY ($2)`,
+    [connection, keys],
+  );
+  await settle(client, { connection, pipeline: 'hubspot', stream: rejectStream }, keys);
+}

@@ -1,0 +1,108 @@
+import { type Claim, writeUnderClaim } from '../claims.ts';
+import type { Pool } from '../client.ts';
+import { askMark } from './mark.ts';
+
+/** What is known of a connection's contacts as a whole. */
+export interface SyncState {
+  mapping: string | null;
+  judged: string | null;
+  catalog: unknown;
+  mark: 'all' | 'resend' | null;
+  timeZone: string | null;
+}
+
+export async function readSync(pool: Pool, connection: string): Promise<SyncState | null> {
+  const { rows } = await pool.query(
+    'SELECT mapping, judged, catalog, mark, time_zone AS "timeZone" FROM syncline.hubspot_syncs WHERE connection_id = $1',
+    [connection],
+  );
+  return rows[0] ?? null;
+}
+
+export interface Standard {
+  mapping: string;
+  judged: string;
+  catalog: unknown;
+  timeZone: string;
+}
+
+/**
+ * Stores by what rows are judged from now on, and marks who is to be looked at again: everybody after a change of the
+ * mapping, everybody with what was sent forgotten for a full resync, and the parked ones after a change of the catalog.
+ * @returns what is to be marked, and how many parked rows come back
+ */
+export async function setStandard(
+  pool: Pool,
+  claim: Claim,
+  standard: Standard,
+  full: boolean,
+): Promise<{ mark: 'all' | 'resend' | null; returned: number }> {
+  return writeUnderClaim(pool, claim, { name: 'hubspot standard' }, async (client) => {
+    const { connection } = claim;
+    const { mapping, judged, catalog, timeZone } = standard;
+    await client.query('INSERT INTO syncline.hubspot_syncs (connection_id) VALUES ($1) ON CONFLICT DO NOTHING', [
+      connection,
+    ]);
+    const before = await client.query(
+      'SELECT mapping FROM syncline.hubspot_syncs WHERE connection_id = $1 FOR UPDATE',
+      [connection],
+    );
+    const known = before.rows[0].mapping as string | null;
+    // The first run finds the mark of everybody in the log: capture put it there.
+    if (full) await askMark(client, connection, 'resend');
+    else if (known !== null && known !== mapping) await askMark(client, connection, 'all');
+    const { rows } = await client.query(
+      `UPDATE syncline.hubspot_syncs SET mapping = $2, judged = $3, catalog = $4, time_zone = $5 WHERE connection_id = $1 RETURNING mark`,
+      [connection, mapping, judged, JSON.stringify(catalog), timeZone],
+    );
+    const returned = await client.query(
+      `INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
+       SELECT $1, key, nextval('syncline.hubspot_versions') FROM syncline.hubspot_contacts
+       WHERE connection_id = $1 AND parked_hash IS NOT NULL AND parked_under IS DISTINCT FROM $2 ORDER BY key
+       ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version`,
+      [connection, judged],
+    );
+    return { mark: rows[0].mark, returned: returned.rowCount ?? 0 };
+  });
+}
+
+/** Lets parked rows be tried again by the next run, although nothing changed. @returns how many */
+export async function releaseParked(pool: Pool, connection: string): Promise<number> {
+  const { rowCount } = await pool.query(
+    `WITH free AS (UPDATE syncline.hubspot_contacts SET parked_under = '' WHERE connection_id = $1 AND parked_hash IS NOT NULL RETURNING key)
+     INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
+     SELECT $1, key, nextval('syncline.hubspot_versions') FROM free ORDER BY key
+     ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version`,
+    [connection],
+  );
+  return rowCount ?? 0;
+}
+
+/** The next dirty user behind a key who is not held. */
+export async function nextDirty(
+  pool: Pool,
+  connection: string,
+  after: string,
+): Promise<{ key: string; version: number } | null> {
+  const { rows } = await pool.query(
+    `SELECT key, version FROM syncline.hubspot_dirty WHERE connection_id = $1 AND key > $2
+       AND (held_until IS NULL OR held_until <= now()) ORDER BY key LIMIT 1`,
+    [connection, after],
+  );
+  return rows[0] ? { key: rows[0].key, version: Number(rows[0].version) } : null;
+}
+
+/** How many users are dirty, how many of them wait for a call that may still land, and for how long the first of these. */
+export async function dirtyState(
+  pool: Pool,
+  connection: string,
+  only?: string,
+): Promise<{ dirty: number; held: number; freeMs: number }> {
+  const { rows } = await pool.query(
+    `SELECT count(*)::int AS dirty, count(*) FILTER (WHERE held_until > now())::int AS held,
+       coalesce(extract(epoch FROM min(held_until) FILTER (WHERE held_until > now()) - now()) * 1000, 0)::float8 AS "freeMs"
+     FROM syncline.hubspot_dirty WHERE connection_id = $1 AND ($2::text IS NULL OR key = $2)`,
+    [connection, only ?? null],
+  );
+  return rows[0];
+}

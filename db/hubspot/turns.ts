@@ -1,0 +1,54 @@
+import { type Claim, ClaimLost, writeUnderClaim } from '../claims.ts';
+import type { Client, Pool, TransactionOptions } from '../client.ts';
+
+/**
+ * Who of one run may write: the latest attempt of its writing step. An attempt that Temporal gave up may live on; it must
+ * neither begin calls nor clear marks beside its successor.
+ */
+export interface Turn {
+  claim: Claim;
+  turn: number;
+}
+
+/**
+ * Begins an attempt. Calls that earlier attempts left under way may still land: their rows are held until they no longer
+ * can, so that no older version is written over a newer one.
+ * @returns the turn, and how many rows are held
+ */
+export async function takeTurn(pool: Pool, claim: Claim): Promise<{ turn: Turn; held: number }> {
+  return writeUnderClaim(pool, claim, { name: 'hubspot turn' }, async (client) => {
+    // Waits for the transactions of attempts before this one.
+    const { rows } = await client.query(
+      'UPDATE syncline.hubspot_syncs SET turn = turn + 1 WHERE connection_id = $1 RETURNING turn',
+      [claim.connection],
+    );
+    const { rowCount } = await client.query(
+      `WITH calls AS (DELETE FROM syncline.hubspot_calls WHERE connection_id = $1 RETURNING keys, lands_until),
+         flying AS (SELECT key, max(lands_until) AS until FROM calls, unnest(keys) AS key GROUP BY 1),
+         tried AS (INSERT INTO syncline.hubspot_contacts (connection_id, key) SELECT $1, key FROM flying ORDER BY key ON CONFLICT DO NOTHING)
+       INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version, held_until)
+       SELECT $1, key, nextval('syncline.hubspot_versions'), until FROM flying ORDER BY key
+       ON CONFLICT (connection_id, key) DO UPDATE SET held_until = greatest(d.held_until, excluded.held_until)`,
+      [claim.connection],
+    );
+    return { turn: { claim, turn: rows[0].turn }, held: rowCount ?? 0 };
+  });
+}
+
+/** One transaction of this attempt. @throws ClaimLost when a later run or attempt took over */
+export async function writeInTurn<T>(
+  pool: Pool,
+  { claim, turn }: Turn,
+  options: TransactionOptions,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  return writeUnderClaim(pool, claim, options, async (client) => {
+    const { rowCount } = await client.query(
+      'SELECT 1 FROM syncline.hubspot_syncs WHERE connection_id = $1 AND turn = $2 FOR SHARE',
+      [claim.connection, turn],
+    );
+    if (rowCount !== 1)
+      throw new ClaimLost(`A later attempt of this step works on "${claim.connection}": this one writes nothing more.`);
+    return work(client);
+  });
+}

@@ -1,0 +1,207 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openCli } from './harness/cli.ts';
+import { openCrm } from './harness/crm.ts';
+
+const { world, cli, fresh } = await openCli();
+const folder = mkdtempSync(join(tmpdir(), 'syncline-mapping-'));
+
+/** Tables and an account; the connection is made by the command line. */
+async function connected(users = 5, change: (mapping: Record<string, unknown>) => void = () => undefined) {
+  const crm = await openCrm(world, { users, capture: false, options: { callsPerWindow: 10_000 } });
+  const mapping = structuredClone(crm.mapping);
+  change(mapping);
+  const file = join(folder, `${fresh()}.json`);
+  writeFileSync(file, JSON.stringify(mapping));
+  const name = fresh();
+  const env = { CRM_TOKEN: crm.source.token };
+  const said = await cli(
+    `connect ${name} --platform hubspot --url ${crm.source.url} --mapping ${file} --option settleSeconds=0 --option callsPerWindow=10000 --credential-env CRM_TOKEN`,
+    { env },
+  );
+  return { crm, name, file, said, env };
+}
+
+describe('from nothing to contacts', () => {
+  test('connect says what is missing, install and check repair it, start sends, status and rejects tell', async () => {
+    const { crm, name, said } = await connected();
+    expect(said).toMatchObject({ code: 0, err: '' });
+    expect(said.out).toContain(`npx syncline capture install ${name}`);
+    expect(said.out).toContain('a run would not begin');
+    expect(said.out).toContain(
+      `Saved connection ${name}: hubspot, tenant ${name}, ${crm.source.url}/, credential sealed.`,
+    );
+
+    expect(await cli(`capture status ${name}`)).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/users\s+insert\s+missing/),
+    });
+    expect(await cli(`start hubspotSync ${name} --wait`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('Changes are not captured'),
+    });
+    expect(await cli(`capture install ${name}`)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/are captured for \S+ \(12 triggers\)/),
+    });
+    expect(await cli(`capture status ${name}`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(`Every change is captured for ${name}.`),
+    });
+    expect(await cli(`hubspot check --connection ${name}`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('9 properties fit the account and the database'),
+    });
+
+    const before = await cli(`hubspot preview 3 --connection ${name}`);
+    expect(before).toMatchObject({ code: 0, out: expect.stringContaining('a run would send it: batch/upsert') });
+    expect(JSON.parse(before.out.slice(before.out.indexOf('{')))).toMatchObject({
+      inputs: [
+        { id: '3', idProperty: 'app_user_id', properties: { firstname: 'Name 3', app_signed_up: '1583193600000' } },
+      ],
+    });
+    expect(await cli(`hubspot sync 3 --connection ${name}`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('Whole: 1 written'),
+    });
+    expect((await cli(`hubspot preview 3 --connection ${name}`)).out).toContain('HubSpot holds these values already');
+    expect((await cli(`hubspot preview 99 --connection ${name}`)).out).toContain(
+      'User 99 is not there: nothing would be sent.',
+    );
+
+    await crm.sql(`UPDATE users SET plan = 'secret plan 9' WHERE id = 4`);
+    const run = await cli(`start hubspotSync ${name} --wait`);
+    expect(run).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('Partial: 3 written, 1 unchanged, 1 set aside; 1 call'),
+    });
+    const rejects = await cli(`rejects ${name}`);
+    expect(rejects.out).toContain(
+      `${name} contacts 4: invalid_option (app_plan: a text of 13 characters (letters, digits, spaces))`,
+    );
+    expect(rejects.out).toMatch(
+      /the value is none of the options of the property; correct the value .*\n\s+first seen .* ago\)/,
+    );
+    expect(rejects.out, 'a value is personal').not.toContain('secret plan');
+    expect((await cli(`rejects ${name} --show-records`)).out).toContain('secret plan 9');
+    expect((await cli('rejects hubspot')).out).toContain(`${name} contacts 4`);
+    expect(JSON.parse((await cli(`rejects ${name} --json`)).out).rejects.rows[0]).toMatchObject({
+      sourceId: '4',
+      shape: 'a text of 13 characters (letters, digits, spaces)',
+    });
+
+    const status = await cli(`status ${name}`);
+    expect(status.out).toMatch(/contacts\s+4 confirmed; nothing to send/);
+    expect(status.out).toContain(`1 user; why: npx syncline rejects ${name}`);
+    crm.source.addOption('app_plan', 'secret plan 9');
+    expect(await cli(`replay ${name} --rejects --wait`)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/1 users that were set aside are tried again[\s\S]*Whole: 1 written/),
+    });
+    expect(await cli(`replay ${name} --rejects`)).toMatchObject({ out: expect.stringContaining('nothing to replay') });
+    expect(await cli(`capture remove ${name}`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('are no longer captured'),
+    });
+  });
+
+  test('check --create makes what is missing, with type, options and uniqueness', async () => {
+    const { crm, name } = await connected(2, (mapping) => {
+      Object.assign(mapping, { idProperty: 'our_id' });
+      Object.assign(mapping.properties as object, {
+        our_level: { sql: `'gold'`, type: 'enumeration', options: ['gold', 'silver'], label: 'Level' },
+        our_day: { sql: 'u.signed_up', type: 'date' },
+      });
+    });
+    await cli(`capture install ${name}`);
+    const before = await cli(`hubspot check --connection ${name}`);
+    expect(before).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('mapping.properties.our_level: the account has no property "our_level"'),
+    });
+    const made = await cli(`hubspot check --connection ${name} --create`);
+    expect(made).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(
+        /Made the property our_day\.[\s\S]*Made the property our_id\.[\s\S]*11 properties fit/,
+      ),
+    });
+    expect(crm.source.contacts.catalog.get('our_level')).toMatchObject({
+      type: 'enumeration',
+      label: 'Level',
+      options: [{ value: 'gold' }, { value: 'silver' }],
+    });
+    expect(crm.source.contacts.catalog.get('our_id')).toMatchObject({ hasUniqueValue: true });
+    expect(await cli(`start hubspotSync ${name} --wait`)).toMatchObject({ code: 0 });
+    expect(crm.source.contacts.seen('our_id').get('2')).toMatchObject({ our_level: 'gold' });
+  });
+
+  test('every 3 minutes unless somebody says otherwise', async () => {
+    const { name } = await connected();
+    expect(await cli(`schedule ${name}`)).toMatchObject({ code: 0, out: expect.stringContaining('Made the schedule') });
+    expect((await cli('schedule list')).out).toMatch(new RegExp(`${name}\\s+every 3 min`));
+    expect(await cli(`schedule delete ${name}`)).toMatchObject({ code: 0 });
+  });
+});
+
+describe('what is typed wrong is told by place, value got and values accepted', () => {
+  test.each<[string, (mapping: Record<string, unknown>) => void, RegExp]>([
+    [
+      'a type',
+      (m) => Object.assign((m.properties as { email: object }).email, { type: 'text' }),
+      /mapping\.properties\.email\.type: got "text", accepted \("string" \| "number"/,
+    ],
+    [
+      'an unknown field',
+      (m) => Object.assign(m, { form: 'x' }),
+      /unknown field "mapping\.form" \(accepted: from, key, idProperty/,
+    ],
+    [
+      'a table',
+      (m) => Object.assign(m, { from: 'users' }),
+      /mapping\.from: got "users", accepted schema and table such as app\.users/,
+    ],
+    [
+      'no properties',
+      (m) => Object.assign(m, { properties: {} }),
+      /mapping\.properties: got Object, accepted at least one property/,
+    ],
+    [
+      'two statements',
+      (m) => Object.assign(m, { where: 'true; DROP TABLE x' }),
+      /mapping\.where: got .*accepted one SQL expression, without a semicolon/,
+    ],
+    [
+      'what to do with who leaves',
+      (m) => Object.assign(m, { leave: 'forget' }),
+      /mapping\.leave: got "forget", accepted \("update" \| "archive" \| "leave"\)/,
+    ],
+  ])('%s', async (_, change, message) => {
+    const { said } = await connected(1, change);
+    expect(said).toMatchObject({ code: 2, err: expect.stringMatching(message) });
+  });
+
+  test.each<[string, RegExp]>([
+    [
+      'connect NAME --platform hubspot --mapping /nowhere.json --no-credential',
+      /--mapping: got "\/nowhere\.json", which cannot be read \(ENOENT\)/,
+    ],
+    ['connect NAME --platform hubspot --no-credential', /mapping: got nothing, accepted Object/],
+    ['hubspot check --connection nobody', /Connection "nobody" does not exist/],
+    ['start hubspotSync NAME --streams orders', /--streams belongs to platformSync, not to hubspotSync/],
+    [
+      'start platformSync NAME',
+      /platformSync does not read connection ".*" of platform hubspot\. The workflow for it is hubspotSync/,
+    ],
+    ['replay NAME --from 2026-01-01 --to 2026-02-01', /Contacts of HubSpot are written, not read: accepted: --rejects/],
+    ['rejects NAME --stream orders', /--stream: got "orders", accepted contacts/],
+  ])('%s', async (line, message) => {
+    const { name } = await connected(1);
+    const made = line.startsWith('connect') ? fresh() : name;
+    const said = await cli(line.replace('NAME', made));
+    expect(said.code).not.toBe(0);
+    expect(said.err).toMatch(message);
+  });
+});

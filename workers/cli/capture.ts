@@ -1,0 +1,84 @@
+import {
+  captureState,
+  installCapture,
+  MappingRefused,
+  RightsMissing,
+  removeCapture,
+  TableBusy,
+} from '../../db/capture.ts';
+import { hubspotConnection } from './hubspot.ts';
+import type { Session } from './session.ts';
+import { CommandError } from './trouble.ts';
+import { columns, counted } from './words.ts';
+
+/** Puts the triggers on the tables that the mapping reads, or brings them up to it. Says which rights are missing. */
+export async function install(session: Session, given: string | undefined): Promise<undefined> {
+  const { name, owner, mapping, pool } = await target(session, given);
+  const state = await told(() => installCapture(pool, owner, mapping));
+  const tables = [...new Set(state.triggers.map(({ table }) => table))];
+  session.terminal.print(
+    `Changes of ${tables.join(', ')} are captured for ${name} (${counted(state.triggers.length, 'trigger')}). Everybody is looked at by the next run.`,
+  );
+  session.terminal.print(`Next: npx syncline hubspot check --connection ${name}`);
+  return undefined;
+}
+
+/** Takes the triggers away; what is not sent yet is forgotten. */
+export async function remove(session: Session, given: string | undefined): Promise<undefined> {
+  const { name, owner, pool } = await target(session, given);
+  const tables = await told(() => removeCapture(pool, owner));
+  session.terminal.print(
+    tables.length > 0
+      ? `Changes of ${tables.join(', ')} are no longer captured for ${name}. Installed again, everybody is looked at.`
+      : `Nothing was captured for ${name}.`,
+  );
+  return undefined;
+}
+
+/** Lists the triggers that the mapping wants, and how each is. Exit code 1 when changes may be missed. */
+export async function status(
+  session: Session,
+  given: string | undefined,
+  options: { json?: boolean },
+): Promise<number> {
+  const { name, owner, mapping, pool } = await target(session, given);
+  const state = await told(() => captureState(pool, owner, mapping));
+  const { print } = session.terminal;
+  if (options.json) print(JSON.stringify(state, null, 2));
+  else {
+    for (const line of columns(state.triggers.map(({ table, event, state: how }) => [table, event, how]))) print(line);
+    for (const table of state.leftOver) print(`${table} has triggers although the mapping no longer reads it`);
+    print(
+      state.complete
+        ? `Every change is captured for ${name}.`
+        : `Changes may be missed: npx syncline capture install ${name}`,
+    );
+  }
+  return state.complete ? 0 : 1;
+}
+
+async function target(session: Session, given: string | undefined) {
+  const name = await hubspotConnection(session, given);
+  const { readOptions } = await import('../../activities/hubspot/desk.ts');
+  const owner = await session.connection(name);
+  const { mapping } = plain(() => readOptions({ ...owner, credential: null }));
+  return { name, owner, mapping, pool: await session.pool() };
+}
+
+function plain<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new CommandError((error as Error).message);
+  }
+}
+
+async function told<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof MappingRefused || error instanceof RightsMissing || error instanceof TableBusy)
+      throw new CommandError(error.message);
+    throw error;
+  }
+}

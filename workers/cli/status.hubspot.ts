@@ -1,0 +1,77 @@
+import { type ContactsStanding, contactsStanding } from '../../db/hubspot/report.ts';
+import type { HubspotSyncResult } from '../../workflows/hubspot.ts';
+import type { HubspotProgress } from '../../workflows/hubspot.view.ts';
+import { describeProgress, describeResult, withBeats } from './follow.hubspot.ts';
+import { describeTrouble } from './pending.ts';
+import { look, outcomeOf } from './runs.ts';
+import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
+import { ago, columns, count, counted } from './words.ts';
+
+/** What `--json` prints for a connection to HubSpot. */
+export interface HubspotStatus extends RunStatus {
+  workflow: 'hubspotSync';
+  /** Null without a worker, and while nothing runs. */
+  progress: HubspotProgress | null;
+  standing: ContactsStanding;
+  /** Milliseconds since the oldest change that is not sent; null when nothing is dirty. */
+  lagMs: number | null;
+}
+
+export async function hubspotStatus(asked: Asked): Promise<HubspotStatus> {
+  const { session, client, connection, schedule, polled } = asked;
+  const [seen = null] = asked.runs;
+  const open = seen?.status === 'RUNNING' && polled;
+  const { run, progress } =
+    seen && open ? await look<HubspotProgress>(client, seen, withBeats) : { run: seen, progress: null };
+  const standing = await contactsStanding(await session.pool(), connection);
+  const state =
+    run === null
+      ? 'none'
+      : run.status !== 'RUNNING'
+        ? run.status.toLowerCase()
+        : !polled
+          ? 'waiting'
+          : (progress?.state ?? 'running');
+  return {
+    connection: connection.id,
+    platform: connection.platform,
+    tenant: connection.tenant,
+    workflow: 'hubspotSync',
+    state,
+    run,
+    outcome: run && run.status !== 'RUNNING' ? await ending(asked, run) : null,
+    progress,
+    standing,
+    lagMs: standing.since && Date.now() - standing.since.getTime(),
+    schedule,
+  };
+}
+
+async function ending({ client, connection }: Asked, run: NonNullable<RunStatus['run']>): Promise<string> {
+  const outcome = await outcomeOf<HubspotSyncResult>(client, run);
+  return 'failure' in outcome ? outcome.failure : describeResult(connection.id, outcome.result).join('. ');
+}
+
+export function showHubspot(one: HubspotStatus): string[] {
+  const { connection, progress, standing } = one;
+  const { confirmed, dirty, held, since, parked, logged } = standing;
+  const waits = [...(progress?.notes ?? []), ...(one.run?.pending.flatMap(describeTrouble) ?? [])];
+  const open = [
+    dirty > 0
+      ? `${counted(dirty, 'user')} to send${since ? `, the oldest change ${ago(since)}` : ''}`
+      : 'nothing to send',
+    ...(held > 0 ? [`${count(held)} wait for calls without an answer`] : []),
+    ...(logged === null ? ['changes are not captured'] : logged ? ['more changes in the log'] : []),
+  ];
+  const facts: [string, string][] = [
+    ['run', describeRun(one, 'hubspotSync', progress === null)],
+    ...(progress ? [['sends', describeProgress(progress)] as [string, string]] : []),
+    ...waits.map((line): [string, string] => ['waits for', line]),
+    ['contacts', `${count(confirmed)} confirmed; ${open.join('; ')}`],
+    ...(parked > 0
+      ? [['parked', `${counted(parked, 'user')}; why: npx syncline rejects ${connection}`] as [string, string]]
+      : []),
+    ['next', describeNext(one.schedule)],
+  ];
+  return [`${connection} (${one.platform}, tenant ${one.tenant})`, ...columns(facts).map((line) => `  ${line}`), ''];
+}

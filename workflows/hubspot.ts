@@ -1,0 +1,149 @@
+import {
+  ApplicationFailure,
+  allHandlersFinished,
+  condition,
+  continueAsNew,
+  defineQuery,
+  proxyActivities,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { HubspotPlan } from '../activities/hubspot/begin.ts';
+import type { SliceResult } from '../activities/hubspot/slice.ts';
+import type { Counts } from '../activities/hubspot/tally.ts';
+import type { Activities } from '../activities/index.ts';
+import { pause, resume } from './control.ts';
+import { type HubspotSyncInput, hubspotSyncInput } from './hubspot.input.ts';
+import { type Carried, type HubspotProgress, HubspotView, nothingCounted } from './hubspot.view.ts';
+import { slice } from './options.ts';
+import { readInput } from './org.input.ts';
+import { isScheduled } from './platform.stream.ts';
+import { tried } from './tries.ts';
+
+/** Workflow id of a connection's runs started by CLI and client. Other ids work too: the claim keeps runs apart. */
+export const hubspotSyncId = (connection: string) => `hubspotSync-${connection}`;
+
+/** What a run did. Counts only; who was refused stands in syncline.rejects. */
+export interface HubspotSyncResult extends Counts {
+  connection: string;
+  /** `whole`: everything that was dirty is at HubSpot. `partial`: rows were refused and are parked. */
+  outcome: 'whole' | 'partial' | 'skipped';
+  durationMs: number;
+}
+
+export const hubspotProgress = defineQuery<HubspotProgress>('progress');
+
+/** Changed rows of our users → HubSpot contacts, until nothing is dirty. Input: {@link hubspotSyncInput}; result: {@link HubspotSyncResult}. */
+export async function hubspotSync(input: unknown, handed?: Carried): Promise<HubspotSyncResult> {
+  const request = readInput(hubspotSyncInput, input, '{"connection":"crm"}');
+  const carried = workflowInfo().continuedFromExecutionRunId ? handed : undefined;
+  const run = new HubspotRun(request, carried);
+  // What a full run forgets it forgets once.
+  let full = request.mode === 'full' && carried === undefined;
+  for (;;) {
+    const plan = await run.begin(full);
+    if (plan === null) return run.result('skipped');
+    full = false;
+    const end = await run.send(plan);
+    if (end === 'done') return run.result('done');
+    if (end === 'replan') continue;
+    await condition(allHandlersFinished);
+    return continueAsNew<typeof hubspotSync>(input, run.view.carry());
+  }
+}
+
+class HubspotRun {
+  readonly view: HubspotView;
+  private readonly request: HubspotSyncInput;
+  private readonly activities;
+  private paused = false;
+
+  constructor(request: HubspotSyncInput, carried?: Carried) {
+    this.request = request;
+    this.view = new HubspotView(request.connection, carried ?? { started: Date.now(), counts: nothingCounted() });
+    this.activities = proxyActivities<Activities>({ ...slice, priority: { fairnessKey: request.connection } });
+    setHandler(hubspotProgress, () => this.view.progress());
+    setHandler(pause, () => this.setPaused(true));
+    setHandler(resume, () => this.setPaused(false));
+  }
+
+  /** Null: another run is at work, and a clock started this one. */
+  async begin(full: boolean): Promise<HubspotPlan | null> {
+    const { workflowId, firstExecutionRunId: runId } = workflowInfo();
+    const { connection } = this.request;
+    for (;;) {
+      const begun = await tried(this.view, 'beginHubspot', () =>
+        this.activities.beginHubspot({ connection, workflowId, runId, full }),
+      );
+      if ('waitMs' in begun) await this.wait(begun.waitMs, 'HubSpot asked to wait (rate limit)');
+      else if ('heldBy' in begun) {
+        if (isScheduled()) return null;
+        throw ApplicationFailure.nonRetryable(
+          `Another run sends the contacts of this connection: ${begun.heldBy.workflowId}. Wait for it (npx syncline status ${connection}), or cancel it first.`,
+          'AlreadyRunning',
+        );
+      } else {
+        this.view.begin(begun);
+        return begun;
+      }
+    }
+  }
+
+  /** Slice after slice until nothing is dirty. */
+  async send(plan: HubspotPlan): Promise<'done' | 'replan' | 'long'> {
+    const { only, rejects } = this.request;
+    for (;;) {
+      await condition(() => !this.paused);
+      if (workflowInfo().continueAsNewSuggested) return 'long';
+      const spent = this.view.counts;
+      const result = await tried(this.view, 'sendContacts', () =>
+        this.activities.sendContacts({ plan, spent, acceptRejects: rejects === 'accept', only: only?.user ?? null }),
+      );
+      this.view.add(result);
+      if (result.replan) return 'replan';
+      if (result.stop) throw this.stopped(result.stop);
+      if (result.done) return 'done';
+      if (result.waitMs > 0) await this.wait(result.waitMs, waitsFor(result));
+    }
+  }
+
+  result(end: 'done' | 'skipped'): HubspotSyncResult {
+    const { counts, started } = this.view;
+    if (end === 'done') this.view.finish();
+    const parked = counts.refusedHere + counts.refusedThere > 0;
+    const outcome = end === 'skipped' ? 'skipped' : parked ? 'partial' : 'whole';
+    return { connection: this.request.connection, outcome, ...counts, durationMs: Date.now() - started };
+  }
+
+  private async wait(ms: number, why: string): Promise<void> {
+    this.view.note('wait', `${why}: ${Math.ceil(ms / 1000)} s`);
+    await sleep(ms);
+    this.view.note('wait', null);
+  }
+
+  private stopped(stop: NonNullable<SliceResult['stop']>): ApplicationFailure {
+    const { connection } = this.request;
+    if (stop.kind === 'isolation')
+      return ApplicationFailure.nonRetryable(
+        `HubSpot refuses whole batches and does not say for which row; the ${stop.calls} calls for finding it are used up. What was sent is sent. Look at npx syncline rejects ${connection}, then start again: each run has as many calls (option isolationCalls).`,
+        'IsolationSpent',
+      );
+    return ApplicationFailure.nonRetryable(
+      `${stop.bad} of ${stop.of} rows were refused (${((100 * stop.bad) / stop.of).toFixed(1)} %), more than the option rejectPercent allows: nothing more is sent. See why: npx syncline rejects ${connection}. Correct the mapping or the properties and start again, or let it go on: npx syncline start hubspotSync ${connection} --accept-rejects`,
+      'TooManyRejects',
+    );
+  }
+
+  private setPaused(paused: boolean): string {
+    this.paused = paused;
+    this.view.pause(paused);
+    return paused ? 'paused' : 'running';
+  }
+}
+
+function waitsFor({ waitFor, held }: SliceResult): string {
+  if (waitFor === 'daily') return "the account's calls of today are used up; it goes on after its midnight";
+  if (waitFor === 'landing') return `${held} rows wait for calls without an answer, until those can no longer land`;
+  return 'HubSpot asked to wait (rate limit)';
+}

@@ -1,0 +1,132 @@
+import type { HubspotPlan } from '../activities/hubspot/begin.ts';
+import type { SliceResult } from '../activities/hubspot/slice.ts';
+import type { Counts } from '../activities/hubspot/tally.ts';
+import { showDetails } from './progress.ts';
+
+/** Answer of the `progress` query: the same numbers the Temporal UI shows. */
+export interface HubspotProgress extends Counts {
+  connection: string;
+  state: 'running' | 'paused' | 'waiting' | 'done';
+  /** Users that are still dirty, and those of them that wait for a call that may still land. */
+  dirty: number;
+  held: number;
+  rowsPerSecond: number;
+  /** Seconds until the dirty ones are sent, at what the limit allows; null before the first slice. */
+  etaSeconds: number | null;
+  notes: string[];
+}
+
+/** Totals that outlive an execution whose history got long. */
+export interface Carried {
+  started: number;
+  counts: Counts;
+}
+
+export const nothingCounted = (): Counts => ({
+  drained: 0,
+  marked: 0,
+  looked: 0,
+  unchanged: 0,
+  written: 0,
+  archived: 0,
+  passed: 0,
+  refusedHere: 0,
+  refusedThere: 0,
+  again: 0,
+  unanswered: 0,
+  calls: 0,
+  isolation: 0,
+  waits: 0,
+});
+
+const batchRows = 100;
+const windowSeconds = 10;
+
+/** Everything a person sees of a run; holds no decision. */
+export class HubspotView {
+  readonly counts: Counts;
+  readonly started: number;
+  private readonly connection: string;
+  private plan: HubspotPlan | null = null;
+  private left: Pick<SliceResult, 'dirty' | 'held'> | null = null;
+  private paused = false;
+  private done = false;
+  private readonly notes = new Map<string, string>();
+
+  constructor(connection: string, carried: Carried) {
+    this.connection = connection;
+    this.counts = { ...carried.counts };
+    this.started = carried.started;
+    this.show();
+  }
+
+  carry(): Carried {
+    return { started: this.started, counts: this.counts };
+  }
+
+  begin(plan: HubspotPlan): void {
+    this.plan = plan;
+    if (plan.mark === 'resend') this.notes.set('mark', 'everybody is sent again');
+    if (plan.mark === 'all')
+      this.notes.set('mark', 'everybody is looked at: the mapping changed, or a table was emptied');
+    if (plan.returned > 0)
+      this.notes.set('returned', `${plan.returned} parked rows are tried again: mapping or catalog changed`);
+    this.show();
+  }
+
+  add(result: SliceResult): void {
+    for (const name of Object.keys(this.counts) as (keyof Counts)[]) this.counts[name] += result.counts[name];
+    this.left = { dirty: result.dirty, held: result.held };
+    this.show();
+  }
+
+  note(about: string, text: string | null): void {
+    if (text === null) this.notes.delete(about);
+    else this.notes.set(about, text);
+    this.show();
+  }
+
+  pause(paused: boolean): void {
+    this.paused = paused;
+    this.show();
+  }
+
+  finish(): void {
+    this.done = true;
+    this.notes.delete('mark');
+    this.show();
+  }
+
+  progress(): HubspotProgress {
+    const seconds = Math.max(1, (Date.now() - this.started) / 1000);
+    const { dirty = 0, held = 0 } = this.left ?? {};
+    const state = this.done ? 'done' : this.paused ? 'paused' : this.notes.has('wait') ? 'waiting' : 'running';
+    return {
+      connection: this.connection,
+      state,
+      ...this.counts,
+      dirty,
+      held,
+      rowsPerSecond: Math.round(this.counts.written / seconds),
+      etaSeconds:
+        this.plan && this.left ? Math.ceil((dirty / batchRows / this.plan.callsPerWindow) * windowSeconds) : null,
+      notes: [...this.notes.values()],
+    };
+  }
+
+  private show(): void {
+    const { state, written, dirty, refusedHere, refusedThere, archived, calls, etaSeconds, rowsPerSecond } =
+      this.progress();
+    const tried = written + archived + refusedHere + refusedThere;
+    const bars = [
+      {
+        name: 'contacts',
+        done: written + archived,
+        total: tried + dirty,
+        state: this.done ? ('done' as const) : ('running' as const),
+      },
+    ];
+    const numbers = `${calls} calls, ${rowsPerSecond} rows/s, ${refusedHere + refusedThere} parked${etaSeconds ? `, about ${etaSeconds} s to go` : ''}`;
+    showDetails(`hubspotSync ${this.connection} · ${state}`, bars, [numbers, ...this.notes.values()]);
+  }
+}
