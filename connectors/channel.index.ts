@@ -18,8 +18,10 @@ export function channelOf(name: string): Channel {
   );
 }
 
-export const isChannel = (exported: unknown): exported is Channel =>
-  typeof exported === 'object' && exported !== null && 'channel' in exported && 'outcomes' in exported;
+/** Tells a channel from a connector in a module of your own. */
+export function isChannel(exported: unknown): exported is Channel {
+  return typeof exported === 'object' && exported !== null && 'channel' in exported && 'outcomes' in exported;
+}
 
 /** Adds channels of your own (the module that SYNCLINE_CONNECTORS names), exported under their names. @throws Error */
 export function addChannels(found: Readonly<Record<string, unknown>>, file: string): void {

@@ -21,7 +21,7 @@ export const webhook: Channel = {
   auth: { kind: 'none' },
   limits: {},
   inFlight: 256,
-  address: { kind: 'id', pattern: /^.{1,500}$/s },
+  address: { kind: 'id', pattern: /^.+$/s },
   template: v.record(v.string(), v.unknown()),
   check: () => null,
   transport: {

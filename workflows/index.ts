@@ -1,3 +1,4 @@
+export { campaign, campaignTest } from './audience.ts';
 export { orgSync } from './org.ts';
 export { replayWindow } from './platform.replay.ts';
 export { streamSync } from './platform.stream.ts';

@@ -188,18 +188,25 @@ export async function restore(
   );
 }
 
-/** Rows that were claimed and not sent go back. With `marked`: also those whose mark may have been committed although nothing was sent. */
+export interface Back {
+  /** Also rows whose mark may have been committed although nothing was sent. */
+  marked?: boolean;
+  /** Not before so many milliseconds from now. */
+  dueInMs?: number;
+}
+
+/** Rows that were claimed and not sent go back. */
 export async function giveBack(
   pool: Pool,
   { campaignNo, claim }: Shard,
   nos: readonly number[],
-  marked = false,
+  back: Back = {},
 ): Promise<void> {
   if (nos.length === 0) return;
   await pool.query(
-    `UPDATE ${partitionOf(campaignNo)} SET state = 'planned', taker = NULL WHERE campaign_no = $1 AND no = ANY($2::int[]) AND taker = $3
-       AND state IN ('claimed'${marked ? `, 'sending'` : ''})`,
-    [campaignNo, nos, claim.epoch],
+    `UPDATE ${partitionOf(campaignNo)} SET state = 'planned', taker = NULL, due_at = now() + $4::float8 * interval '1 ms'
+     WHERE campaign_no = $1 AND no = ANY($2::int[]) AND taker = $3 AND state IN ('claimed'${back.marked ? `, 'sending'` : ''})`,
+    [campaignNo, nos, claim.epoch, back.dueInMs ?? null],
   );
 }
 

@@ -6,6 +6,17 @@ import { countsOf, type People, peopleSql, Statement } from './people.ts';
 /** The campaign's partition of audience.deliveries. */
 export const partitionOf = (campaignNo: number) => `audience.deliveries_${Math.trunc(campaignNo)}`;
 
+/** Nobody is left to send to. */
+export class EmptyAudience extends Error {
+  override name = 'EmptyAudience';
+  constructor(campaign: string, skipped: Record<string, number>) {
+    const left = Object.entries(skipped).map(([reason, n]) => `${n} ${reason}`);
+    super(
+      `Campaign "${campaign}" has nobody to send to: ${left.length > 0 ? `left out are ${left.join(', ')}` : 'its filter meets nobody'}. Nothing was frozen; look with: npx syncline campaign preview ${campaign}`,
+    );
+  }
+}
+
 /** Rows are rewritten three times in place: half of each page is left for that. */
 const fillFactor = 50;
 
@@ -51,6 +62,8 @@ export async function freezeAudience(
       ALTER TABLE ${table} ADD CONSTRAINT own CHECK (campaign_no = ${Math.trunc(campaign.no)});
       ALTER TABLE audience.deliveries ATTACH PARTITION ${table} FOR VALUES IN (${Math.trunc(campaign.no)})`);
     const counts = countsOf(rows);
+    // The transaction is rolled back: what is corrected can be frozen anew.
+    if (counts.recipients === 0) throw new EmptyAudience(campaign.id, counts.skipped);
     const total = rows.reduce((sum, row) => sum + row.n, 0);
     const frozen: Frozen = { ...counts, total };
     await client.query('UPDATE audience.campaigns SET frozen_at = now(), frozen = $2 WHERE id = $1', [

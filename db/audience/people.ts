@@ -7,6 +7,8 @@ export interface People {
   filter?: string;
   orders?: { days: number; moreThan: number; timeZone: string };
   exclude?: readonly string[];
+  /** Nobody but these users, by id. */
+  only?: readonly string[];
   /** Source column of the address; null: the user's id. */
   addressColumn: string | null;
   /** Regular expression (POSIX) of a usable address. */
@@ -40,7 +42,7 @@ export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): stri
     : 'FROM audience.users u';
   const picked = `SELECT u.id, (${address}) COLLATE "C" AS address${people.orders ? ', o.records, o.order_id' : ', NULL::int AS records, NULL::text AS order_id'}
     ${source} WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND ${filterSql(people.filter, put)}
-    ${people.exclude?.length ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
+    ${people.only ? `AND u.id = ANY(${put(people.only)})` : ''} ${people.exclude?.length ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
   const cap = people.cap ? capSql(connection, people.cap, put) : null;
   const pattern = put(people.addressPattern);
   const channel = put(people.channel);
@@ -127,4 +129,38 @@ export async function sampleFilter(
     values,
   );
   return rows.map(({ id, tags, labels }) => ({ id, tags: tags?.map(Number) ?? null, labels }));
+}
+
+export interface Found {
+  address: string;
+  reason: string | null;
+  records: number | null;
+  orderId: string | null;
+  data: Record<string, unknown> | null;
+}
+
+/** Named users, as the audience would take them without its filter and orders; who is not there is missing. */
+export async function findPeople(pool: Pool, people: People, ids: readonly string[]): Promise<Map<string, Found>> {
+  const statement = new Statement();
+  const { filter: _filter, orders: _orders, cap: _cap, ...plain } = people;
+  const { rows } = await pool.query(
+    `SELECT p.id, p.address, p.reason, p.records, p.order_id AS "orderId", u.data FROM (${peopleSql({ ...plain, only: ids }, statement)}) p
+     JOIN audience.users u ON u.connection_id = ${statement.put(people.connection)} AND u.id = p.id`,
+    statement.values,
+  );
+  // Behind one address stands one human: whichever of the rows is named gets the test.
+  return new Map(
+    rows.map(({ id, ...row }) => [id, { ...row, reason: row.reason === 'same_address' ? null : row.reason }]),
+  );
+}
+
+/** Some recipients with what their message is made from, for a preview. */
+export async function samplePeople(pool: Pool, people: People, limit: number): Promise<(Found & { user: string })[]> {
+  const statement = new Statement();
+  const { rows } = await pool.query(
+    `SELECT p.id AS user, p.address, p.reason, p.records, p.order_id AS "orderId", u.data FROM (${peopleSql(people, statement)}) p
+     JOIN audience.users u ON u.connection_id = ${statement.put(people.connection)} AND u.id = p.id WHERE p.reason IS NULL ORDER BY p.id LIMIT ${statement.put(limit)}`,
+    statement.values,
+  );
+  return rows;
 }

@@ -1,5 +1,6 @@
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { type Ground, openGround } from '../harness/ground.ts';
+import { killAudiencesAtRandom } from './audience.kills.ts';
 import { killAtRandom } from './kills.ts';
 import { killPlatformsAtRandom } from './platform.kills.ts';
 
@@ -25,6 +26,15 @@ const pipelines: Record<string, Pipeline> = {
     async kill(round) {
       const { hit, repeatedSeconds } = await killPlatformsAtRandom(round);
       round.tell(`at most asked again by one kill: ${JSON.stringify(repeatedSeconds)} (seconds of an undisturbed run)`);
+      return hit;
+    },
+  },
+  audience: {
+    async kill(round) {
+      const { hit, unknown, twice } = await killAudiencesAtRandom({ ...round, recipients: 50_000 });
+      round.tell(
+        `unknown under at-most-once: ${JSON.stringify(unknown)}; twice under at-least-once: ${JSON.stringify(twice)}`,
+      );
       return hit;
     },
   },
