@@ -46,7 +46,7 @@ export async function sendShard(deps: Deps, input: ShardInput, call: Call): Prom
   const untilMs = Date.now() + sliceMs;
   const opened = await openCampaign(deps, input.campaign);
   const shard = await takeShard(deps, input, opened.stored.no);
-  await takeOver(deps.pool, shard, opened.checked.definition.policy === 'at-least-once');
+  await takeOver(deps.pool, shard, opened.checked.definition.policy === 'at-least-once', opened.account.id);
   const use = budgetOf(opened, input.lane);
   const signal = manyWaiters(call.signal);
   const transport = openTransport(deps, opened, input.lane);

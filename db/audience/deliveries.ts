@@ -48,9 +48,13 @@ export interface Planned {
  * unknown, or is sent again where `again` is set. What went back keeps its grant.
  * @returns how many became unknown, or are sent again
  */
-export async function takeOver(pool: Pool, shard: Shard, again: boolean): Promise<number> {
+export async function takeOver(pool: Pool, shard: Shard, again: boolean, channelId: string): Promise<number> {
   const { campaignNo, from, to, claim } = shard;
   return writeUnderClaim(pool, claim, { name: 'take shard' }, async (client) => {
+    await client.query(
+      `DELETE FROM audience.busy WHERE connection_id = $1 AND starts_with(taker, $2) AND taker <> $3`,
+      [channelId, `${campaignNo}/${from}/`, takerOf(shard)],
+    );
     const { rows } = await client.query(
       `WITH left_behind AS (
          SELECT no, state FROM ${partitionOf(campaignNo)} WHERE campaign_no = $1 AND no BETWEEN $2 AND $3 AND state IN ('claimed', 'sending') FOR UPDATE),
@@ -67,6 +71,9 @@ export async function takeOver(pool: Pool, shard: Shard, again: boolean): Promis
     return rows[0].n;
   });
 }
+
+/** Names the attempt over all campaigns; epochs count in their own shard alone. */
+export const takerOf = ({ campaignNo, from, claim }: Shard) => `${campaignNo}/${from}/${claim.epoch}`;
 
 /** Recipients behind a place that are due, with what their message is made from. */
 export async function readPlanned(

@@ -1,5 +1,5 @@
 import { type Pool, transaction } from '../client.ts';
-import { type GrantScope, restore, type Shard } from './deliveries.ts';
+import { type GrantScope, restore, type Shard, takerOf } from './deliveries.ts';
 import { partitionOf } from './freeze.ts';
 
 /** How a request for one recipient ended. */
@@ -115,9 +115,6 @@ export async function exchange(
     }
   });
 }
-
-/** Of all campaigns: epochs count in their own shard alone. */
-const takerOf = ({ campaignNo, from, claim }: Shard) => `${campaignNo}/${from}/${claim.epoch}`;
 
 /** $1 campaign, $2 taker, $3-$9 outcomes. */
 function storeSql(table: string): string {
