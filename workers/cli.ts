@@ -1,12 +1,13 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { audienceCommands } from './cli/commands.audience.ts';
 import type { Session } from './cli/session.ts';
 import { processTerminal, type Terminal } from './cli/terminal.ts';
 import { CommandError, plainMessage } from './cli/trouble.ts';
 
 /** Ends with an exit code; nothing means 0. */
-type Handler = (session: Session, ...args: never[]) => Promise<number | undefined>;
+export type Handler = (session: Session, ...args: never[]) => Promise<number | undefined>;
 
 const collect = (value: string, all: string[] = []) => [...all, value];
 const names = (value: string) => value.split(',').map((name) => name.trim());
@@ -34,7 +35,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .argument('<connection>', 'its name: a-z, 0-9, - and _')
     .option(
       '--platform <name>',
-      'what it speaks: scim, ldap or a name from `syncline connectors`; needed the first time',
+      'what it speaks: scim, ldap, a name from `syncline connectors`, database, or a channel (webhook, wechat, smtp); needed the first time',
     )
     .option(
       '--url <address>',
@@ -66,14 +67,14 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
   program
     .command('start')
     .description('start a run')
-    .argument('<workflow>', 'orgSync (directories) or platformSync (open platforms)')
+    .argument('<workflow>', 'orgSync (directories), platformSync (open platforms) or segmentSync (foreign databases)')
     .argument('<connection>')
     .addOption(new Option('--mode <mode>', 'default: what the run needs').choices(['full', 'incremental']))
     .option('--dry-run', 'orgSync: ends after the plan; writes nothing')
     .option('--only-user <id>', 'orgSync: runs one person, by source id')
     .option('--skip <step...>', 'orgSync: steps to leave out, e.g. deleteUsers')
-    .option('--streams <names>', 'platformSync: these alone, e.g. orders,refunds', names)
-    .option('--accept-deletions', 'platformSync: marks deleted what a guard withheld')
+    .option('--streams <names>', 'platformSync, segmentSync: these alone, e.g. orders,refunds', names)
+    .option('--accept-deletions', 'platformSync, segmentSync: marks deleted what a guard withheld')
     .option('--wait', 'follows it to its end')
     .option('--id <workflow-id>', 'workflow id (default: <workflow>-<connection>)')
     .action(run(async () => (await import('./cli/start.ts')).start));
@@ -142,6 +143,8 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
       .argument('<connection>')
       .option('--id <workflow-id>', 'this one of several open runs (default: all)')
       .action(run(async () => (await import('./cli/control.ts'))[name]));
+
+  audienceCommands(program, run, { names, atLeastOne });
 
   const schedule = program.command('schedule').description('run a connection again and again');
   schedule

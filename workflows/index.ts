@@ -1,3 +1,4 @@
+export { segmentSync } from './audience.segments.ts';
 export { campaign, campaignTest } from './audience.ts';
 export { orgSync } from './org.ts';
 export { replayWindow } from './platform.replay.ts';

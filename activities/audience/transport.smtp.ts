@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { createTransport } from 'nodemailer';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Channel, Mail } from '../../connectors/channel.ts';
@@ -115,6 +116,34 @@ export function openSmtp(channel: Channel, connection: Connection): Transport {
       for (const made of all) made.close();
     },
   };
+}
+
+/** Connects and logs in. @throws SyncError Unauthorized, Unavailable */
+export async function openSmtpProbe(channel: Channel, connection: Connection): Promise<void> {
+  const url = new URL(connection.baseUrl);
+  const { options, secrets } = settingsOf(connection, accountOf(channel));
+  const transport = createTransport({
+    ...{
+      host: url.hostname,
+      port: Number(url.port || (url.protocol === 'smtps:' ? 465 : 587)),
+      secure: url.protocol === 'smtps:',
+    },
+    ...{ connectionTimeout: connectMs, greetingTimeout: connectMs },
+    ...(options.user ? { auth: { user: String(options.user), pass: secrets.password ?? '' } } : {}),
+  });
+  try {
+    await transport.verify();
+  } catch (cause) {
+    const { code = '' } = cause as SmtpError;
+    if (code === 'EAUTH') throw new SyncError('Unauthorized', `smtp://${url.host} refuses user or password`, { cause });
+    throw new SyncError(
+      'Unavailable',
+      `smtp://${url.host} did not answer (${/^[A-Z_]{2,30}$/.test(code) ? code : 'no code'})`,
+      { cause },
+    );
+  } finally {
+    transport.close();
+  }
 }
 
 /** No message was on its way yet. */

@@ -46,7 +46,7 @@ const databases = new Map<string, Connector>();
 const mostDatabases = 100;
 
 /** A database's connector comes from its own options; one object for the same options, so that statements made for it are kept. */
-function openDatabase(stored: Connection): OpenPlatform {
+export function openDatabase(stored: Connection): OpenPlatform {
   const result = v.safeParse(databaseOptions, stored.options);
   if (!result.success)
     throw new SyncError(

@@ -1,4 +1,4 @@
-import type { SqlCall } from '../../connectors/shape.ts';
+import type { SqlCall, Stream } from '../../connectors/shape.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { resolveValue } from '../http/values.ts';
@@ -64,6 +64,27 @@ export async function readRows(_deps: Deps, writer: SliceWriter, call: Call): Pr
     }
   } finally {
     // It was read to its end or has broken: how it closes tells nothing.
+    await database.close().catch(() => undefined);
+  }
+}
+
+/** The first page of a list, for a look at a connection that is not saved yet. */
+export async function readFirst(
+  { connection }: Pick<OpenStream, 'connection'>,
+  { sql, paging }: Stream,
+): Promise<unknown[]> {
+  const call = sql as SqlCall;
+  const database = await openForeign({ connection }, call);
+  try {
+    const columns = await database.describe(call.from, [...new Set([...call.select, ...call.keyset])]);
+    const rows = await database.page({
+      ...{ from: call.from, select: call.select, columns, zone: call.zone ?? 'UTC', equals: [], keyset: call.keyset },
+      ...{ time: null, after: null, rows: paging.kind === 'keyset' ? paging.size.rows : 1_000 },
+    });
+    return rows.map((row) => Object.fromEntries(call.select.map((column) => [column, row[column]])));
+  } catch (cause) {
+    throw foreignTrouble(connection.id, cause);
+  } finally {
     await database.close().catch(() => undefined);
   }
 }

@@ -106,22 +106,22 @@ async function runCampaign(rig: Rig, campaign: string) {
     const handle = await client.workflow.start('campaign', { args: [{ campaign }], taskQueue: 'syncline', workflowId });
     const startMs = performance.now() - asked;
     const result = (await handle.result()) as CampaignResult;
-    const { events = [] } = await handle.fetchHistory();
+    const events = (await handle.fetchHistory()).events ?? [];
     const at = (found: (typeof events)[number] | undefined) =>
       Number(found?.eventTime?.seconds ?? 0) + Number(found?.eventTime?.nanos ?? 0) / 1e9;
     const frozen = events
       ?.filter((e) => e.activityTaskScheduledEventAttributes?.activityType?.name === 'freezeAudience')
       .at(-1);
-    const froze = events?.find(
+    const froze = events.find(
       (e) => Number(e.activityTaskCompletedEventAttributes?.scheduledEventId) === Number(frozen?.eventId),
     );
-    const last = events?.filter((e) => e.activityTaskCompletedEventAttributes).at(-2);
+    const last = events.filter((e) => e.activityTaskCompletedEventAttributes).at(-2);
     return {
       result,
       startMs,
       freezeSeconds: at(froze) - at(frozen),
       sendSeconds: at(last) - at(froze),
-      events: events?.length ?? 0,
+      events: events.length,
     };
   } finally {
     await client.connection.close();

@@ -15,6 +15,7 @@ import {
   checkPlatformOptions,
   credentialText,
   findReaders,
+  type Readers,
 } from './connect.platform.ts';
 import { probe, shown } from './connect.probe.ts';
 import { changeOptions } from './options.ts';
@@ -65,9 +66,14 @@ export async function connect(session: Session, name: string, options: ConnectOp
   print(
     `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
   );
-  if (connector) print(`Next: npx syncline start platformSync ${name} --wait`);
+  if (connector) print(`Next: ${nextOf(name, readers)}`);
   if (isDirectory) print(`Next: npx syncline start orgSync ${name} --dry-run --wait`);
   return undefined;
+}
+
+function nextOf(name: string, { audience }: Readers): string {
+  if (audience?.kind === 'channel') return 'npx syncline campaign create NAME FILE, with this name as its channel';
+  return `npx syncline start ${audience ? 'segmentSync' : 'platformSync'} ${name} --wait`;
 }
 
 function refuseSecrets({ credential, token, password, url }: ConnectOptions): void {
@@ -109,7 +115,7 @@ function drafted(
   connector: Connector | undefined,
 ) {
   const platform = options.platform ?? before?.platform;
-  const baseUrl = options.url ?? before?.baseUrl ?? connector?.baseUrl;
+  const baseUrl = options.url ?? before?.baseUrl ?? (connector?.baseUrl || undefined);
   if (platform === undefined || baseUrl === undefined) {
     const missing = [platform === undefined && '--platform NAME', baseUrl === undefined && '--url ADDRESS'];
     throw wrongUse(`Connection "${name}" does not exist yet; to make it, add ${missing.filter(Boolean).join(' and ')}`);
@@ -126,8 +132,10 @@ function drafted(
   };
 }
 
+const schemesOf: Record<string, string[]> = { ldap: ['ldap:', 'ldaps:'], smtp: ['smtp:', 'smtps:'] };
+
 function checkAddress(url: string, platform: string): void {
-  const schemes = platform === 'ldap' ? ['ldap:', 'ldaps:'] : ['https:', 'http:'];
+  const schemes = schemesOf[platform] ?? ['https:', 'http:'];
   if (URL.canParse(url) && schemes.includes(new URL(url).protocol) && new URL(url).host) return;
   throw wrongUse(
     `--url: got "${url.slice(0, 60)}", accepted for ${platform}: ${schemes.map((scheme) => `${scheme}//host`).join(' or ')}`,
