@@ -131,6 +131,8 @@ export type CallbackEvent =
       reason?: string;
       /** Where no id was ever heard (the answer was lost): who got it. */
       address?: string;
+      /** And by which template. */
+      template?: string;
     }
   /** Grants of a recipient: one more, or none any longer. */
   | { kind: 'grant'; address: string; template: string; change: 'one-more' | 'none'; event: string };

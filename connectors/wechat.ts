@@ -131,7 +131,9 @@ function readEvents(body: string): CallbackEvent[] {
     if (name === 'subscribe_msg_sent_event') {
       const delivered = String(entry.ErrorCode) === '0';
       const reason = { ...(!delivered && { reason: String(entry.ErrorCode) }) };
-      return [{ kind: 'outcome', id: String(entry.MsgID), delivered, address: openid, ...reason }];
+      return [
+        { kind: 'outcome', id: String(entry.MsgID), delivered, address: openid, template: templateId, ...reason },
+      ];
     }
     const status = entry.SubscribeStatusString;
     const grant = { kind: 'grant', address: openid, template: templateId } as const;
