@@ -97,7 +97,7 @@ export function fill<T>(template: T, values: Values): { message: T } | { missing
       const value = Object.hasOwn(values, name) ? values[name] : undefined;
       if (value !== undefined && value !== '') return value;
       if (fallback === undefined) missing ??= name;
-      return fallback ?? '';
+      return fallback?.trim() ?? '';
     }),
   );
   return missing === undefined ? { message } : { missing };

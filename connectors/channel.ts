@@ -107,6 +107,8 @@ export interface CallbackRequest {
   nowMs: number;
   secret(field: string): string;
   hash(digest: Digest, text: string, key?: string): string;
+  /** Compares in a time that tells nothing about the texts. */
+  same(a: string, b: string): boolean;
 }
 
 export interface Callbacks {

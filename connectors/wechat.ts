@@ -108,10 +108,10 @@ export const wechat: Channel = {
   ],
   callbacks: {
     by: 'provider',
-    verify({ query, secret, hash }) {
+    verify({ query, secret, hash, same }) {
       const { signature = '', timestamp = '', nonce = '' } = query;
       const text = [secret('callbackToken'), timestamp, nonce].sort().join('');
-      return secret('callbackToken') !== '' && hash({ algorithm: 'sha1', encoding: 'lower' }, text) === signature;
+      return secret('callbackToken') !== '' && same(hash({ algorithm: 'sha1', encoding: 'lower' }, text), signature);
     },
     challenge: ({ query }) => query.echostr ?? null,
     read: readEvents,

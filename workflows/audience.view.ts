@@ -1,5 +1,6 @@
 import type { Frozen } from '../db/audience/campaigns.ts';
 import type { StateCounts } from '../db/audience/deliveries.ts';
+import type { Report } from '../db/audience/report.ts';
 import { type Bar, showDetails } from './progress.ts';
 
 /** Answer of the `progress` query: the numbers that the Temporal UI shows. */
@@ -15,6 +16,15 @@ export interface CampaignProgress {
   /** Seconds until everybody is sent to, at the pace so far and within the limits; null while nobody can tell. */
   etaSeconds: number | null;
   notes: string[];
+}
+
+/** What a campaign's run did. Who got what stands in audience.deliveries. */
+export interface CampaignResult extends Report {
+  campaign: string;
+  /** `done`: nobody is left to be sent to. `late`: the deadline came first, the rest was left out. */
+  outcome: 'done' | 'late';
+  audience: Frozen;
+  durationMs: number;
 }
 
 /** Counters that outlive an execution whose history got long. */

@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto';
 import { channels } from '../../connectors/channel.index.ts';
 import type { CallbackEvent, CallbackRequest, Channel } from '../../connectors/channel.ts';
 import { applyGrants, applyOutcomes } from '../../db/audience/callbacks.ts';
@@ -69,6 +70,11 @@ function readEvents({ callbacks }: Told, body: string): CallbackEvent[] | null {
   }
 }
 
+function same(a: string, b: string): boolean {
+  const [one, other] = [Buffer.from(a), Buffer.from(b)];
+  return one.length === other.length && timingSafeEqual(one, other);
+}
+
 async function find(
   { connection }: Pick<Deps, 'connection'>,
   name: string,
@@ -84,6 +90,6 @@ async function find(
   const { callbacks } = channel;
   return ({ query, headers, body }) => ({
     channel: { ...channel, callbacks },
-    request: { query, headers, body, nowMs: Date.now(), secret, hash },
+    request: { query, headers, body, nowMs: Date.now(), secret, hash, same },
   });
 }

@@ -1,13 +1,15 @@
 import { ruleOf } from '../../connectors/channel.ts';
-import { claimRows, type GrantScope, giveBack, readPlanned, type Shard } from '../../db/audience/deliveries.ts';
+import { type GrantScope, giveBack, type Shard } from '../../db/audience/deliveries.ts';
 import { type ExchangeScope, exchange, type Outcome } from '../../db/audience/outcomes.ts';
 import type { Pool } from '../../db/client.ts';
-import { RetryLater, SyncError } from '../errors.ts';
+import { SyncError } from '../errors.ts';
 import type { BudgetUse, Throttle } from '../http/throttle.ts';
-import { type CheckedCampaign, render } from './open.ts';
+import { Ahead, type Ready } from './ahead.ts';
+import type { CheckedCampaign } from './open.ts';
+import { Permits } from './permits.ts';
 import { quietUntil } from './quiet.ts';
 import { Settlement } from './settlement.ts';
-import type { Envelope, Sent, Transport } from './transport.ts';
+import type { Sent, Transport } from './transport.ts';
 
 /** Why a sender ended before its shard did. */
 export type Ending =
@@ -39,15 +41,12 @@ export interface SenderOptions {
   report(counters: Record<string, number>): void;
 }
 
-interface Ready extends Envelope {
-  attempt: number;
-  tokenTries: number;
-}
-
-/** Recipients read and claimed at once: one statement each, 30 ms. */
-const chunkRows = 1_000;
+/** Ready recipients below which more are read ahead. */
+const readyLeast = 250;
 /** Looked at between groups: a deadline, quiet hours, the end of the call. */
 const lookMs = 200;
+/** When an address to which a message was on its way is tried again. */
+const busyMs = 1_000;
 /** Outcomes are kept in memory while Postgres is away, at most so long; then they count as unknown. */
 const storeMs = 60_000;
 
@@ -64,16 +63,11 @@ export class Sender {
   private ready: Ready[] = [];
   private outcomes: Outcome[] = [];
   private onTheWay = 0;
-  private permits = 0;
-  private asking = 0;
-  private cursor: number;
-  private exhausted = false;
+  private readonly permits: Permits;
+  private readonly ahead: Ahead;
   private ending: Ending | null = null;
   private fault: unknown;
   private wakeUp: () => void = () => undefined;
-  /** No more than a second's worth: who waits longer than the budget's patience is sent away. */
-  private readonly askMost: number;
-  private laterMs = Number.POSITIVE_INFINITY;
   private lookedAt = 0;
   private done = 0;
 
@@ -90,8 +84,9 @@ export class Sender {
       serial: channel.serial === true,
     };
     this.settlement = new Settlement(checked.definition, options.reached);
-    this.askMost = Math.max(1, Math.ceil(options.perSecond ?? options.inFlight));
-    this.cursor = options.shard.from - 1;
+    const { throttle, use, perSecond, inFlight, signal } = options;
+    this.permits = new Permits({ throttle, use, perSecond, inFlight, signal, wake: () => this.wakeUp() });
+    this.ahead = new Ahead(options.pool, options.shard, checked, options.campaign);
   }
 
   /** @returns null when nobody of the shard is left to be sent to now @throws what the account cannot be used for, and trouble of Postgres */
@@ -101,20 +96,17 @@ export class Sender {
         if (this.fault) break;
         this.look();
         if (!this.ending) await this.refill();
-        this.ask();
-        const marks = this.ending ? [] : this.ready.splice(0, Math.min(this.permits, this.free()));
-        this.permits -= marks.length;
+        if (!this.ending) this.permits.ask(Math.min(this.free(), this.ready.length));
+        const marks = this.ending ? [] : this.ready.splice(0, Math.min(this.permits.count, this.free()));
+        this.permits.count -= marks.length;
         if (this.outcomes.length > 0 || marks.length > 0) await this.turn(marks);
-        else if (this.onTheWay === 0 && (this.ending || (this.exhausted && this.ready.length === 0))) break;
+        else if (this.onTheWay === 0 && (this.ending || (this.ahead.exhausted && this.ready.length === 0))) break;
         else await this.something();
       }
     } finally {
       await this.drain();
-      await giveBack(
-        this.o.pool,
-        this.o.shard,
-        this.ready.map(({ no }) => no),
-      );
+      const left = this.ready.map(({ no }) => no);
+      await giveBack(this.o.pool, this.o.shard, left);
     }
     if (this.fault) throw this.fault;
     return this.ending;
@@ -127,6 +119,8 @@ export class Sender {
   private look(): void {
     const now = Date.now();
     if (this.o.signal.aborted || now >= this.o.untilMs) this.ending ??= { kind: 'time' };
+    if (this.permits.fault) this.fail(this.permits.fault);
+    if (this.permits.waitMs !== null) this.ending ??= { kind: 'wait', waitMs: this.permits.waitMs, why: 'account' };
     if (now - this.lookedAt < lookMs) return;
     this.lookedAt = now;
     const { deadline, quiet } = this.o.checked.definition;
@@ -136,72 +130,9 @@ export class Sender {
     this.o.report({ done: this.done, onTheWay: this.onTheWay });
   }
 
-  /** Reads, fills, checks and claims the next recipients, so that whoever cannot be sent to never is claimed. */
   private async refill(): Promise<void> {
-    if (this.exhausted || this.ready.length >= Math.max(this.o.inFlight, chunkRows / 4)) return;
-    const { pool, shard, checked, campaign } = this.o;
-    const rows = await readPlanned(pool, shard, checked.people.connection, this.cursor, chunkRows);
-    this.exhausted = rows.length < chunkRows;
-    this.cursor = rows.at(-1)?.no ?? shard.to;
-    const filled = new Map<number, Ready>();
-    const refuse: { no: number; reason: string; state: 'refused' | 'skipped' }[] = [];
-    const defer: { no: number; dueMs: number }[] = [];
-    for (const row of rows) {
-      const made = render(checked, row);
-      const dueMs = this.quietOf(row.data);
-      if ('reason' in made)
-        refuse.push({ no: row.no, reason: made.reason, state: made.reason === 'user_gone' ? 'skipped' : 'refused' });
-      else if (dueMs !== null) defer.push({ no: row.no, dueMs });
-      else
-        filled.set(row.no, {
-          ...{ no: row.no, user: row.user, address: row.address, attempt: row.attempt, tokenTries: 0 },
-          ...{ key: keyOf(campaign, row.no), message: made.message },
-        });
-    }
-    if (rows.length === 0) return;
-    const claimed = await claimRows(pool, shard, { claim: [...filled.keys()], refuse, defer }, this.scope.grants);
-    for (const no of claimed) this.ready.push(filled.get(no) as Ready);
-  }
-
-  private quietOf(data: Record<string, unknown> | null): number | null {
-    const { definition, zoneColumn } = this.o.checked;
-    if (!definition.quiet || zoneColumn === null) return null;
-    const zone = data?.[zoneColumn];
-    const own =
-      typeof zone === 'string' && zone !== '' ? quietUntil({ ...definition.quiet, timeZone: zone }, Date.now()) : null;
-    // A zone that is none falls back to the campaign's.
-    return own ?? (typeof zone === 'string' && zone !== '' ? null : quietUntil(definition.quiet, Date.now()));
-  }
-
-  /** Asks the budget for as many messages as could leave. */
-  private ask(): void {
-    if (this.ending || this.laterMs < Number.POSITIVE_INFINITY) return;
-    const wanted = Math.min(this.free(), this.ready.length, this.askMost) - this.permits - this.asking;
-    for (let i = 0; i < wanted; i++) {
-      this.asking++;
-      this.o.throttle.take(this.o.use, this.o.signal).then(
-        () => {
-          this.permits++;
-          this.heard();
-        },
-        (error: unknown) => {
-          if (error instanceof RetryLater) this.laterMs = Math.min(this.laterMs, error.waitMs);
-          else if (!this.o.signal.aborted) this.fail(error);
-          this.heard();
-        },
-      );
-    }
-  }
-
-  /** Some may be sent away while others get their permit: the shard waits only when the budget has sent away all that asked. */
-  private heard(): void {
-    this.asking--;
-    if (this.asking === 0 && this.laterMs < Number.POSITIVE_INFINITY) {
-      if (this.permits === 0 && this.onTheWay === 0)
-        this.ending ??= { kind: 'wait', waitMs: this.laterMs, why: 'account' };
-      this.laterMs = Number.POSITIVE_INFINITY;
-    }
-    this.wakeUp();
+    if (this.ahead.exhausted || this.ready.length >= Math.max(this.o.inFlight, readyLeast)) return;
+    this.ready.push(...(await this.ahead.next(this.scope.grants)));
   }
 
   private fail(error: unknown): void {
@@ -222,7 +153,7 @@ export class Sender {
       this.onTheWay -= outcomes.length + marks.length - leaving.size;
       this.done += outcomes.length;
       for (const one of marks) if (leaving.has(one.no)) this.leave(one);
-      if (busy.length > 0) await giveBack(pool, shard, busy, { dueInMs: 1_000 });
+      this.busy.push(...busy);
     } catch (error) {
       this.onTheWay -= outcomes.length + marks.length;
       this.outcomes.unshift(...outcomes);
@@ -230,9 +161,14 @@ export class Sender {
       this.unsent.push(...marks.map(({ no }) => no));
       this.fail(error);
     }
+    const busy = this.busy.splice(0);
+    // Where this fails they stay claimed, and go back with the next attempt.
+    await giveBack(pool, shard, busy, { dueInMs: busyMs }).catch((error: unknown) => this.fail(error));
   }
 
   private readonly unsent: number[] = [];
+  /** Somebody else sends to the same address. */
+  private readonly busy: number[] = [];
 
   private leave(one: Ready): void {
     this.o.transport.send(one).then(
@@ -315,6 +251,3 @@ export class Sender {
     }
   }
 }
-
-/** Names a message towards its receiver; callbacks find it by the last two parts. */
-export const keyOf = ({ id, no }: { id: string; no: number }, row: number) => `${id}.${no}.${row}`;

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { countShard, type Shard, type StateCounts, takeOver } from '../../db/audience/deliveries.ts';
 import { type Claim, takeClaim, writeUnderClaim } from '../../db/claims.ts';
@@ -87,7 +87,7 @@ async function takeShard(
   const request = { ...shardOf(campaign, from), workflowId: 'shard', runId: randomUUID(), isOpen: async () => false };
   const taken = await takeClaim(pool, request);
   if ('heldBy' in taken) throw new SyncError('Defect', 'A shard was held although nobody is asked for it');
-  return { campaignNo, from, to, claim: taken };
+  return { campaignNo, from, to, claim: taken, taker: randomInt(2 ** 47) };
 }
 
 export function openTransport(deps: Deps, opened: OpenCampaign, lane: 'live' | 'bulk'): Transport {

@@ -22,8 +22,10 @@ export interface Shard {
   /** First and last place. */
   from: number;
   to: number;
-  /** Fence of the attempt: its epoch marks the rows it holds. */
+  /** Fence of the attempt: who held the range before claims nothing more of it. */
   claim: Claim;
+  /** Marks the rows that this attempt holds; like no other attempt's, also where ranges of an earlier run were cut elsewhere. */
+  taker: number;
 }
 
 /** Grants are counted for a template of a channel's account. */
@@ -52,8 +54,9 @@ export async function takeOver(pool: Pool, shard: Shard, again: boolean, channel
   const { campaignNo, from, to, claim } = shard;
   return writeUnderClaim(pool, claim, { name: 'take shard' }, async (client) => {
     await client.query(
-      `DELETE FROM audience.busy WHERE connection_id = $1 AND starts_with(taker, $2) AND taker <> $3`,
-      [channelId, `${campaignNo}/${from}/`, takerOf(shard)],
+      `DELETE FROM audience.busy b USING ${partitionOf(campaignNo)} d WHERE d.campaign_no = $1 AND d.no BETWEEN $2 AND $3
+         AND d.state = 'sending' AND b.connection_id = $4 AND b.address = d.address AND b.taker = d.taker`,
+      [campaignNo, from, to, channelId],
     );
     const { rows } = await client.query(
       `WITH left_behind AS (
@@ -71,9 +74,6 @@ export async function takeOver(pool: Pool, shard: Shard, again: boolean, channel
     return rows[0].n;
   });
 }
-
-/** Names the attempt over all campaigns; epochs count in their own shard alone. */
-export const takerOf = ({ campaignNo, from, claim }: Shard) => `${campaignNo}/${from}/${claim.epoch}`;
 
 /** Recipients behind a place that are due, with what their message is made from. */
 export async function readPlanned(
@@ -114,7 +114,7 @@ export async function claimRows(
   decisions: Decisions,
   grants: GrantScope | null,
 ): Promise<number[]> {
-  const { campaignNo, claim } = shard;
+  const { campaignNo, claim, taker } = shard;
   const table = partitionOf(campaignNo);
   return writeUnderClaim(pool, claim, { name: 'claim', durable: false }, async (client) => {
     const { refuse, defer } = decisions;
@@ -144,7 +144,7 @@ export async function claimRows(
       name: `claim ${campaignNo}${grants ? ' granted' : ''}`,
       text: `UPDATE ${table} SET state = 'claimed', taker = $3, at = now()
              WHERE campaign_no = $1 AND no = ANY($2::int[]) AND state = 'planned' ${grants ? 'AND granted' : ''} RETURNING no`,
-      values: [campaignNo, decisions.claim, claim.epoch],
+      values: [campaignNo, decisions.claim, taker],
     });
     return rows.map((row) => row.no).sort((a, b) => a - b);
   });
@@ -205,7 +205,7 @@ export interface Back {
 /** Rows that were claimed and not sent go back. */
 export async function giveBack(
   pool: Pool,
-  { campaignNo, claim }: Shard,
+  { campaignNo, taker }: Shard,
   nos: readonly number[],
   back: Back = {},
 ): Promise<void> {
@@ -213,7 +213,7 @@ export async function giveBack(
   await pool.query(
     `UPDATE ${partitionOf(campaignNo)} SET state = 'planned', taker = NULL, due_at = now() + $4::float8 * interval '1 ms'
      WHERE campaign_no = $1 AND no = ANY($2::int[]) AND taker = $3 AND state IN ('claimed'${back.marked ? `, 'sending'` : ''})`,
-    [campaignNo, nos, claim.epoch, back.dueInMs ?? null],
+    [campaignNo, nos, taker, back.dueInMs ?? null],
   );
 }
 

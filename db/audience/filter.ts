@@ -24,8 +24,8 @@ function compile(expression: Expression, put: Put): string {
       return `(${compile(expression.of, put)}) IS NOT TRUE`;
     default: {
       const tags = expression.of.flatMap((one) => (one.kind === 'tag' ? [one.tag] : []));
-      const others = expression.of.filter((one) => one.kind !== 'tag').map((one) => compile(one, put));
-      const parts = [...tagsSql(tags, expression.kind === 'and' ? '@>' : '&&', put), ...others];
+      const own = tagsSql(tags, expression.kind === 'and' ? '@>' : '&&', put);
+      const parts = [...own, ...expression.of.filter((one) => one.kind !== 'tag').map((one) => compile(one, put))];
       return `(${parts.join(expression.kind === 'and' ? ' AND ' : ' OR ')})`;
     }
   }

@@ -1,5 +1,5 @@
 import { type Pool, transaction } from '../client.ts';
-import { type GrantScope, restore, type Shard, takerOf } from './deliveries.ts';
+import { type GrantScope, restore, type Shard } from './deliveries.ts';
 import { partitionOf } from './freeze.ts';
 
 /** How a request for one recipient ended. */
@@ -50,7 +50,7 @@ export async function exchange(
   marks: readonly number[],
   scope: ExchangeScope,
 ): Promise<Marked> {
-  const { campaignNo, claim } = shard;
+  const { campaignNo, taker } = shard;
   const table = partitionOf(campaignNo);
   if (!scope.grants && !scope.serial) {
     const { rows } = await pool.query({
@@ -85,7 +85,7 @@ export async function exchange(
         await client.query(
           `DELETE FROM audience.busy b USING ${table} d WHERE d.campaign_no = $1 AND d.no = ANY($2::int[]) AND b.connection_id = $3
              AND b.address = d.address AND b.taker = $4`,
-          [campaignNo, outcomes.map((one) => one.no), scope.channelId, takerOf(shard)],
+          [campaignNo, outcomes.map((one) => one.no), scope.channelId, taker],
         );
     }
     if (marks.length === 0) return { sending: [], busy: [] };
@@ -93,7 +93,7 @@ export async function exchange(
     const { rows } = await client.query({
       name: `mark ${campaignNo}`,
       text: `WITH ${markSql(table, '$3')} SELECT no, state FROM marked`,
-      values: [campaignNo, claim.epoch, free, scope.connection, scope.channel],
+      values: [campaignNo, taker, free, scope.connection, scope.channel],
     });
     const sending = rows.filter((row) => row.state === 'sending').map((row) => row.no as number);
     const kept = new Set(free);
@@ -109,7 +109,7 @@ export async function exchange(
                    ON CONFLICT (connection_id, address) DO UPDATE SET taker = excluded.taker, until = excluded.until WHERE b.until < now()
                    RETURNING address)
                SELECT w.no FROM wanted w JOIN put USING (address)`,
-        values: [campaignNo, marks, scope.channelId, takerOf(shard)],
+        values: [campaignNo, marks, scope.channelId, taker],
       });
       return taken.map((row) => row.no);
     }
@@ -125,10 +125,10 @@ function storeSql(table: string): string {
     WHERE d.campaign_no = $1 AND d.no = x.no AND d.taker = $2 AND d.state IN ('sending', 'unknown') RETURNING d.no)`;
 }
 
-function storeValues({ campaignNo, claim }: Shard, outcomes: readonly Outcome[]): unknown[] {
+function storeValues({ campaignNo, taker }: Shard, outcomes: readonly Outcome[]): unknown[] {
   return [
     campaignNo,
-    claim.epoch,
+    taker,
     outcomes.map((one) => one.no),
     outcomes.map((one) => one.state),
     outcomes.map((one) => one.reason),

@@ -3,7 +3,7 @@ CREATE SCHEMA "audience";
 CREATE TABLE "audience"."busy" (
 	"connection_id" text NOT NULL,
 	"address" text COLLATE "C" NOT NULL,
-	"taker" text NOT NULL,
+	"taker" bigint NOT NULL,
 	"until" timestamp with time zone NOT NULL,
 	CONSTRAINT "busy_connection_id_address_pk" PRIMARY KEY("connection_id","address")
 );

@@ -175,8 +175,8 @@ export const busy = audience.table(
   {
     connectionId: text('connection_id').notNull(),
     address: id('address').notNull(),
-    /** Campaign, shard and epoch of the attempt that sends. */
-    taker: text('taker').notNull(),
+    /** The attempt that sends; see deliveries. */
+    taker: bigint('taker', { mode: 'number' }).notNull(),
     until: instant('until').notNull(),
   },
   (t) => [primaryKey({ columns: [t.connectionId, t.address] })],
