@@ -2,7 +2,8 @@ import { allHandlersFinished, condition, continueAsNew, proxyActivities, workflo
 import type { Tested } from '../activities/audience/trial.ts';
 import type { Activities } from '../activities/index.ts';
 import { campaignInput, campaignTestInput } from './audience.input.ts';
-import { type CampaignResult, CampaignRun, type Carried } from './audience.run.ts';
+import { CampaignRun, type Carried } from './audience.run.ts';
+import type { CampaignResult } from './audience.view.ts';
 import { once } from './options.ts';
 import { readInput } from './org.input.ts';
 

@@ -8,16 +8,8 @@ import { Ahead, type Ready } from './ahead.ts';
 import type { CheckedCampaign } from './open.ts';
 import { Permits } from './permits.ts';
 import { quietUntil } from './quiet.ts';
-import { Settlement } from './settlement.ts';
+import { type Ending, Settlement } from './settlement.ts';
 import type { Sent, Transport } from './transport.ts';
-
-/** Why a sender ended before its shard did. */
-export type Ending =
-  | { kind: 'time' }
-  | { kind: 'deadline' }
-  | { kind: 'wait'; waitMs: number; why: 'account' | 'quiet' }
-  | { kind: 'stop'; code: string; hint: string | undefined }
-  | { kind: 'away'; message: string };
 
 export interface SenderOptions {
   pool: Pool;

@@ -1,8 +1,15 @@
 import type { CampaignDefinition } from '../../connectors/campaign.ts';
 import type { OutcomeRule } from '../../connectors/channel.ts';
 import type { Outcome } from '../../db/audience/outcomes.ts';
-import type { Ending } from './sender.ts';
 import type { Sent } from './transport.ts';
+
+/** Why a sender ended before its shard did. */
+export type Ending =
+  | { kind: 'time' }
+  | { kind: 'deadline' }
+  | { kind: 'wait'; waitMs: number; why: 'account' | 'quiet' }
+  | { kind: 'stop'; code: string; hint: string | undefined }
+  | { kind: 'away'; message: string };
 
 interface Tried {
   no: number;
