@@ -35,7 +35,7 @@ it.each([
   [
     'a variable that nobody has',
     { ...sound, template: { text: 'Hi {{nick}}' } },
-    `template: got the variable {{nick}}, accepted name, city, user_id, orders, order_id (fields of connection "${members}")`,
+    `template: got the variable {{nick}}, accepted city, name, user_id, orders, order_id (fields of connection "${members}")`,
   ],
   [
     'a variable that is none',
