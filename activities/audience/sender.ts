@@ -34,7 +34,7 @@ export interface SenderOptions {
 }
 
 /** Ready recipients below which more are read ahead. */
-const readyLeast = 250;
+const readyLeast = 500;
 /** Looked at between groups: a deadline, quiet hours, the end of the call. */
 const lookMs = 200;
 /** When an address to which a message was on its way is tried again. */
@@ -43,10 +43,10 @@ const busyMs = 1_000;
 const storeMs = 60_000;
 
 /**
- * Sends to the recipients of one shard. One loop alone talks to Postgres, on one connection: each turn is one commit that
- * stores the outcomes that came in since the last one, and marks the next group `sending` before its first byte leaves. So an
- * outcome waits for one turn (5-30 ms), groups are as large as the load makes them, and a place in flight is taken from the
- * mark to the stored outcome: after a kill at most `inFlight` rows stand as `sending`.
+ * Sends to the recipients of one shard. Each turn of its loop is one commit that stores the outcomes that came in since the
+ * last one, and marks the next group `sending` before its first byte leaves. So an outcome waits for one turn (5-30 ms), groups
+ * are as large as the load makes them, and a place in flight is taken from the mark to the stored outcome: after a kill at most
+ * `inFlight` rows stand as `sending`.
  */
 export class Sender {
   private readonly o: SenderOptions;
@@ -59,6 +59,7 @@ export class Sender {
   private readonly ahead: Ahead;
   private ending: Ending | null = null;
   private fault: unknown;
+  private reading: Promise<void> | null = null;
   private wakeUp: () => void = () => undefined;
   private lookedAt = 0;
   private done = 0;
@@ -87,15 +88,16 @@ export class Sender {
       for (;;) {
         if (this.fault) break;
         this.look();
-        if (!this.ending) await this.refill();
+        if (!this.ending) this.refill();
         if (!this.ending) this.permits.ask(Math.min(this.free(), this.ready.length));
         const marks = this.ending ? [] : this.ready.splice(0, Math.min(this.permits.count, this.free()));
         this.permits.count -= marks.length;
         if (this.outcomes.length > 0 || marks.length > 0) await this.turn(marks);
-        else if (this.onTheWay === 0 && (this.ending || (this.ahead.exhausted && this.ready.length === 0))) break;
+        else if (this.onTheWay === 0 && (this.ending || this.isWalked())) break;
         else await this.something();
       }
     } finally {
+      await this.reading;
       await this.drain();
       const left = this.ready.map(({ no }) => no);
       await giveBack(this.o.pool, this.o.shard, left);
@@ -122,9 +124,24 @@ export class Sender {
     this.o.report({ done: this.done, onTheWay: this.onTheWay });
   }
 
-  private async refill(): Promise<void> {
-    if (this.ahead.exhausted || this.ready.length >= Math.max(this.o.inFlight, readyLeast)) return;
-    this.ready.push(...(await this.ahead.next(this.scope.grants)));
+  /** Everybody of the range was looked at, and sent to or put off. */
+  private isWalked(): boolean {
+    return this.ahead.exhausted && this.reading === null && this.ready.length === 0;
+  }
+
+  /** Reads ahead beside the turns. Neither holds its connection while it waits for another one. */
+  private refill(): void {
+    if (this.ahead.exhausted || this.reading || this.ready.length >= Math.max(this.o.inFlight, readyLeast)) return;
+    this.reading = this.ahead
+      .next(this.scope.grants)
+      .then(
+        (more) => void this.ready.push(...more),
+        (error: unknown) => this.fail(error),
+      )
+      .finally(() => {
+        this.reading = null;
+        this.wakeUp();
+      });
   }
 
   private fail(error: unknown): void {

@@ -88,7 +88,8 @@ export async function readPlanned(
     text: `SELECT d.no, d.user_id AS user, d.address, d.attempt, d.records, d.order_id AS "orderId", u.data
            FROM (SELECT * FROM ${partitionOf(campaignNo)} WHERE campaign_no = $1 AND no > $2 AND no <= $3 AND state = 'planned'
                    AND (due_at IS NULL OR due_at <= now()) ORDER BY no LIMIT $5) d
-           LEFT JOIN audience.users u ON u.connection_id = $4 AND u.id = d.user_id AND u.deleted_at IS NULL ORDER BY d.no`,
+           -- Looked up row by row, whatever the statistics say: a copy that was just landed has none, and a join ran 22 s.
+           LEFT JOIN LATERAL (SELECT data FROM audience.users WHERE connection_id = $4 AND id = d.user_id AND deleted_at IS NULL LIMIT 1) u ON true ORDER BY d.no`,
     values: [campaignNo, after, to, connection, limit],
   });
   return rows;

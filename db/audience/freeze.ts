@@ -61,6 +61,8 @@ export async function freezeAudience(
       ${perMessageId ? `CREATE INDEX ON ${table} (provider_id) WHERE provider_id IS NOT NULL;` : ''}
       ALTER TABLE ${table} ADD CONSTRAINT own CHECK (campaign_no = ${Math.trunc(campaign.no)});
       ALTER TABLE audience.deliveries ATTACH PARTITION ${table} FOR VALUES IN (${Math.trunc(campaign.no)})`);
+    // Without statistics the first shards would be read by the plans of an empty table.
+    await client.query(`ANALYZE ${table}`);
     const counts = countsOf(rows);
     // The transaction is rolled back: what is corrected can be frozen anew.
     if (counts.recipients === 0) throw new EmptyAudience(campaign.id, counts.skipped);

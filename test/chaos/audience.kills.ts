@@ -69,8 +69,9 @@ export async function killAudiencesAtRandom(options: AudienceKillOptions): Promi
       }
     while (report.kills < options.kills && open.some(({ ended }) => !ended)) {
       const total = () => accounts.reduce((sum, { received }) => sum + received.size, 0);
-      const wanted = total() + 1 + Math.floor(random() * options.recipients * 2);
-      await until('the moment to kill', async () => total() >= wanted || open.every(({ ended }) => ended), 120_000);
+      const wanted = total() + 1 + Math.floor(random() * options.recipients);
+      await until('the moment to kill', async () => total() >= wanted || (await allEnded(open)), 300_000);
+      await allEnded(open);
       await worker.kill();
       report.kills++;
       const sending = await Promise.all(open.map((one) => countSending(ground, one)));
@@ -153,17 +154,13 @@ async function begin(
     attempts: 20,
   });
   const run = await launch(ground, name);
-  const open: Open = { name, policy, account, run, ended: false, offset, kills: 0 };
-  // What it ends with is met by whoever waits for its result.
-  run.result().then(
-    () => {
-      open.ended = true;
-    },
-    () => {
-      open.ended = true;
-    },
-  );
-  return open;
+  return { name, policy, account, run, ended: false, offset, kills: 0 };
+}
+
+/** Notes which campaigns have ended. */
+async function allEnded(open: Open[]): Promise<boolean> {
+  for (const one of open) one.ended ||= (await one.run.describe()).status.name !== 'RUNNING';
+  return open.every(({ ended }) => ended);
 }
 
 async function grantAll(
