@@ -25,6 +25,13 @@ export type FailureType =
   | 'IsolationSpent'
   /** Postgres refused a statement for its data (SQLSTATE 22, 23). */
   | 'DataRefused'
+  /** Nobody to send to: nothing was frozen. */
+  | 'EmptyAudience'
+  /** The campaign's deadline is over. */
+  | 'DeadlinePassed'
+  /** The channel refuses the account or the template: the next recipient would fare the same. */
+  | 'CampaignStopped'
+  | 'CampaignUnknown'
   /** A defect of ours. */
   | 'Defect'
   /** Network, server, timeouts, 5xx, Postgres away: retried without a limit. */
@@ -50,6 +57,8 @@ export class RetryLater extends Error {
   }
 }
 
+/** Errors of connectors and db that a person's input caused. */
+const wrongInput = ['PlatformUnknown', 'ColumnConflict', 'ChannelUnknown', 'FilterError', 'CampaignFrozen'];
 /** Our own SQL is wrong, not the data. */
 const defectSql = '42';
 /** First characters of SQLSTATEs that mean "the server or the connection, not the data". */
@@ -80,12 +89,13 @@ function classify(error: unknown, step: string): { type: FailureType; message: s
     error.name === 'ClaimLost' ||
     error.name === 'StageLost' ||
     error.name === 'ConnectionUnknown' ||
+    error.name === 'CampaignUnknown' ||
+    error.name === 'EmptyAudience' ||
     error.name === 'SealBroken'
   ) {
     return { type: error.name, message: error.message };
   }
-  if (error.name === 'PlatformUnknown' || error.name === 'ColumnConflict')
-    return { type: 'InvalidInput', message: error.message };
+  if (wrongInput.includes(error.name)) return { type: 'InvalidInput', message: error.message };
   const code = codeOf(error);
   if (unavailableNode.test(code) || poolTimeout.test(error.message)) {
     return { type: 'Unavailable', message: `${step}: connection trouble (${code || 'no answer in time'})` };

@@ -1,3 +1,4 @@
+import { audienceActivities } from './audience/index.ts';
 import type { Deps } from './deps.ts';
 import { hubspotActivities } from './hubspot/index.ts';
 import { orgActivities } from './org/index.ts';
@@ -5,7 +6,12 @@ import { platformActivities } from './platform/index.ts';
 
 /** All activities of a worker. Workflows import the type only. */
 export function createActivities(deps: Deps) {
-  return { ...orgActivities(deps), ...platformActivities(deps), ...hubspotActivities(deps) };
+  return {
+    ...orgActivities(deps),
+    ...platformActivities(deps),
+    ...hubspotActivities(deps),
+    ...audienceActivities(deps),
+  };
 }
 
 export type Activities = ReturnType<typeof createActivities>;

@@ -38,17 +38,22 @@ export interface ApiCall {
   params: Record<string, Value | readonly Value[]>;
 }
 
-/** A table of a foreign database, read by keyset (time, key). Never an OFFSET. */
+/** A table of a foreign database, read by keyset. Never an OFFSET. */
 export interface SqlCall {
-  dialect: 'postgres';
+  dialect: 'postgres' | 'mysql';
   /** Time zone of columns that have none, e.g. `Asia/Shanghai`. Default `UTC`. */
   zone?: string;
   /** Table or view, as the source names it. */
   from: string;
   /** Columns to read; the row object has them as keys. */
   select: readonly string[];
-  /** Columns of the keyset, ascending: the time first, then what makes ties unique. */
+  /** Columns of the keyset, ascending: of a stream with a window the time first, then what makes ties unique. */
   keyset: readonly [string, ...string[]];
+  /**
+   * Column that grows with each change: an incremental pass reads (column, keyset) from the watermark on, `overlapMs` earlier.
+   * A full pass reads by the keyset alone, so that rows without a time come too.
+   */
+  changed?: { column: string; overlapMs: number };
   /** Columns compared with options of the connection, e.g. the shop. */
   where?: Record<string, Value>;
 }
@@ -107,7 +112,8 @@ export type Deletes =
 
 export interface Column {
   path: Path;
-  type: 'text' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb';
+  /** Lists come as JSON lists or as texts with commas: `bigint[]` takes the whole numbers of one, `text[]` everything else. */
+  type: 'text' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb' | 'bigint[]' | 'text[]';
   /** For timestamptz. Default `iso`. */
   format?: TimeFormat;
 }

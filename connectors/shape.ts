@@ -12,6 +12,8 @@ import type { Auth, Envelope, Gateway } from './shape.wire.ts';
 export interface Connector {
   /** Name in `connect --platform`, schema of its tables, e.g. `kuaishou`. a-z, 0-9 and _. */
   platform: string;
+  /** Schema of its tables, where it is not named after the platform. */
+  schema?: string;
   /** Name people know, e.g. `Kuaishou e-commerce`. */
   title: string;
   /** Address that answers when the connection names none; https. */

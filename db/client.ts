@@ -9,6 +9,8 @@ export interface PoolOptions {
   size?: number;
   /** What pg_stat_activity shows before an activity gives its own name. */
   name?: string;
+  /** True: statements that write are refused by the server. For databases that are not ours. Default false. */
+  readOnly?: boolean;
   /** Called when an idle connection breaks (server restarted). Without a listener node-postgres ends the process. */
   onError?: (error: Error) => void;
 }
@@ -26,8 +28,9 @@ export function createPool(options: PoolOptions): pg.Pool {
     application_name: (options.name ?? 'syncline').slice(0, maxNameLength),
     connectionTimeoutMillis: 15_000,
     idleTimeoutMillis: 30_000,
-    options:
-      '-c statement_timeout=120000 -c idle_in_transaction_session_timeout=60000 -c client_connection_check_interval=2000 -c jit=off',
+    options: `-c statement_timeout=120000 -c idle_in_transaction_session_timeout=60000 -c client_connection_check_interval=2000 -c jit=off${
+      options.readOnly ? ' -c default_transaction_read_only=on' : ''
+    }`,
   });
   pool.on('error', options.onError ?? (() => undefined));
   return pool;

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { type Client, type Pool, transaction } from './client.ts';
 
 /** Types a typed column may have. */
-export type ColumnType = 'text' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb';
+export type ColumnType = 'text' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb' | 'bigint[]' | 'text[]';
 
 /** Where a stream lands: one table of the platform's schema. */
 export interface StreamTable {
@@ -75,7 +75,8 @@ async function columnsOf(
   { schema, name }: StreamTable,
 ): Promise<Map<string, { type: string; comment: string | null }>> {
   const { rows } = await client.query(
-    `SELECT a.attname AS name, CASE WHEN t.typname = 'bool' THEN 'boolean' WHEN t.typname = 'int8' THEN 'bigint' ELSE t.typname END AS type,
+    `SELECT a.attname AS name, CASE WHEN t.typname = 'bool' THEN 'boolean' WHEN t.typname = 'int8' THEN 'bigint'
+              WHEN t.typname = '_int8' THEN 'bigint[]' WHEN t.typname = '_text' THEN 'text[]' ELSE t.typname END AS type,
             col_description(c.oid, a.attnum) AS comment
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
      JOIN pg_type t ON t.oid = a.atttypid WHERE n.nspname = $1 AND c.relname = $2`,
@@ -123,5 +124,7 @@ export async function markFilled(pool: Pool, table: StreamTable, columns: readon
 
 /** SQL of the `i`th value of a jsonb list as the column's type; the values were checked before (activities/platform/extract.ts). */
 export function castOf(list: string, i: number, type: ColumnType | undefined): string {
-  return type === 'jsonb' ? `NULLIF(${list}->${i}, 'null'::jsonb)` : `(${list}->>${i})::${type}`;
+  if (type === 'jsonb') return `NULLIF(${list}->${i}, 'null'::jsonb)`;
+  // Lists travel as Postgres writes arrays.
+  return `(${list}->>${i})::${type}`;
 }

@@ -83,3 +83,34 @@ export async function startPlatformProcess(
     stop,
   };
 }
+
+/** What a receiver in another process counted. */
+export interface ReceiverCounts {
+  messages: number;
+  delivered: number;
+  limited: number;
+  refused: number;
+  mostAtOnce: number;
+  /** Different addresses that got something. */
+  reached: number;
+  /** Addresses that got more than one. */
+  twice: number;
+}
+
+/** A receiver of messages (webhook or wechat) in a process of its own. */
+export interface ReceiverProcess<Account> {
+  readonly url: string;
+  readonly account: Account;
+  readonly pid: number;
+  counts(): Promise<ReceiverCounts>;
+  stop(): Promise<void>;
+}
+
+/** Starts a receiver in a process of its own. @throws Error with its error output when it ends before it serves. */
+export async function startReceiverProcess<Account>(
+  name: 'webhook' | 'wechat',
+  options: object = {},
+): Promise<ReceiverProcess<Account>> {
+  const { ready, pid, ask, stop } = await startChild<{ url: string } & Account>(name, options);
+  return { url: ready.url, account: ready, pid, counts: () => ask({ op: 'counts' }), stop };
+}

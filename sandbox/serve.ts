@@ -4,6 +4,8 @@ import { type Fixture, type Fault as PlatformFault, startPlatformSandbox } from 
 import type { Change } from './scim/change.ts';
 import type { Fault } from './scim/faults.ts';
 import { startScimSandbox } from './scim.ts';
+import { startWebhookSandbox } from './webhook.ts';
+import { startWechatSandbox } from './wechat.ts';
 
 /**
  * One simulated platform in a process of its own, for benchmarks: `node --import tsx sandbox/serve.ts scim '{"users":30000,"groups":2000}'`,
@@ -56,16 +58,46 @@ async function platform(fixture: Fixture, options: object): Promise<Served> {
   };
 }
 
+/** Receivers of messages: what came, without the addresses. */
+async function receiver(
+  start: typeof startWebhookSandbox | typeof startWechatSandbox,
+  options: object,
+): Promise<Served> {
+  const sandbox = await start(options);
+  const { url, received, counts } = sandbox;
+  const account =
+    'appId' in sandbox
+      ? { appId: sandbox.appId, appSecret: sandbox.appSecret, templateId: sandbox.templateId }
+      : { secret: sandbox.secret };
+  return {
+    ready: { url, ...account },
+    commands: {
+      counts: () => ({
+        ...counts,
+        reached: received.size,
+        twice: [...received.values()].filter((times) => times > 1).length,
+      }),
+    },
+    stop: sandbox.stop,
+  };
+}
+
 const [name = '', text = '{}'] = process.argv.slice(2);
 const options = JSON.parse(text) as object;
 const known = new Map(Object.entries(fixtures));
 const fixture = known.get(name);
-if (name !== 'scim' && !fixture) {
+const receivers = new Map(Object.entries({ webhook: startWebhookSandbox, wechat: startWechatSandbox }));
+const starter = receivers.get(name);
+if (name !== 'scim' && !fixture && !starter) {
   throw new RangeError(
-    `serve: no platform is called ${JSON.stringify(name)}; accepted: scim, ${[...known.keys()].join(', ')}`,
+    `serve: no platform is called ${JSON.stringify(name)}; accepted: scim, ${[...known.keys(), ...receivers.keys()].join(', ')}`,
   );
 }
-const served = fixture ? await platform(fixture, options) : await scim(options as Parameters<typeof scim>[0]);
+const served = starter
+  ? await receiver(starter, options)
+  : fixture
+    ? await platform(fixture, options)
+    : await scim(options as Parameters<typeof scim>[0]);
 const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 say(served.ready);
 

@@ -25,7 +25,7 @@ const arrows: Record<Exclude<Room, 'test'>, { values: Room[]; types: Room[] }> =
   workers: { values: ['workflows', 'activities', 'db'], types: [] },
 };
 const workflowPackages = ['@temporalio/workflow', '@temporalio/common', 'valibot'];
-const sqlPackages = /^(pg|pg-copy-streams|drizzle-orm)(\/|$)/;
+const sqlPackages = /^(pg|pg-copy-streams|drizzle-orm|mysql2)(\/|$)/;
 
 const rules: Record<string, Rule> = {
   arrows: {
@@ -59,11 +59,11 @@ const rules: Record<string, Rule> = {
         : [...importsThat(reach, (i) => i.from.split('/')[0] === 'undici'), ...lines(reach.fetches, 'fetch(…)')],
   },
   sql: {
-    rule: 'SQL stands in db/ (and test/; workers/embedded/ asks whether its server answers, activities/platform/sql.ts reads foreign databases): no .query(…), no pg, no drizzle elsewhere',
+    rule: 'SQL stands in db/ (and test/; workers/embedded/ asks whether its server answers, activities/platform/sql/ reads foreign databases): no .query(…), no pg, no drizzle elsewhere',
     broken: (file, reach) =>
       ['db', 'test'].includes(roomOf(file)) ||
       file.startsWith('workers/embedded/') ||
-      file === 'activities/platform/sql.ts'
+      file.startsWith('activities/platform/sql/')
         ? []
         : [...lines(reach.queries, '.query(…)'), ...importsThat(reach, (i) => !i.typeOnly && sqlPackages.test(i.from))],
   },

@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { audienceCommands } from './cli/commands.audience.ts';
 import { addHubspotCommands } from './cli/commands.hubspot.ts';
 import type { Session } from './cli/session.ts';
 import { processTerminal, type Terminal } from './cli/terminal.ts';
@@ -37,7 +38,7 @@ function build(run: Run): Command {
     .argument('<connection>', 'its name: a-z, 0-9, - and _')
     .option(
       '--platform <name>',
-      'what it speaks: scim, ldap, hubspot or a name from `syncline connectors`; needed the first time',
+      'what it speaks: scim, ldap, a name from `syncline connectors`, hubspot, database, or a channel (webhook, wechat, smtp); needed the first time',
     )
     .option(
       '--url <address>',
@@ -70,14 +71,17 @@ function build(run: Run): Command {
   program
     .command('start')
     .description('start a run')
-    .argument('<workflow>', 'orgSync (directories), platformSync (open platforms) or hubspotSync (contacts of HubSpot)')
+    .argument(
+      '<workflow>',
+      'orgSync (directories), platformSync (open platforms), segmentSync (foreign databases) or hubspotSync (contacts)',
+    )
     .argument('<connection>')
     .addOption(new Option('--mode <mode>', 'default: what the run needs').choices(['full', 'incremental']))
     .option('--dry-run', 'orgSync: ends after the plan; writes nothing')
     .option('--only-user <id>', 'one person: orgSync by source id, hubspotSync by the key of our user')
     .option('--skip <step...>', 'orgSync: steps to leave out, e.g. deleteUsers')
-    .option('--streams <names>', 'platformSync: these alone, e.g. orders,refunds', names)
-    .option('--accept-deletions', 'platformSync: marks deleted what a guard withheld')
+    .option('--streams <names>', 'platformSync, segmentSync: these alone, e.g. orders,refunds', names)
+    .option('--accept-deletions', 'platformSync, segmentSync: marks deleted what a guard withheld')
     .option('--accept-rejects', 'hubspotSync: does not stop when more rows are refused than usual')
     .option('--wait', 'follows it to its end')
     .option('--id <workflow-id>', 'workflow id (default: <workflow>-<connection>)')
@@ -149,6 +153,8 @@ function build(run: Run): Command {
       .argument('<connection>')
       .option('--id <workflow-id>', 'this one of several open runs (default: all)')
       .action(run(async () => (await import('./cli/control.ts'))[name]));
+
+  audienceCommands(program, run, { names, atLeastOne });
 
   const schedule = program.command('schedule').description('run a connection again and again');
   schedule

@@ -1,10 +1,17 @@
+import { audienceReader } from '../activities/audience/catalog.ts';
 import { connectors, directoryPlatforms } from '../activities/platform/catalog.ts';
+import { segmentSyncId } from '../workflows/audience.segments.ts';
 import { hubspotSyncId } from '../workflows/hubspot.ts';
 import { orgSyncId } from '../workflows/org.ts';
 import { platformSyncId } from '../workflows/platform.ts';
 
 /** Workflow id of a connection's usual run, by the workflow that brings it up to date. A new pipeline is a line here. */
-export const usualId = { orgSync: orgSyncId, platformSync: platformSyncId, hubspotSync: hubspotSyncId };
+export const usualId = {
+  orgSync: orgSyncId,
+  platformSync: platformSyncId,
+  hubspotSync: hubspotSyncId,
+  segmentSync: segmentSyncId,
+};
 
 export type SyncWorkflow = keyof typeof usualId;
 export const syncWorkflows = Object.keys(usualId) as SyncWorkflow[];
@@ -15,7 +22,13 @@ export const syncWorkflows = Object.keys(usualId) as SyncWorkflow[];
  */
 export function workflowsOf(platform: string): SyncWorkflow[] {
   if (platform === 'hubspot') return ['hubspotSync'];
+  const reader = audienceReader(platform);
+  // A channel is sent by; nothing reads it.
+  if (reader) return reader.kind === 'database' ? ['segmentSync'] : [];
   const isDirectory = directoryPlatforms.includes(platform);
   const isOpen = Object.hasOwn(connectors, platform) || !isDirectory;
   return [...(isDirectory ? (['orgSync'] as const) : []), ...(isOpen ? (['platformSync'] as const) : [])];
 }
+
+/** Workflows that read lists, each in a child workflow of its own. */
+export const readsStreams = (workflow: string): boolean => workflow === 'platformSync' || workflow === 'segmentSync';

@@ -1,3 +1,5 @@
+export { segmentSync } from './audience.segments.ts';
+export { campaign, campaignTest } from './audience.ts';
 export { hubspotSync } from './hubspot.ts';
 export { orgSync } from './org.ts';
 export { replayWindow } from './platform.replay.ts';

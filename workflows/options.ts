@@ -29,3 +29,6 @@ export const slice: ActivityOptions = { ...quick, startToCloseTimeout: '10m' };
  * chains, which cannot be resumed. Two hours bound a source of 20 million entries.
  */
 export const whole: ActivityOptions = { ...quick, startToCloseTimeout: '2h' };
+
+/** What must not happen twice because an answer was lost: a test message. Whoever sent it looks and says so again. */
+export const once: ActivityOptions = { ...quick, retry: { maximumAttempts: 1 } };

@@ -56,13 +56,21 @@ const parking = new Set(['Unauthorized', 'Forbidden', 'InvalidInput', 'SealBroke
 
 /** A platform's lists → their tables, a child workflow each. Input: {@link platformSyncInput}; result: {@link PlatformSyncResult}. */
 export async function platformSync(input: unknown): Promise<PlatformSyncResult> {
-  const request = readInput(platformSyncInput, input, '{"connection":"shop"}');
+  return syncStreams('platformSync', readInput(platformSyncInput, input, '{"connection":"shop"}'));
+}
+
+/** What platformSync and segmentSync share. `platform`: the one platform that the run reads; absent: open platforms. */
+export async function syncStreams(
+  title: string,
+  request: PlatformSyncInput,
+  platform?: string,
+): Promise<PlatformSyncResult> {
   const { connection } = request;
   const started = Date.now();
-  const run = new PlatformRun(request);
+  const run = new PlatformRun(title, request);
   const activities = proxyActivities<Activities>({ ...quick, priority: { fairnessKey: connection } });
   const listed = await tried(run, 'listStreams', () =>
-    activities.listStreams({ connection, streams: request.streams ?? null }),
+    activities.listStreams({ connection, streams: request.streams ?? null, ...(platform && { platform }) }),
   );
   run.begin(listed);
   // A cancelled run waits for every stream to commit its page: a parent that ends first has its children terminated.
@@ -84,6 +92,7 @@ export async function platformSync(input: unknown): Promise<PlatformSyncResult> 
 }
 
 class PlatformRun {
+  private readonly title: string;
   private readonly request: PlatformSyncInput;
   private readonly bars = new Map<string, Bar>();
   private readonly notes = new Map<string, string>();
@@ -91,7 +100,8 @@ class PlatformRun {
   private readonly ended = new Map<string, StreamOutcome>();
   private paused = false;
 
-  constructor(request: PlatformSyncInput) {
+  constructor(title: string, request: PlatformSyncInput) {
+    this.title = title;
     this.request = request;
     setHandler(pause, () => this.setPaused(true));
     setHandler(resume, () => this.setPaused(false));
@@ -184,7 +194,7 @@ class PlatformRun {
     const state = this.paused ? 'paused' : 'running';
     const hint = `each stream is a child workflow: ${streamSyncId(workflowInfo().workflowId, '<stream>')}`;
     showDetails(
-      `platformSync ${this.request.connection} · ${state}`,
+      `${this.title} ${this.request.connection} · ${state}`,
       [...this.bars.values()],
       [...this.notes.values(), hint],
     );

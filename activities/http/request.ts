@@ -9,6 +9,8 @@ export interface HttpRequest {
   signal?: AbortSignal;
   /** Longest time to the last byte, ms; after it the server counts as away. Default: the agent's own (60 s to the first byte, 60 s between two). */
   timeoutMs?: number;
+  /** The same for the first byte and between two, without a timer for each request: for thousands a second. */
+  answerMs?: number;
 }
 
 export interface HttpAnswer {
@@ -23,6 +25,9 @@ const headersTimeoutMs = 60_000;
 const bodyTimeoutMs = 60_000;
 const connectTimeoutMs = 10_000;
 
+/** Connections to one origin at most. Whoever sends decides how many requests are on their way; this only bounds a mistake. */
+const mostConnections = 512;
+
 /** One agent an origin: keep-alive connections and their limits belong to the server they talk to. */
 const agents = new Map<string, Agent>();
 
@@ -30,7 +35,7 @@ function agentOf(url: URL): Agent {
   let agent = agents.get(url.origin);
   if (!agent) {
     agent = new Agent({
-      connections: 64,
+      connections: mostConnections,
       maxResponseSize: bodyCap,
       headersTimeout: headersTimeoutMs,
       bodyTimeout: bodyTimeoutMs,
@@ -52,6 +57,7 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
       method: request.method ?? 'GET',
       headers: request.headers ?? {},
       body: request.body ?? null,
+      ...(request.answerMs !== undefined && { headersTimeout: request.answerMs, bodyTimeout: request.answerMs }),
       signal: signals.length > 1 ? AbortSignal.any(signals) : (signals[0] ?? null),
     });
     const { buffer, byteOffset, byteLength } = await answer.body.bytes();

@@ -113,6 +113,9 @@ async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Prom
   }
   const since = opened.options.since === undefined ? null : Date.parse(opened.options.since);
   if (window) return spanOf(window, input.mode, known, since, Date.now());
+  const changed = opened.stream.sql?.changed;
+  if (changed && input.mode !== 'full' && known.watermarkMs !== null && !known.scopeChanged)
+    return { kind: 'incremental', fromMs: known.watermarkMs - changed.overlapMs, toMs: null };
   // Without a window there is nothing to go on from, except where single ids tell what is new.
   const byId = over?.kind === 'each' && over.when === 'changed';
   const full = !byId || input.mode === 'full' || known.watermarkMs === null || known.scopeChanged;
@@ -126,6 +129,7 @@ async function cut(client: Client, opened: OpenStream, pass: Pass): Promise<Rang
     return [...ends, null].map((toId, i) => ({ afterId: i === 0 ? null : (ends[i - 1] ?? null), toId }));
   }
   if (window && pass.fromMs !== null && pass.toMs !== null) return cutWindows(window, pass.fromMs, pass.toMs);
+  if (opened.stream.sql?.changed && pass.fromMs !== null) return [{ fromMs: Math.floor(pass.fromMs) }];
   return [{}];
 }
 

@@ -136,6 +136,7 @@ const isBigint = (value: bigint) => value < largest && value >= -largest;
 function typed(column: Column, value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (column.type === 'jsonb') return value;
+  if (column.type === 'bigint[]' || column.type === 'text[]') return listed(column.type, value);
   if (typeof value === 'object') return undefined;
   const text = String(value);
   if (column.type === 'text') return text;
@@ -151,6 +152,37 @@ function typed(column: Column, value: unknown): unknown {
       const ms = parseTime(value, column.format ?? 'iso');
       return ms === null ? undefined : new Date(ms).toISOString();
     }
+  }
+}
+
+/** A list as Postgres writes arrays; null for an empty one, undefined for what is no list of words and numbers. */
+function listed(type: 'bigint[]' | 'text[]', value: unknown): string | null | undefined {
+  const parts = partsOf(value);
+  if (parts === undefined) return undefined;
+  const isNumber = (part: string) => integer.test(part) && BigInt(part) < largest && BigInt(part) >= -largest;
+  const wanted = [...new Set(parts.filter((part) => isNumber(part) === (type === 'bigint[]')))];
+  if (wanted.length === 0) return null;
+  if (type === 'bigint[]') return `{${wanted.map((part) => BigInt(part)).join(',')}}`;
+  return `{${wanted.map((part) => `"${part.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
+}
+
+function partsOf(value: unknown): string[] | undefined {
+  if (Array.isArray(value)) {
+    const flat = value.every((one) => typeof one !== 'object');
+    return flat ? value.map((one) => String(one).trim()).filter((one) => one !== '') : undefined;
+  }
+  if (typeof value === 'number' || typeof value === 'bigint') return [String(value)];
+  if (typeof value !== 'string') return undefined;
+  const text = value.trim();
+  if (!text.startsWith('['))
+    return text
+      .split(',')
+      .map((one) => one.trim())
+      .filter((one) => one !== '');
+  try {
+    return partsOf(parseJson(text));
+  } catch {
+    return undefined;
   }
 }
 

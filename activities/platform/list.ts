@@ -1,5 +1,7 @@
+import { databasePlatform } from '../../connectors/database.ts';
 import type { Connector } from '../../connectors/shape.ts';
 import type { Deps } from '../deps.ts';
+import { SyncError } from '../errors.ts';
 import { openPlatform, streamOf } from './open.ts';
 import { hasDatabase } from './sql.ts';
 
@@ -7,6 +9,8 @@ export interface StreamsInput {
   connection: string;
   /** Null: those of the connection's option `streams`, else all of the connector. */
   streams: string[] | null;
+  /** The one platform that the run reads; absent: every one but databases. */
+  platform?: string;
 }
 
 /** A stream and the streams of the same run that are read before it. */
@@ -16,13 +20,26 @@ export interface ListedStream {
 }
 
 /** Streams of a run in an order in which each stands behind those whose rows it needs. @throws InvalidInput for an unknown one */
-export async function listStreams(deps: Deps, { connection, streams }: StreamsInput): Promise<ListedStream[]> {
+export async function listStreams(
+  deps: Deps,
+  { connection, streams, platform }: StreamsInput,
+): Promise<ListedStream[]> {
   const { connector, options, connection: opened } = await openPlatform(deps, connection);
+  requirePlatform(connection, connector.platform, platform);
   // Streams of a database that the connection does not name are left out unless somebody asks for them.
   const usual = Object.keys(connector.streams).filter((name) => !streamOf(connector, name).sql || hasDatabase(opened));
   const wanted = streams ?? options.streams ?? usual;
   for (const name of wanted) streamOf(connector, name);
   return inOrder(connector, new Set(wanted));
+}
+
+function requirePlatform(connection: string, got: string, wanted: string | undefined): void {
+  if (wanted === undefined ? got !== databasePlatform : got === wanted) return;
+  const right = got === databasePlatform ? 'segmentSync' : 'platformSync';
+  throw new SyncError(
+    'InvalidInput',
+    `Connection "${connection}" is of platform ${got}, which this workflow does not read. The one for it: npx syncline start ${right} ${connection}`,
+  );
 }
 
 function inOrder(connector: Connector, wanted: ReadonlySet<string>): ListedStream[] {

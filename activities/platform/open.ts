@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
+import { databaseConnector, databaseOptions, databasePlatform } from '../../connectors/database.ts';
 import { orgMaps } from '../../connectors/directories.ts';
 import { explain } from '../../connectors/explain.ts';
 import { connectorOf } from '../../connectors/index.ts';
@@ -27,6 +28,7 @@ export interface OpenStream extends OpenPlatform {
 /** @throws SyncError InvalidInput for a platform without connector and for options that do not fit */
 export async function openPlatform(deps: Deps, id: string): Promise<OpenPlatform> {
   const stored = await deps.connection(id);
+  if (stored.platform === databasePlatform) return openDatabase(stored);
   const connector = connectorOf(stored.platform);
   const schema = schemaOf(connector);
   const result = v.safeParse(schema, stored.options);
@@ -38,6 +40,25 @@ export async function openPlatform(deps: Deps, id: string): Promise<OpenPlatform
     'InvalidInput',
     `Connection "${id}", options: ${explain(schema, result.issues[0])}. Correct it with: npx syncline connect ${id} --option key=value`,
   );
+}
+
+const databases = new Map<string, Connector>();
+const mostDatabases = 100;
+
+/** A database's connector comes from its own options; one object for the same options, so that statements made for it are kept. */
+export function openDatabase(stored: Connection): OpenPlatform {
+  const result = v.safeParse(databaseOptions, stored.options);
+  if (!result.success)
+    throw new SyncError(
+      'InvalidInput',
+      `Connection "${stored.id}", options: ${explain(databaseOptions, result.issues[0])}. Correct it with: npx syncline connect ${stored.id} --option key=value`,
+    );
+  const options = result.output as OpenPlatform['options'] & typeof result.output;
+  const key = JSON.stringify(options);
+  const connector = databases.get(key) ?? databaseConnector(options);
+  if (databases.size >= mostDatabases) databases.clear();
+  databases.set(key, connector);
+  return { connection: { ...stored, options }, connector, options };
 }
 
 /** A platform that orgSync reads too has the options of both. */
@@ -69,7 +90,7 @@ export function tableOf(connector: Connector, name: string): StreamTable {
   let table = tables.get(stream);
   if (table === undefined) {
     const columns = Object.entries(stream.columns).map(([column, { type }]) => ({ name: column, type }));
-    table = { schema: connector.platform, name, columns };
+    table = { schema: connector.schema ?? connector.platform, name, columns };
     tables.set(stream, table);
   }
   return table;

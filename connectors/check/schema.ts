@@ -27,6 +27,7 @@ export const connectorSchema = object({
     (name) => taken.includes(name) || name.startsWith('pg_'),
     `a name of 1-50 characters a-z, 0-9 and _, beginning with a letter but not with pg_, none of ${taken.join(', ')}`,
   ),
+  schema: v.optional(matching(/^[a-z][a-z0-9_]{0,49}$/, 'a name of 1-50 characters a-z, 0-9 and _')),
   title: text,
   baseUrl: untaken(
     /^https:\/\/[^\s/?#@]+(\/[^\s?#@]*)?$/,

@@ -24,11 +24,12 @@ import {
 const apiCall = { api: text, version: v.optional(text), method: v.optional(method), params: valuesOrLists };
 const sqlName = matching(/^[^\s"'`;]+$/, 'a name without spaces and quotes');
 const sqlCall = object({
-  dialect: word('postgres'),
+  dialect: word('postgres', 'mysql'),
   zone: v.optional(matching(/^[A-Za-z_]+(\/[A-Za-z_]+)*$/, 'a time zone such as Asia/Shanghai')),
   from: sqlName,
   select: filled(sqlName, 'a list of columns'),
   keyset: v.pipe(v.tupleWithRest([sqlName], sqlName, 'a list of columns'), v.readonly()),
+  changed: v.optional(object({ column: sqlName, overlapMs: whole(0, 7 * dayMs) })),
   where: v.optional(values),
 });
 
@@ -135,7 +136,7 @@ const columnName = untaken(
 );
 const column = object({
   path,
-  type: word('text', 'bigint', 'numeric', 'boolean', 'timestamptz', 'jsonb'),
+  type: word('text', 'bigint', 'numeric', 'boolean', 'timestamptz', 'jsonb', 'bigint[]', 'text[]'),
   format: v.optional(timeFormat),
 });
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { audienceCases } from './audience.ts';
 import { budgetCases } from './budget.ts';
 import { type BenchOptions, orgCases } from './org.ts';
 import { platformCases } from './platform.ts';
@@ -9,6 +10,7 @@ const pipelines: Record<string, typeof orgCases> = {
   org: orgCases,
   platform: platformCases,
   budget: budgetCases,
+  audience: audienceCases,
 };
 
 const program = new Command('npm run bench --')

@@ -1,5 +1,6 @@
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { type Ground, openGround } from '../harness/ground.ts';
+import { killAudiencesAtRandom } from './audience.kills.ts';
 import { killHubspotAtRandom } from './hubspot.kills.ts';
 import { killAtRandom } from './kills.ts';
 import { killPlatformsAtRandom } from './platform.kills.ts';
@@ -33,6 +34,15 @@ const pipelines: Record<string, Pipeline> = {
     async kill(round) {
       const { hit, repeatedRows } = await killHubspotAtRandom(round);
       round.tell(`at most written twice by one kill of an undisturbed run: ${repeatedRows} rows`);
+      return hit;
+    },
+  },
+  audience: {
+    async kill(round) {
+      const { hit, unknown, twice } = await killAudiencesAtRandom({ ...round, recipients: 50_000 });
+      round.tell(
+        `unknown under at-most-once: ${JSON.stringify(unknown)}; twice under at-least-once: ${JSON.stringify(twice)}`,
+      );
       return hit;
     },
   },

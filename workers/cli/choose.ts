@@ -7,6 +7,7 @@ import { wrongUse } from './trouble.ts';
 const brings: Record<SyncWorkflow, string> = {
   orgSync: 'its departments and people into org',
   platformSync: 'its lists into tables',
+  segmentSync: 'its people, segments and orders into audience',
   hubspotSync: 'our users to its contacts',
 };
 
@@ -30,6 +31,10 @@ export async function requireWorkflow(
   const connection = await findConnection(session, name);
   if (connection.workflows.includes(workflow)) return connection;
   const right = connection.workflows[0];
+  if (!right)
+    throw wrongUse(
+      `"${name}" is a channel (${connection.platform}): nothing reads it. Messages leave by it: npx syncline campaign create NAME FILE`,
+    );
   throw wrongUse(
     `${workflow} does not read connection "${name}" of platform ${connection.platform}. The workflow for it is ${right}: npx syncline start ${right} ${name}`,
   );
@@ -48,6 +53,7 @@ export async function chooseWorkflow(
   const connection = await findConnection(session, name);
   const [only, other] = connection.workflows;
   if (only && !other) return { connection, workflow: only };
+  if (!only) throw wrongUse(`"${name}" is a channel (${connection.platform}): nothing reads it`);
   const choices = connection.workflows.map((one) => `${one} (${brings[one]})`);
   throw wrongUse(`Two workflows read ${connection.platform}: say --workflow ${choices.join(' or ')}`);
 }

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { AudienceReader } from '../../activities/audience/catalog.ts';
 import type { Connector } from '../../activities/platform/catalog.ts';
 import type { StoredConnection } from '../../db/connections.ts';
 import { openCatalog } from './connectors.ts';
@@ -12,6 +13,8 @@ type Options = Record<string, unknown>;
 export interface Readers {
   isDirectory: boolean;
   connector?: Connector;
+  /** Set for a foreign database and for a channel, which no connector of a platform describes. */
+  audience?: AudienceReader;
 }
 
 /** @throws CommandError (usage) for a platform that nothing reads, and for another one than the connection has */
@@ -22,19 +25,21 @@ export async function findReaders(
   const platform = given.platform ?? before?.platform;
   if (platform === undefined || platform === 'hubspot') return { isDirectory: false };
   const { directoryPlatforms, connectors } = await openCatalog(session);
+  const { audienceReader, channels, databasePlatform } = await import('../../activities/audience/catalog.ts');
+  const audience = audienceReader(platform) ?? undefined;
   const connectorOf = (one: string) => (Object.hasOwn(connectors, one) ? connectors[one] : undefined);
   const isDirectory = directoryPlatforms.includes(platform);
   const connector = connectorOf(platform);
-  if (!isDirectory && !connector)
+  if (!isDirectory && !connector && !audience)
     throw wrongUse(
-      `--platform: got "${platform.slice(0, 40)}", accepted what orgSync reads: ${directoryPlatforms.join(', ')}, what platformSync reads: ${Object.keys(connectors).join(', ')}, and what hubspotSync writes: hubspot`,
+      `--platform: got "${platform.slice(0, 40)}", accepted what orgSync reads: ${directoryPlatforms.join(', ')}, what platformSync reads: ${Object.keys(connectors).join(', ')}, what hubspotSync writes: hubspot, what segmentSync reads: ${databasePlatform}, and channels: ${Object.keys(channels).join(', ')}`,
     );
   // Its rows stand in the schema of its platform, and its credential is for that platform alone.
-  if (before && before.platform !== platform && (connector || connectorOf(before.platform)))
+  if (before && before.platform !== platform && (connector || audience || connectorOf(before.platform)))
     throw wrongUse(
       `--platform: connection "${name}" is of platform ${before.platform} and stays there. Make another connection for ${platform}.`,
     );
-  return { isDirectory, connector };
+  return { isDirectory, connector: audience?.connector ?? connector, ...(audience && { audience }) };
 }
 
 /** Stored options with what was given; the connector's settings are texts as they were typed (`shopId=007` keeps its zeros). */
@@ -65,7 +70,7 @@ export function changePlatformOptions(
  */
 export async function checkPlatformOptions(
   name: string,
-  { connector, isDirectory }: Readers,
+  { connector, isDirectory, audience }: Readers,
   options: Options,
 ): Promise<void> {
   if (!connector) return;
@@ -79,7 +84,7 @@ export async function checkPlatformOptions(
     if (options[key] === undefined || options[key] === '')
       throw wrong(`${key}: got ${options[key] === '' ? 'an empty text' : 'nothing'}, accepted a text: ${about}`);
   }
-  const schema = optionsSchema(connector);
+  const schema = audience?.schema ?? optionsSchema(connector);
   const result = v.safeParse(schema, options);
   if (!result.success && !isDirectory) throw wrong(explain(schema, result.issues[0]));
   const known = Object.keys(connector.streams);

@@ -14,7 +14,7 @@ export async function probe(
   connection: Connection,
   pool: Pool,
   key: Buffer,
-  { isDirectory, connector }: Readers,
+  { isDirectory, connector, audience }: Readers,
 ): Promise<string[]> {
   const [{ openSource }, { failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }] =
     await Promise.all([
@@ -30,6 +30,11 @@ export async function probe(
   const timeout = AbortSignal.timeout(probeMs);
   let source: OrgSource | undefined;
   try {
+    if (audience) {
+      const { probeChannel, probeDatabase } = await import('../../activities/audience/probe.ts');
+      if (audience.kind === 'database') return toldStreams(await probeDatabase(connection));
+      return [await probeChannel({ throttle, tokens }, connection, timeout)];
+    }
     if (connector && !isDirectory) {
       const { probePlatform } = await import('../../activities/platform/probe.ts');
       return toldStreams(await probePlatform({ throttle, tokens }, connection, connector, timeout));

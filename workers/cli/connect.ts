@@ -16,6 +16,7 @@ import {
   checkPlatformOptions,
   credentialText,
   findReaders,
+  type Readers,
 } from './connect.platform.ts';
 import { probe, shown } from './connect.probe.ts';
 import { changeOptions } from './options.ts';
@@ -73,9 +74,14 @@ export async function connect(session: Session, name: string, options: ConnectOp
     `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
   );
   if (isHubspot(draft.platform)) print(`Next: npx syncline capture install ${name}`);
-  if (connector) print(`Next: npx syncline start platformSync ${name} --wait`);
+  if (connector) print(`Next: ${nextOf(name, readers)}`);
   if (isDirectory) print(`Next: npx syncline start orgSync ${name} --dry-run --wait`);
   return undefined;
+}
+
+function nextOf(name: string, { audience }: Readers): string {
+  if (audience?.kind === 'channel') return 'npx syncline campaign create NAME FILE, with this name as its channel';
+  return `npx syncline start ${audience ? 'segmentSync' : 'platformSync'} ${name} --wait`;
 }
 
 function refuseSecrets({ credential, token, password, url }: ConnectOptions): void {
@@ -117,7 +123,7 @@ function drafted(
   connector: Connector | undefined,
 ) {
   const platform = options.platform ?? before?.platform;
-  const own = isHubspot(platform) ? hubspotBaseUrl : connector?.baseUrl;
+  const own = isHubspot(platform) ? hubspotBaseUrl : connector?.baseUrl || undefined;
   const baseUrl = options.url ?? before?.baseUrl ?? own;
   if (platform === undefined || baseUrl === undefined) {
     const missing = [platform === undefined && '--platform NAME', baseUrl === undefined && '--url ADDRESS'];
@@ -137,8 +143,10 @@ function drafted(
   };
 }
 
+const schemesOf: Record<string, string[]> = { ldap: ['ldap:', 'ldaps:'], smtp: ['smtp:', 'smtps:'] };
+
 function checkAddress(url: string, platform: string): void {
-  const schemes = platform === 'ldap' ? ['ldap:', 'ldaps:'] : ['https:', 'http:'];
+  const schemes = schemesOf[platform] ?? ['https:', 'http:'];
   if (URL.canParse(url) && schemes.includes(new URL(url).protocol) && new URL(url).host) return;
   throw wrongUse(
     `--url: got "${url.slice(0, 60)}", accepted for ${platform}: ${schemes.map((scheme) => `${scheme}//host`).join(' or ')}`,

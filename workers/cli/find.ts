@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Execution } from '../../db/claims.ts';
 import { type Holder, readHolders } from '../../db/report.ts';
 import { streamSyncId } from '../../workflows/platform.ts';
-import { type SyncWorkflow, usualId, workflowsOf } from '../pipelines.ts';
+import { readsStreams, type SyncWorkflow, usualId, workflowsOf } from '../pipelines.ts';
 import { latestScheduled } from '../schedules.ts';
 import { describeRun, type Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -59,7 +59,7 @@ async function starterOf(holder: Holder, describe: (one: Execution) => Promise<R
   if (suffix !== null && holder.workflowId.endsWith(suffix)) {
     // A child never outlives its parent: which of the parent's runs is asked for makes no difference.
     const parent = await describe({ workflowId: holder.workflowId.slice(0, -suffix.length), runId: '' });
-    if (parent?.type === 'platformSync') return parent;
+    if (parent && readsStreams(parent.type)) return parent;
   }
   return describe(holder);
 }

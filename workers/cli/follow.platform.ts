@@ -2,6 +2,7 @@ import type { Execution } from '../../db/claims.ts';
 import type { StoredConnection } from '../../db/connections.ts';
 import type { StreamResult } from '../../workflows/platform.stream.ts';
 import type { PlatformSyncResult, StreamOutcome } from '../../workflows/platform.ts';
+import { workflowsOf } from '../pipelines.ts';
 import { ended, type Sight } from './follow.ts';
 import { describeRun, isPolled, outcomeOf, type Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -70,7 +71,9 @@ async function endOf(session: Session, connection: StoredConnection, runs: reado
   const read = results.flatMap((one) => ('streams' in one ? one.streams : 'tried' in one ? [] : [one]));
   const named = [...read, ...results].flatMap((one) => ('stream' in one ? [one.stream] : []));
   const { streams } = await lookAtStreams(session, connection, runs, false);
-  const advice = streams.filter(({ stream }) => named.includes(stream)).flatMap((one) => advise(connection.id, one));
+  const advice = streams
+    .filter(({ stream }) => named.includes(stream))
+    .flatMap((one) => advise(connection.id, one, workflowsOf(connection.platform)[0]));
   const unread = read.some(({ outcome }) => outcome === 'parked' || outcome === 'failed');
   return {
     lines: [...failures, ...describeResults(results), ...advice],

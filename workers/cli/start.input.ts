@@ -1,4 +1,5 @@
 import type * as v from 'valibot';
+import { segmentSyncInput } from '../../workflows/audience.input.ts';
 import { hubspotSyncInput } from '../../workflows/hubspot.input.ts';
 import { orgSyncInput, readInput } from '../../workflows/org.input.ts';
 import { applySteps } from '../../workflows/org.view.ts';
@@ -18,24 +19,22 @@ export interface RunOptions {
 }
 
 /** Whose options these are; what is not listed every workflow takes. */
-const owners: Partial<Record<keyof RunOptions, { workflow: SyncWorkflow; also?: SyncWorkflow; flag: string }>> = {
-  dryRun: { workflow: 'orgSync', flag: '--dry-run' },
-  onlyUser: { workflow: 'orgSync', also: 'hubspotSync', flag: '--only-user' },
-  skip: { workflow: 'orgSync', flag: '--skip' },
-  streams: { workflow: 'platformSync', flag: '--streams' },
-  acceptDeletions: { workflow: 'platformSync', flag: '--accept-deletions' },
-  acceptRejects: { workflow: 'hubspotSync', flag: '--accept-rejects' },
+const owners: Partial<Record<keyof RunOptions, { workflows: SyncWorkflow[]; flag: string }>> = {
+  dryRun: { workflows: ['orgSync'], flag: '--dry-run' },
+  onlyUser: { workflows: ['orgSync', 'hubspotSync'], flag: '--only-user' },
+  skip: { workflows: ['orgSync'], flag: '--skip' },
+  streams: { workflows: ['platformSync', 'segmentSync'], flag: '--streams' },
+  acceptDeletions: { workflows: ['platformSync', 'segmentSync'], flag: '--accept-deletions' },
+  acceptRejects: { workflows: ['hubspotSync'], flag: '--accept-rejects' },
 };
 
 /** The input as a person would type it in the Temporal UI. @throws CommandError (usage) that names the option or field */
 export function inputOf(workflow: SyncWorkflow, connection: string, options: RunOptions): object {
   for (const [key, owner] of Object.entries(owners))
-    if (options[key as keyof RunOptions] !== undefined && owner.workflow !== workflow && owner.also !== workflow)
-      throw wrongUse(
-        `${owner.flag} belongs to ${[owner.workflow, ...(owner.also ? [owner.also] : [])].join(' and ')}, not to ${workflow}`,
-      );
+    if (options[key as keyof RunOptions] !== undefined && !owner.workflows.includes(workflow))
+      throw wrongUse(`${owner.flag} belongs to ${owner.workflows.join(' and ')}, not to ${workflow}`);
   if (workflow === 'hubspotSync') return hubspotInput(connection, options);
-  return workflow === 'orgSync' ? orgInput(connection, options) : platformInput(connection, options);
+  return workflow === 'orgSync' ? orgInput(connection, options) : streamsInput(workflow, connection, options);
 }
 
 function orgInput(connection: string, { mode, dryRun, onlyUser, skip }: RunOptions): object {
@@ -51,13 +50,18 @@ function orgInput(connection: string, { mode, dryRun, onlyUser, skip }: RunOptio
   return checked(orgSyncInput, input, '{"connection":"acme"}');
 }
 
-function platformInput(connection: string, { mode, streams, acceptDeletions }: RunOptions): object {
+function streamsInput(
+  workflow: SyncWorkflow,
+  connection: string,
+  { mode, streams, acceptDeletions }: RunOptions,
+): object {
   const input = {
     connection,
     ...(mode !== undefined && { mode }),
     ...(streams && { streams }),
     ...(acceptDeletions && { deletions: 'accept' }),
   };
+  if (workflow === 'segmentSync') return checked(segmentSyncInput, input, '{"connection":"members"}');
   return checked(platformSyncInput, input, '{"connection":"shop"}');
 }
 

@@ -1,4 +1,6 @@
+import type { StoredConnection } from '../../db/connections.ts';
 import type { PlatformSyncResult } from '../../workflows/platform.ts';
+import { workflowsOf } from '../pipelines.ts';
 import { outcomeOf, type Run } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
 import { lookAtStreams, type StreamStatus } from './streams.ts';
@@ -7,7 +9,7 @@ import { ago, columns } from './words.ts';
 
 /** What `--json` prints for an open platform. */
 export interface PlatformStatus extends RunStatus {
-  workflow: 'platformSync';
+  workflow: 'platformSync' | 'segmentSync';
   /** Other open runs, such as replays. */
   others: Run[];
   streams: StreamStatus[];
@@ -26,7 +28,7 @@ export async function platformStatus(asked: Asked): Promise<PlatformStatus> {
     connection: connection.id,
     platform: connection.platform,
     tenant: connection.tenant,
-    workflow: 'platformSync',
+    workflow: workflowOf(connection),
     state: stateOf(run, streams, polled),
     run,
     others: more.filter(({ status }) => status === 'RUNNING'),
@@ -36,6 +38,10 @@ export async function platformStatus(asked: Asked): Promise<PlatformStatus> {
     lagMs: lags.length > 0 ? Math.max(...lags) : null,
     schedule,
   };
+}
+
+function workflowOf({ platform }: Pick<StoredConnection, 'platform'>): PlatformStatus['workflow'] {
+  return workflowsOf(platform).includes('segmentSync') ? 'segmentSync' : 'platformSync';
 }
 
 function stateOf(run: Run | null, streams: readonly StreamStatus[], polled: boolean): string {
@@ -55,11 +61,15 @@ export function showPlatform(one: PlatformStatus): string[] {
   const { connection, others, streams } = one;
   const silent = streams.every(({ progress }) => progress === null);
   const facts: [string, string][] = [
-    ['run', describeRun(one, 'platformSync', silent)],
+    ['run', describeRun(one, one.workflow, silent)],
     ...others.map((run): [string, string] => ['also', `${run.type}, since ${ago(run.startedAt)}, ${run.workflowId}`]),
     ...[...one.notes, ...streams.flatMap(describeWaits)].map((line): [string, string] => ['waits for', line]),
     ['next', describeNext(one.schedule)],
   ];
-  const body = [...columns(facts), ...describeStreams(streams), ...streams.flatMap((s) => advise(connection, s))];
+  const body = [
+    ...columns(facts),
+    ...describeStreams(streams),
+    ...streams.flatMap((s) => advise(connection, s, one.workflow)),
+  ];
   return [`${connection} (${one.platform}, tenant ${one.tenant})`, ...body.map((line) => `  ${line}`), ''];
 }

@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import { databasePlatform, segmentStreams } from '../../activities/audience/catalog.ts';
 import { connectors } from '../../activities/platform/catalog.ts';
 import type { StoredConnection } from '../../db/connections.ts';
 import { coverages, type StreamStanding } from '../../db/coverage.ts';
@@ -6,6 +7,7 @@ import { type Holder, readHolders } from '../../db/report.ts';
 import type { StreamResult } from '../../workflows/platform.stream.ts';
 import { type PlatformProgress, type PlatformSyncResult, streamSyncId } from '../../workflows/platform.ts';
 import type { StreamProgress } from '../../workflows/platform.view.ts';
+import { readsStreams } from '../pipelines.ts';
 import { streamOf } from './find.ts';
 import { describeTrouble, type PendingActivity } from './pending.ts';
 import { askProgress, describeRun, look, outcomeOf, type Run } from './runs.ts';
@@ -45,12 +47,17 @@ type Doing = Pick<StreamStatus, 'state' | 'run' | 'progress' | 'reason' | 'rows'
 /** Streams that runs of the connection read: its option `streams`, else all of its connector. */
 export function streamsOf({ platform, options }: Pick<StoredConnection, 'platform' | 'options'>): string[] {
   if (Array.isArray(options.streams)) return options.streams.map(String);
+  if (platform === databasePlatform) return segmentStreams.filter((name) => options[name] !== undefined);
   return Object.keys(connectors[platform]?.streams ?? {});
 }
 
 /** @throws CommandError (usage) for a stream that the connector does not have */
-export function checkStreams({ platform }: { platform: string }, flag: string, streams: readonly string[]): void {
-  const known = Object.keys(connectors[platform]?.streams ?? {});
+export function checkStreams(
+  { platform, options }: Pick<StoredConnection, 'platform' | 'options'>,
+  flag: string,
+  streams: readonly string[],
+): void {
+  const known = streamsOf({ platform, options: { ...options, streams: undefined } });
   const unknown = streams.find((one) => !known.includes(one));
   // A connector of somebody's own may be known to the worker alone.
   if (unknown !== undefined && known.length > 0)
@@ -93,7 +100,7 @@ interface Told {
 
 async function tellOf(client: Client, run: Run, polled: boolean): Promise<Told> {
   const silent: Told = { run, streams: null, notes: [] };
-  const ofMany = run.type === 'platformSync';
+  const ofMany = readsStreams(run.type);
   if (run.status === 'RUNNING') {
     const progress = ofMany && polled ? await askProgress<PlatformProgress>(client, run) : null;
     return progress ? { run, streams: progress.streams, notes: progress.notes } : silent;
@@ -115,7 +122,7 @@ async function doingOf(
     if (run.status !== 'RUNNING') continue;
     const said = streams?.find((one) => one.stream === stream);
     if (said && said.outcome !== 'running') return ended(said);
-    const reader = run.type === 'platformSync' ? await childOf(client, run, stream) : run;
+    const reader = readsStreams(run.type) ? await childOf(client, run, stream) : run;
     const reads = reader === run ? holder?.workflowId === run.workflowId : reader?.status === 'RUNNING';
     if (reader && reads) return atWork(client, reader, polled);
   }

@@ -1,4 +1,5 @@
 import { drawShare } from '../../workflows/progress.ts';
+import type { SyncWorkflow } from '../pipelines.ts';
 import { describeTrouble } from './pending.ts';
 import type { StreamStatus } from './streams.ts';
 import { columns, count, counted, duration } from './words.ts';
@@ -46,9 +47,9 @@ export function describeWaits({ stream, progress, run }: StreamStatus): string[]
 const atWork = ['unattended', 'waiting', 'running', 'paused'];
 
 /** What a person should know or do about a stream, each with the command for it. */
-export function advise(connection: string, one: StreamStatus): string[] {
+export function advise(connection: string, one: StreamStatus, workflow: SyncWorkflow = 'platformSync'): string[] {
   const { stream, state, reason, rejects, doubt, withheld } = one;
-  const again = `npx syncline start platformSync ${connection} --streams ${stream}`;
+  const again = `npx syncline start ${workflow} ${connection} --streams ${stream}`;
   const idle = !atWork.includes(state);
   const lines: string[] = [];
   if (reason !== null) lines.push(`${stream} ${state}: ${reason}`);

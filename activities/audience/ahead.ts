@@ -1,0 +1,86 @@
+import { claimRows, type GrantScope, readPlanned, type Shard } from '../../db/audience/deliveries.ts';
+import type { Pool } from '../../db/client.ts';
+import { type CheckedCampaign, render } from './open.ts';
+import { quietUntil } from './quiet.ts';
+import type { Envelope } from './transport.ts';
+
+/** A recipient that was claimed, with the message. */
+export interface Ready extends Envelope {
+  attempt: number;
+  tokenTries: number;
+}
+
+/** Recipients read and claimed at once: one statement each, about 30 ms. */
+const chunkRows = 1_000;
+
+/** Reads a shard ahead of the sender: fills and checks each message before its recipient is claimed. */
+export class Ahead {
+  /** Everybody of the range was looked at once. */
+  exhausted = false;
+  private readonly pool: Pool;
+  private readonly shard: Shard;
+  private readonly checked: CheckedCampaign;
+  private readonly campaign: { id: string; no: number };
+  private cursor: number;
+
+  constructor(pool: Pool, shard: Shard, checked: CheckedCampaign, campaign: { id: string; no: number }) {
+    this.pool = pool;
+    this.shard = shard;
+    this.checked = checked;
+    this.campaign = campaign;
+    this.cursor = shard.from - 1;
+  }
+
+  /** The next recipients that may be sent to. Who cannot be is written down; who has quiet hours waits for their end. */
+  async next(grants: GrantScope | null): Promise<Ready[]> {
+    const { pool, shard, checked, campaign } = this;
+    const rows = await readPlanned(pool, shard, checked.people.connection, this.cursor, chunkRows);
+    this.exhausted = rows.length < chunkRows;
+    this.cursor = rows.at(-1)?.no ?? shard.to;
+    if (rows.length === 0) return [];
+    const filled = new Map<number, Ready>();
+    const refuse: { no: number; reason: string; state: 'refused' | 'skipped' }[] = [];
+    const defer: { no: number; dueMs: number }[] = [];
+    for (const row of rows) {
+      const { no, user, address, attempt } = row;
+      const made = render(checked, row);
+      const dueMs = this.quietOf(row.data);
+      if ('reason' in made)
+        refuse.push({ no, reason: made.reason, state: made.reason === 'user_gone' ? 'skipped' : 'refused' });
+      else if (dueMs !== null) defer.push({ no, dueMs });
+      else
+        filled.set(no, { no, user, address, attempt, tokenTries: 0, key: keyOf(campaign, no), message: made.message });
+    }
+    const claimed = await claimRows(pool, shard, { claim: [...filled.keys()], refuse, defer }, grants);
+    return claimed.map((no) => filled.get(no) as Ready);
+  }
+
+  /** End of the quiet hours that are on for a user, by the user's own zone; null when none are. */
+  private quietOf(data: Record<string, unknown> | null): number | null {
+    const { definition, zoneColumn } = this.checked;
+    if (!definition.quiet || zoneColumn === null) return null;
+    const zone = data?.[zoneColumn];
+    const own = typeof zone === 'string' && isZone(zone) ? { ...definition.quiet, timeZone: zone } : definition.quiet;
+    return quietUntil(own, Date.now());
+  }
+}
+
+const zones = new Map<string, boolean>();
+
+/** What is no zone falls back to the campaign's. */
+function isZone(zone: string): boolean {
+  let known = zones.get(zone);
+  if (known === undefined) {
+    try {
+      new Intl.DateTimeFormat('en', { timeZone: zone });
+      known = true;
+    } catch {
+      known = false;
+    }
+    if (zones.size < 1_000) zones.set(zone, known);
+  }
+  return known;
+}
+
+/** Names a message towards its receiver; callbacks find it by the last two parts. */
+export const keyOf = ({ id, no }: { id: string; no: number }, row: number) => `${id}.${no}.${row}`;

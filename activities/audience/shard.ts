@@ -1,0 +1,113 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { countShard, type Shard, type StateCounts, takeOver } from '../../db/audience/deliveries.ts';
+import { type Claim, takeClaim, writeUnderClaim } from '../../db/claims.ts';
+import type { Deps } from '../deps.ts';
+import { SyncError } from '../errors.ts';
+import { type Call, sliceMs } from '../step.ts';
+import { budgetOf, type OpenCampaign, openCampaign, perSecondOf, shardOf } from './begin.ts';
+import { Sender } from './sender.ts';
+import type { Ending } from './settlement.ts';
+import { openHttp } from './transport.http.ts';
+import { openSmtp } from './transport.smtp.ts';
+import type { Transport } from './transport.ts';
+
+export interface ShardInput {
+  campaign: string;
+  /** The run's. */
+  claim: Claim;
+  /** First and last place of the shard. */
+  from: number;
+  to: number;
+  /** Messages on their way at once. */
+  inFlight: number;
+  lane: 'live' | 'bulk';
+  /** Somebody of the campaign was reached already. */
+  reached: boolean;
+}
+
+/** Where a shard stands after a call; counts are the shard's own, from its start. */
+export interface ShardResult {
+  states: StateCounts;
+  /** Nobody is left to be sent to. */
+  done: boolean;
+  /** Not before: somebody is due then. 0: at once. */
+  waitMs: number;
+  /** What the wait is for: the whole account, quiet hours, or this shard's own retries. */
+  why: 'account' | 'quiet' | 'retry' | null;
+  stop: { code: string; hint: string } | null;
+  late: boolean;
+}
+
+/**
+ * Sends to a range of recipients until nobody is left, the call's time is up, or something asks to wait. What an attempt
+ * before left behind is settled first: see takeOver. @throws Unavailable when the receiver cannot be reached
+ */
+export async function sendShard(deps: Deps, input: ShardInput, call: Call): Promise<ShardResult> {
+  const untilMs = Date.now() + sliceMs;
+  const opened = await openCampaign(deps, input.campaign);
+  const shard = await takeShard(deps, input, opened.stored.no);
+  await takeOver(deps.pool, shard, opened.checked.definition.policy === 'at-least-once', opened.account.id);
+  const use = budgetOf(opened, input.lane);
+  const signal = manyWaiters(call.signal);
+  const transport = openTransport(deps, opened, input.lane);
+  let ending: Ending | null;
+  try {
+    const { pool, throttle } = deps;
+    const sender = new Sender({
+      ...{ pool, throttle, use, transport, shard, untilMs },
+      ...{ campaign: opened.stored, checked: opened.checked, channelId: opened.account.id },
+      ...{ inFlight: input.inFlight, perSecond: perSecondOf(opened), reached: input.reached },
+      ...{ signal, report: call.report },
+    });
+    ending = await sender.run();
+  } finally {
+    await transport.close();
+  }
+  if (ending?.kind === 'away') throw new SyncError('Unavailable', ending.message);
+  return told(await countShard(deps.pool, shard), ending);
+}
+
+/** A signal for hundreds who wait for the budget at once, which Node takes for a leak. */
+function manyWaiters(signal: AbortSignal): AbortSignal {
+  const own = new AbortController();
+  setMaxListeners(0, own.signal);
+  if (signal.aborted) own.abort(signal.reason);
+  else signal.addEventListener('abort', () => own.abort(signal.reason), { once: true });
+  return own.signal;
+}
+
+/** The right to send to the range: whoever held it before claims nothing more. */
+async function takeShard(
+  { pool }: Deps,
+  { campaign, claim, from, to }: ShardInput,
+  campaignNo: number,
+): Promise<Shard> {
+  await writeUnderClaim(pool, claim, { name: 'begin shard' }, async () => undefined);
+  // Every attempt of the activity takes it anew; the one before may still be alive somewhere.
+  const request = { ...shardOf(campaign, from), workflowId: 'shard', runId: randomUUID(), isOpen: async () => false };
+  const taken = await takeClaim(pool, request);
+  if ('heldBy' in taken) throw new SyncError('Defect', 'A shard was held although nobody is asked for it');
+  return { campaignNo, from, to, claim: taken, taker: randomInt(2 ** 47) };
+}
+
+export function openTransport(deps: Deps, opened: OpenCampaign, lane: 'live' | 'bulk'): Transport {
+  const { account, checked, stored } = opened;
+  const { channel } = checked;
+  const { transport } = channel;
+  if (transport.kind === 'smtp') return openSmtp(channel, account);
+  return openHttp(deps, { ...channel, transport }, account, stored.id, budgetOf(opened, lane));
+}
+
+function told({ states, dueMs }: { states: StateCounts; dueMs: number | null }, ending: Ending | null): ShardResult {
+  const left = (states.planned ?? 0) + (states.claimed ?? 0) + (states.sending ?? 0);
+  const result = { states, done: left === 0, waitMs: 0, why: null, stop: null, late: false };
+  if (ending?.kind === 'stop')
+    return { ...result, stop: { code: ending.code, hint: ending.hint ?? 'the channel refuses every message' } };
+  if (ending?.kind === 'deadline') return { ...result, late: true };
+  if (ending?.kind === 'wait') return { ...result, waitMs: Math.max(1, Math.ceil(ending.waitMs)), why: ending.why };
+  // The range was walked to its end: whoever is left waits for a moment.
+  if (ending === null && left > 0 && dueMs !== null)
+    return { ...result, waitMs: Math.max(1, Math.ceil(dueMs - Date.now())), why: 'retry' };
+  return result;
+}

@@ -1,0 +1,41 @@
+import { type Expression, parseExpression } from './expression.ts';
+
+/** Puts a value among a statement's parameters and returns its name there, e.g. `$3`. */
+export type Put = (value: unknown) => string;
+
+/**
+ * SQL of a filter over `audience.users AS u`, exact by containment in the tag arrays, which the GIN indexes answer. Siblings
+ * of one kind become one containment: `1 AND 2` is `tags @> {1,2}`, `1 OR 2` is `tags && {1,2}`.
+ * @throws FilterError
+ */
+export function filterSql(text: string | undefined, put: Put): string {
+  return text === undefined || text.trim() === '' ? 'true' : compile(parseExpression(text), put);
+}
+
+function compile(expression: Expression, put: Put): string {
+  switch (expression.kind) {
+    case 'tag':
+      return tagsSql([expression.tag], '@>', put)[0] as string;
+    case 'segment':
+      return `EXISTS (SELECT 1 FROM audience.memberships m WHERE m.connection_id = u.connection_id AND m.segment_id = ${put(expression.id)}
+        AND m.user_id = u.id AND m.deleted_at IS NULL)`;
+    case 'not':
+      // Nobody has a tag that is unknown: a null array is no match, and its NOT is one.
+      return `(${compile(expression.of, put)}) IS NOT TRUE`;
+    default: {
+      const tags = expression.of.flatMap((one) => (one.kind === 'tag' ? [one.tag] : []));
+      const own = tagsSql(tags, expression.kind === 'and' ? '@>' : '&&', put);
+      const parts = [...own, ...expression.of.filter((one) => one.kind !== 'tag').map((one) => compile(one, put))];
+      return `(${parts.join(expression.kind === 'and' ? ' AND ' : ' OR ')})`;
+    }
+  }
+}
+
+function tagsSql(tags: readonly (number | string)[], operator: '@>' | '&&', put: Put): string[] {
+  const numbers = tags.filter((tag) => typeof tag === 'number');
+  const words = tags.filter((tag) => typeof tag === 'string');
+  return [
+    ...(numbers.length > 0 ? [`u.tags ${operator} ${put(numbers)}::bigint[]`] : []),
+    ...(words.length > 0 ? [`u.labels ${operator} ${put(words)}::text[]`] : []),
+  ];
+}

@@ -1,0 +1,166 @@
+import type { Pool } from '../client.ts';
+import { filterSql, type Put } from './filter.ts';
+
+/** Who is meant, resolved to columns: definition and mapping together. */
+export interface People {
+  connection: string;
+  filter?: string;
+  orders?: { days: number; moreThan: number; timeZone: string };
+  exclude?: readonly string[];
+  /** Nobody but these users, by id. */
+  only?: readonly string[];
+  /** Source column of the address; null: the user's id. */
+  addressColumn: string | null;
+  /** Regular expression (POSIX) of a usable address. */
+  addressPattern: string;
+  /** Letters of an address count alike whatever their case. */
+  fold: boolean;
+  /** Name of the channel, for unsubscribes. */
+  channel: string;
+  cap?: { messages: number; days: number };
+}
+
+/** A statement whose parameters are collected while it is written. */
+export class Statement {
+  readonly values: unknown[] = [];
+  readonly put: Put = (value) => `$${this.values.push(value)}`;
+}
+
+const sent = `'sent', 'delivered', 'unknown'`;
+
+/**
+ * SQL of an audience: `id, address, reason, records, order_id`, one row a user. `reason` is null for a recipient, else why it
+ * is left out, the first of: no_address, bad_address, unsubscribed, frequency_cap, same_address. Who shares an address with
+ * somebody unsubscribed is unsubscribed: behind both rows is one human. Of several rows with one address the lowest id stays.
+ */
+export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): string {
+  const connection = put(people.connection);
+  const raw = people.addressColumn === null ? 'u.id' : `nullif(btrim(u.data->>${put(people.addressColumn)}), '')`;
+  const address = people.fold ? `lower(${raw})` : raw;
+  const source = people.orders
+    ? `FROM (${ordersSql(connection, people.orders, put)}) o JOIN audience.users u ON u.connection_id = ${connection} AND u.id = o.user_id`
+    : 'FROM audience.users u';
+  const picked = `SELECT u.id, (${address}) COLLATE "C" AS address${people.orders ? ', o.records, o.order_id' : ', NULL::int AS records, NULL::text AS order_id'}
+    ${source} WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND ${filterSql(people.filter, put)}
+    ${people.only ? `AND u.id = ANY(${put(people.only)})` : ''} ${people.exclude?.length ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
+  const cap = people.cap ? capSql(connection, people.cap, put) : null;
+  const pattern = put(people.addressPattern);
+  const channel = put(people.channel);
+  return `WITH picked AS MATERIALIZED (${picked}),
+    gone AS (SELECT kind, value FROM audience.unsubscribes WHERE connection_id = ${connection} AND channel IN ('', ${channel}))
+    ${cap ? `, capped AS (${cap})` : ''}
+    SELECT id, address, records, order_id, CASE WHEN reason IS NULL AND row_number() OVER (PARTITION BY address, reason ORDER BY id) > 1 THEN 'same_address' ELSE reason END AS reason
+    FROM (
+      SELECT p.id, p.address, p.records, p.order_id, CASE WHEN p.address IS NULL THEN 'no_address' WHEN p.address !~ ${pattern} THEN 'bad_address'
+        WHEN bool_or(gu.value IS NOT NULL OR ga.value IS NOT NULL) OVER (PARTITION BY p.address) THEN 'unsubscribed'
+        ${cap ? `WHEN c.user_id IS NOT NULL THEN 'frequency_cap'` : ''} END AS reason
+      FROM picked p LEFT JOIN gone gu ON gu.kind = 'user' AND gu.value = p.id LEFT JOIN gone ga ON ga.kind = 'address' AND ga.value = p.address
+        ${cap ? 'LEFT JOIN capped c ON c.user_id = p.id' : ''}) x`;
+}
+
+/** Orders of the last days; a user with more than `moreThan` of them is one record, of others each order is one. */
+function ordersSql(connection: string, { days, moreThan, timeZone }: NonNullable<People['orders']>, put: Put): string {
+  const zone = put(timeZone);
+  const midnight = (ahead: string) =>
+    `((date_trunc('day', now() AT TIME ZONE ${zone}) + ${ahead}) AT TIME ZONE ${zone})`;
+  return `SELECT user_id, (CASE WHEN count(*) > ${put(moreThan)}::int THEN 1 ELSE count(*) END)::int AS records,
+      (array_agg(id ORDER BY ordered_at DESC, id DESC))[1] AS order_id
+    FROM audience.orders WHERE connection_id = ${connection} AND deleted_at IS NULL
+      AND ordered_at >= ${midnight(`(1 - ${put(days)}::int) * interval '1 day'`)} AND ordered_at < ${midnight(`interval '1 day'`)} GROUP BY user_id`;
+}
+
+/** Users who got so many messages of the connection's campaigns lately, whichever the channel. */
+function capSql(connection: string, { messages, days }: NonNullable<People['cap']>, put: Put): string {
+  return `SELECT d.user_id FROM audience.deliveries d JOIN audience.campaigns c ON c.no = d.campaign_no
+    WHERE c.connection_id = ${connection} AND d.state IN (${sent}) AND d.at > now() - ${put(days)}::int * interval '1 day'
+    GROUP BY d.user_id HAVING count(*) >= ${put(messages)}::int`;
+}
+
+export interface AudienceCounts {
+  /** Users who would get the message. */
+  recipients: number;
+  /** Users who are left out, by reason. */
+  skipped: Record<string, number>;
+  /** Order records of the recipients; null where the audience is not drawn from orders. */
+  records: number | null;
+}
+
+/** Counts an audience without freezing it. @throws FilterError */
+export async function countPeople(pool: Pool, people: People): Promise<AudienceCounts> {
+  const statement = new Statement();
+  const { rows } = await pool.query(
+    `SELECT reason, count(*)::int AS n, sum(records)::int AS records FROM (${peopleSql(people, statement)}) p GROUP BY reason`,
+    statement.values,
+  );
+  return countsOf(rows);
+}
+
+export function countsOf(rows: { reason: string | null; n: number; records: number | null }[]): AudienceCounts {
+  const recipients = rows.find(({ reason }) => reason === null);
+  const skipped = rows.flatMap(({ reason, n }) => (reason === null ? [] : [[reason, n] as const]));
+  return { recipients: recipients?.n ?? 0, skipped: Object.fromEntries(skipped), records: recipients?.records ?? null };
+}
+
+/** How many users a filter meets. @throws FilterError */
+export async function countFilter(pool: Pool, connection: string, filter: string | undefined): Promise<number> {
+  const { put, values } = new Statement();
+  const where = `u.connection_id = ${put(connection)} AND u.deleted_at IS NULL AND ${filterSql(filter, put)}`;
+  const { rows } = await pool.query(`SELECT count(*)::int AS n FROM audience.users u WHERE ${where}`, values);
+  return rows[0].n;
+}
+
+export interface Sampled {
+  id: string;
+  tags: number[] | null;
+  labels: string[] | null;
+}
+
+/** Some users whom a filter meets, the lowest ids first. @throws FilterError */
+export async function sampleFilter(
+  pool: Pool,
+  connection: string,
+  filter: string | undefined,
+  limit: number,
+): Promise<Sampled[]> {
+  const { put, values } = new Statement();
+  const where = `u.connection_id = ${put(connection)} AND u.deleted_at IS NULL AND ${filterSql(filter, put)}`;
+  const { rows } = await pool.query(
+    `SELECT u.id, u.tags, u.labels FROM audience.users u WHERE ${where} ORDER BY u.id LIMIT ${put(limit)}`,
+    values,
+  );
+  return rows.map(({ id, tags, labels }) => ({ id, tags: tags?.map(Number) ?? null, labels }));
+}
+
+export interface Found {
+  address: string;
+  reason: string | null;
+  records: number | null;
+  orderId: string | null;
+  data: Record<string, unknown> | null;
+}
+
+/** Named users, as the audience would take them without its filter and orders; who is not there is missing. */
+export async function findPeople(pool: Pool, people: People, ids: readonly string[]): Promise<Map<string, Found>> {
+  const statement = new Statement();
+  const { filter: _filter, orders: _orders, cap: _cap, ...plain } = people;
+  const { rows } = await pool.query(
+    `SELECT p.id, p.address, p.reason, p.records, p.order_id AS "orderId", u.data FROM (${peopleSql({ ...plain, only: ids }, statement)}) p
+     JOIN audience.users u ON u.connection_id = ${statement.put(people.connection)} AND u.id = p.id`,
+    statement.values,
+  );
+  // Behind one address stands one human: whichever of the rows is named gets the test.
+  return new Map(
+    rows.map(({ id, ...row }) => [id, { ...row, reason: row.reason === 'same_address' ? null : row.reason }]),
+  );
+}
+
+/** Some recipients with what their message is made from, for a preview. */
+export async function samplePeople(pool: Pool, people: People, limit: number): Promise<(Found & { user: string })[]> {
+  const statement = new Statement();
+  const { rows } = await pool.query(
+    `SELECT p.id AS user, p.address, p.reason, p.records, p.order_id AS "orderId", u.data FROM (${peopleSql(people, statement)}) p
+     JOIN audience.users u ON u.connection_id = ${statement.put(people.connection)} AND u.id = p.id WHERE p.reason IS NULL ORDER BY p.id LIMIT ${statement.put(limit)}`,
+    statement.values,
+  );
+  return rows;
+}

@@ -1,0 +1,28 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Ground, openGround } from '../harness/ground.ts';
+import { killAudiencesAtRandom } from './audience.kills.ts';
+
+const kills = 5;
+const seed = Math.floor(Date.now() / 1000) % 1_000_000;
+
+let ground: Ground;
+beforeAll(async () => {
+  ground = await openGround({ durable: true });
+});
+afterAll(() => ground.close());
+
+it('workers killed at random moments: at-least-once misses nobody, at-most-once reaches nobody twice, every unknown is listed', async () => {
+  const told: string[] = [];
+  const report = await killAudiencesAtRandom({
+    ground,
+    kills,
+    recipients: 2_500,
+    seed,
+    tell: (line) => told.push(line),
+  }).catch((cause) => {
+    throw new Error([`seed ${seed}`, ...told, (cause as Error).message].join('\n'), { cause });
+  });
+  process.stdout.write(`seed ${seed}\n${told.join('\n')}\n`);
+  expect(report.kills).toBe(kills);
+  expect(Object.keys(report.hit).length, 'campaigns that were at work when their worker was killed').toBeGreaterThan(0);
+}, 240_000);

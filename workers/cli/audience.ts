@@ -1,0 +1,84 @@
+import { databasePlatform } from '../../activities/audience/catalog.ts';
+import { countFilter, sampleFilter } from '../../db/audience/people.ts';
+import { unsubscribe as write } from '../../db/audience/unsubscribes.ts';
+import type { Session } from './session.ts';
+import { CommandError, wrongUse } from './trouble.ts';
+import { columns, counted } from './words.ts';
+
+interface FilterOptions {
+  filter?: string;
+  limit?: number;
+  json?: boolean;
+}
+
+/** How many people a filter meets. */
+export async function count(session: Session, name: string, { filter, json }: FilterOptions): Promise<undefined> {
+  await requireDatabase(session, name);
+  const n = await asUse(countFilter(await session.pool(), name, filter));
+  session.terminal.print(
+    json ? JSON.stringify({ connection: name, filter: filter ?? null, users: n }) : counted(n, 'user'),
+  );
+  return undefined;
+}
+
+/** Some of the people whom a filter meets: ids and tags. */
+export async function sample(
+  session: Session,
+  name: string,
+  { filter, limit = 10, json }: FilterOptions,
+): Promise<undefined> {
+  await requireDatabase(session, name);
+  const rows = await asUse(sampleFilter(await session.pool(), name, filter, limit));
+  const { print } = session.terminal;
+  if (json) print(JSON.stringify(rows));
+  else
+    for (const line of columns(
+      rows.map(({ id, tags, labels }) => [id, [...(tags ?? []), ...(labels ?? [])].join(', ')]),
+    ))
+      print(line);
+  if (!json && rows.length === 0) print('Nobody.');
+  return undefined;
+}
+
+interface UnsubscribeOptions {
+  user?: string;
+  address?: string;
+  channel?: string;
+  undo?: boolean;
+}
+
+/** Writes down that a user or an address wants no more messages, or that they do again. */
+export async function unsubscribe(
+  session: Session,
+  name: string,
+  { user, address, channel = '', undo }: UnsubscribeOptions,
+): Promise<undefined> {
+  await requireDatabase(session, name);
+  if ((user === undefined) === (address === undefined))
+    throw wrongUse('Say who: --user ID or --address ADDRESS, one of both');
+  const who =
+    user === undefined
+      ? { kind: 'address' as const, value: address as string }
+      : { kind: 'user' as const, value: user };
+  const changed = await write(await session.pool(), { connection: name, ...who, channel }, undo === true);
+  const state = undo ? 'gets messages again' : 'gets no more messages';
+  session.terminal.print(`The ${who.kind} ${state}${channel ? ` by ${channel}` : ''}${changed ? '' : ', as before'}.`);
+  return undefined;
+}
+
+async function requireDatabase(session: Session, name: string): Promise<void> {
+  const { platform } = await session.connection(name);
+  if (platform !== databasePlatform)
+    throw wrongUse(`"${name}" is of platform ${platform}; people stand in connections of platform ${databasePlatform}`);
+}
+
+/** A filter that was typed wrong is a matter of use. */
+async function asUse<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if ((error as Error).name === 'FilterError') throw wrongUse((error as Error).message);
+    if ((error as { code?: string }).code === '22003') throw new CommandError('filter: a number tag is out of range');
+    throw error;
+  }
+}

@@ -1,0 +1,210 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { loadCampaign } from '../../db/audience/campaigns.ts';
+import { listRecipients, reportCampaign } from '../../db/audience/report.ts';
+import { readHolders } from '../../db/report.ts';
+import { campaignInput, campaignTestInput } from '../../workflows/audience.input.ts';
+import { type CampaignResult, campaignId, campaignTestId } from '../../workflows/audience.ts';
+import type { CampaignProgress } from '../../workflows/audience.view.ts';
+import { pause as pauseUpdate, resume as resumeUpdate } from '../../workflows/control.ts';
+import { drawBar } from '../../workflows/progress.ts';
+import { sendUpdate } from './answer.ts';
+import { ended, follow } from './follow.ts';
+import { askProgress, describeRun, handleOf, outcomeOf, type Run } from './runs.ts';
+import type { Session } from './session.ts';
+import { checked } from './start.input.ts';
+import { launch } from './start.ts';
+import { CommandError } from './trouble.ts';
+import { columns, count } from './words.ts';
+
+const cancelMs = 60_000;
+
+/** Starts a campaign and returns at once; with `--wait` follows it to its end. */
+export async function start(
+  session: Session,
+  name: string,
+  { wait, id }: { wait?: boolean; id?: string },
+): Promise<number | undefined> {
+  const input = checked(campaignInput, { campaign: name }, '{"campaign":"spring"}');
+  await loadCampaign(await session.pool(), name);
+  const open = await findRun(session, name);
+  if (open?.status === 'RUNNING')
+    throw new CommandError(
+      `Campaign ${name} is sent already: workflow id ${open.workflowId}. Look at it with: npx syncline campaign report ${name}`,
+    );
+  const workflowId = id ?? campaignId(name);
+  const started = await launch(session, { workflow: 'campaign', name, workflowId, input });
+  if (!wait) {
+    session.terminal.print(`Follow it with: npx syncline campaign report ${name}`);
+    return undefined;
+  }
+  const client = await session.client();
+  return follow(session, async () => {
+    const run = await describeRun(client, started);
+    if (!run) throw new CommandError(`Temporal no longer knows the run ${workflowId}: somebody deleted it`);
+    const progress = await askProgress<CampaignProgress>(client, run);
+    const picture = progress ? picturesOf(progress) : [];
+    const events = progress?.notes ?? [];
+    if (run.status === 'RUNNING') return { picture, events, end: null };
+    const outcome = await outcomeOf<CampaignResult>(client, run);
+    if ('failure' in outcome) throw new CommandError(`The campaign ${ended(run.status)}: ${outcome.failure}`);
+    return {
+      picture,
+      events,
+      end: { lines: linesOf(outcome.result), exitCode: outcome.result.outcome === 'late' ? 1 : 0 },
+    };
+  });
+}
+
+/** Sends the message to named users at once; nothing is written down. */
+export async function test(session: Session, name: string, { users }: { users: string[] }): Promise<number> {
+  const input = checked(campaignTestInput, { campaign: name, users }, '{"campaign":"spring","users":["u1"]}');
+  await loadCampaign(await session.pool(), name);
+  const client = await session.client();
+  const started = await launch(session, { workflow: 'campaignTest', name, workflowId: campaignTestId(name), input });
+  const run = { ...started };
+  for (;;) {
+    const seen = await describeRun(client, run);
+    if (!seen) throw new CommandError(`Temporal no longer knows the run ${run.workflowId}`);
+    if (seen.status === 'RUNNING') {
+      await delay(200);
+      continue;
+    }
+    const outcome = await outcomeOf<{ users: { outcome: string; code: string | null }[] }>(client, seen);
+    if ('failure' in outcome) throw new CommandError(`The test ${ended(seen.status)}: ${outcome.failure}`);
+    const { result } = outcome;
+    for (const line of columns(result.users.map((one, i) => [users[i] as string, one.outcome, one.code ?? ''])))
+      session.terminal.print(line);
+    return result.users.every((one) => one.outcome === 'sent') ? 0 : 1;
+  }
+}
+
+/** Nothing more leaves until `resume`; messages on their way are still written down. */
+export async function pause(session: Session, name: string): Promise<undefined> {
+  const run = await openRun(session, name, 'pause');
+  const client = await session.client();
+  const told = await sendUpdate(session, () => handleOf(client, run).executeUpdate(pauseUpdate));
+  session.terminal.print(`Campaign ${name}: ${told}. Go on with: npx syncline campaign resume ${name}`);
+  return undefined;
+}
+
+export async function resume(session: Session, name: string): Promise<undefined> {
+  const run = await openRun(session, name, 'resume');
+  const client = await session.client();
+  await sendUpdate(session, () => handleOf(client, run).executeUpdate(resumeUpdate));
+  session.terminal.print(`Campaign ${name} goes on.`);
+  return undefined;
+}
+
+/** Ends a campaign: messages on their way are still written down, everybody else stays planned. */
+export async function cancel(session: Session, name: string): Promise<number | undefined> {
+  const run = await openRun(session, name, 'cancel');
+  const client = await session.client();
+  await handleOf(client, run).cancel();
+  const deadline = Date.now() + cancelMs;
+  while (Date.now() < deadline) {
+    const seen = await describeRun(client, { workflowId: run.workflowId, runId: run.firstRunId });
+    if (seen?.status !== 'RUNNING') {
+      session.terminal.print(
+        `Cancelled campaign ${name}. Who was not sent to stays planned: npx syncline campaign report ${name}`,
+      );
+      return undefined;
+    }
+    await delay(200);
+  }
+  session.terminal.print(
+    `Campaign ${name} was asked to end and still finishes what is on its way: npx syncline campaign report ${name}`,
+  );
+  return 1;
+}
+
+interface ReportOptions {
+  list?: string;
+  limit?: number;
+  json?: boolean;
+}
+
+/** Who got what: recipients by state and reason, and with `--list unknown` each of a state. */
+export async function report(
+  session: Session,
+  name: string,
+  { list, limit = 50, json }: ReportOptions,
+): Promise<undefined> {
+  const pool = await session.pool();
+  const { print } = session.terminal;
+  const stored = await loadCampaign(pool, name);
+  const run = await findRun(session, name);
+  const state = run === null ? 'never started' : run.status.toLowerCase();
+  if (!stored.frozen) {
+    if (json) print(JSON.stringify({ campaign: name, run: state, states: {}, reasons: {} }));
+    else print(`Campaign ${name}: ${state}; its audience is not frozen yet.`);
+    return undefined;
+  }
+  const counts = await reportCampaign(pool, stored.no);
+  const listed = list === undefined ? [] : await listRecipients(pool, stored.no, list, limit);
+  if (json) {
+    print(
+      JSON.stringify(
+        { campaign: name, run: state, audience: stored.frozen, ...counts, ...(list && { [list]: listed }) },
+        null,
+        2,
+      ),
+    );
+    return undefined;
+  }
+  print(`Campaign ${name}: ${state}, ${count(stored.frozen.recipients)} recipients`);
+  if (run?.status === 'RUNNING') {
+    const progress = await askProgress<CampaignProgress>(await session.client(), run);
+    for (const line of progress ? picturesOf(progress) : []) print(`  ${line}`);
+    for (const one of run.pending) if (one.failure) print(`  ${one.name} is tried again: ${one.failure}`);
+  }
+  for (const line of columns(Object.entries(counts.states).map(([what, n]) => [what, count(n)]))) print(`  ${line}`);
+  for (const line of columns(Object.entries(counts.reasons).map(([what, n]) => [what, count(n)]))) print(`    ${line}`);
+  for (const line of columns(listed.map((one) => [one.user, one.state, one.reason ?? '', one.at?.toISOString() ?? ''])))
+    print(line);
+  const unknown = counts.states.unknown ?? 0;
+  if (unknown > 0 && list === undefined)
+    print(`  ${count(unknown)} may or may not have got it: npx syncline campaign report ${name} --list unknown`);
+  return undefined;
+}
+
+/** The run of a campaign, whoever started it under whichever id: the one that holds its claim, or the usual one. */
+async function findRun(session: Session, name: string): Promise<Run | null> {
+  const client = await session.client();
+  const holders = await readHolders(await session.pool(), `campaign ${name}`);
+  const holder = holders.find(({ pipeline }) => pipeline === 'campaign');
+  const held = holder ? await describeRun(client, holder) : null;
+  const usual = await describeRun(client, { workflowId: campaignId(name), runId: '' });
+  return usual?.status === 'RUNNING' ? usual : (held ?? usual);
+}
+
+async function openRun(session: Session, name: string, verb: string): Promise<Run> {
+  await loadCampaign(await session.pool(), name);
+  const run = await findRun(session, name);
+  if (run?.status === 'RUNNING') return run;
+  throw new CommandError(`Campaign ${name} is not sent at the moment: nothing to ${verb}`);
+}
+
+function picturesOf({ states, audience, perSecond, etaSeconds, state, notes }: CampaignProgress): string[] {
+  const waiting = ['planned', 'claimed', 'sending'];
+  const done = Object.entries(states).reduce((sum, [name, n]) => (waiting.includes(name) ? sum : sum + n), 0);
+  const bar = drawBar({
+    name,
+    done,
+    total: audience?.recipients ?? null,
+    state: state === 'done' ? 'done' : 'running',
+  });
+  return [`${state} ${bar}, ${perSecond}/s${etaSeconds === null ? '' : `, about ${etaSeconds} s to go`}`, ...notes];
+}
+
+const name = 'recipients';
+
+function linesOf({ campaign, outcome, states, reasons }: CampaignResult): string[] {
+  const counts = Object.entries(states).map(([what, n]) => `${what} ${count(n)}`);
+  return [
+    `${outcome === 'done' ? 'Done' : 'The deadline came first'}: ${counts.join(', ')}`,
+    ...Object.entries(reasons).map(([what, n]) => `  ${what}: ${count(n)}`),
+    ...((states.unknown ?? 0) > 0
+      ? [`Look after the unknown ones: npx syncline campaign report ${campaign} --list unknown`]
+      : []),
+  ];
+}
