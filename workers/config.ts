@@ -27,6 +27,12 @@ export interface Config {
   activitySlots: number;
   /** TCP port of `/healthz` and `/metrics`; 0 takes a free one; absent: not served. */
   healthPort?: number;
+  /** TCP port of the HTTP interface (workers/api.ts); 0 takes a free one; absent: not served. */
+  apiPort?: number;
+  /** Address it listens on. */
+  apiHost: string;
+  /** Bearer token that its callers show. Present whenever `apiPort` is. */
+  apiToken?: string;
   /** Workflow code that was bundled ahead; absent: bundled when the worker starts, which costs a second and 75 MB. */
   workflowBundle?: string;
   /** Module of connectors of your own, absolute. */
@@ -86,6 +92,22 @@ export const variables = {
     default: 'off',
     schema: whole(0, 65_535),
   },
+  SYNCLINE_API_PORT: {
+    accepted: 'a TCP port from 0 (a free one) to 65535; with it SYNCLINE_API_TOKEN',
+    default: 'off',
+    schema: whole(0, 65_535),
+  },
+  SYNCLINE_API_HOST: {
+    accepted: 'an address to listen on, such as 0.0.0.0 inside a container',
+    default: '127.0.0.1',
+    schema: v.pipe(v.string(), v.regex(/^[0-9A-Za-z.:_-]{1,253}$/)),
+  },
+  SYNCLINE_API_TOKEN: {
+    accepted: 'at least 16 characters without spaces, such as "openssl rand -hex 32" prints',
+    default: 'none',
+    secret: true,
+    schema: v.pipe(v.string(), v.regex(/^[\x21-\x7e]{16,500}$/)),
+  },
   SYNCLINE_WORKFLOW_BUNDLE: {
     accepted: 'a file that "npm run build" made',
     default: 'bundled when the worker starts',
@@ -142,6 +164,9 @@ export function loadConfig(env: Environment = process.env): Config {
   const activitySlots = read('SYNCLINE_ACTIVITY_SLOTS') ?? Math.max(1, poolSize - 4);
   if (activitySlots > poolSize - 2) problems.push(problem('SYNCLINE_ACTIVITY_SLOTS', String(activitySlots), poolSize));
   const bundle = read('SYNCLINE_WORKFLOW_BUNDLE');
+  const [apiPort, apiToken] = [read('SYNCLINE_API_PORT'), read('SYNCLINE_API_TOKEN')];
+  if (apiPort !== undefined && apiToken === undefined && !env.SYNCLINE_API_TOKEN?.trim())
+    problems.push(`SYNCLINE_API_TOKEN: got nothing; accepted: ${variables.SYNCLINE_API_TOKEN.accepted}`);
   const connectors = read('SYNCLINE_CONNECTORS');
   const config: Config = {
     databaseUrl: read('DATABASE_URL'),
@@ -151,6 +176,9 @@ export function loadConfig(env: Environment = process.env): Config {
     poolSize,
     activitySlots,
     healthPort: read('SYNCLINE_HEALTH_PORT'),
+    apiPort,
+    apiHost: read('SYNCLINE_API_HOST') ?? variables.SYNCLINE_API_HOST.default,
+    apiToken,
     workflowBundle: bundle && resolve(bundle),
     connectors: connectors && resolve(connectors),
     logLevel: read('SYNCLINE_LOG_LEVEL') ?? variables.SYNCLINE_LOG_LEVEL.default,

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { Deps } from '../activities/deps.ts';
 import { openTokens } from '../activities/http/auth.ts';
 import { openThrottle } from '../activities/http/throttle.ts';
 import { createActivities } from '../activities/index.ts';
@@ -21,6 +22,8 @@ const maxCachedWorkflows = 200;
 export interface WorkerParts {
   worker: Worker;
   pool: Pool;
+  /** Tools of its activities, for what is served beside it. */
+  deps: Deps;
   /** Closes pool and connections; call it after `worker.run()` has ended. */
   close(): Promise<void>;
 }
@@ -38,13 +41,14 @@ export async function createWorker(
   const throttle = openThrottle(pool);
   const tokens = openTokens({ pool, key });
   if (config.connectors) await loadConnectors(config.connectors);
-  const activities = createActivities({
+  const deps: Deps = {
     pool,
     throttle,
     tokens,
     connection: (id) => loadConnection(pool, key, id),
     isOpen: (execution) => isOpen(client, execution),
-  });
+  };
+  const activities = createActivities(deps);
   const worker = await Worker.create({
     connection,
     namespace: servers.temporal.namespace,
@@ -63,6 +67,7 @@ export async function createWorker(
   return {
     worker,
     pool,
+    deps,
     async close() {
       await client.connection.close();
       await connection.close();

@@ -57,6 +57,7 @@ export async function openGround(
     taskQueue,
     poolSize: 8,
     activitySlots: 4,
+    apiHost: '127.0.0.1',
     logLevel: 'WARN',
     dataDir: folder,
     programFolders,
