@@ -1,6 +1,12 @@
 import type { Claim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 
+/** Pipelines whose records are set aside one by one while they land. */
+export type RejectPipeline = 'platform' | 'stripe';
+
+/** A claim may be for one stream of a pipeline (`platform/orders`); rejects are kept under the pipeline. */
+export const rejectPipeline = (claim: Claim) => claim.pipeline.split('/')[0] as RejectPipeline;
+
 /** A record that was set aside. */
 export interface RejectRow {
   id: string;
@@ -20,11 +26,11 @@ export async function setAside(
   if (rows.length === 0) return;
   await client.query(
     `INSERT INTO syncline.rejects AS r (connection_id, pipeline, stream, source_id, reason, field, record, position, epoch)
-     SELECT DISTINCT ON (f->>'id') $1, 'platform', $2, f->>'id', f->>'reason', f->>'field', f->>'record', f->>'position', $3
+     SELECT DISTINCT ON (f->>'id') $1, $5, $2, f->>'id', f->>'reason', f->>'field', f->>'record', f->>'position', $3
      FROM unnest($4::text[]) AS t(one), LATERAL (SELECT one::json AS f) x ORDER BY f->>'id'
      ON CONFLICT (connection_id, pipeline, stream, source_id) DO UPDATE SET reason = excluded.reason, field = excluded.field,
        record = excluded.record, position = excluded.position, epoch = excluded.epoch, last_seen = now(), resolved_at = NULL`,
-    [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row))],
+    [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row)), rejectPipeline(claim)],
   );
 }
 
@@ -34,19 +40,25 @@ export async function settle(
   connection: string,
   stream: string,
   ids: readonly string[],
+  pipeline: RejectPipeline = 'platform',
 ): Promise<void> {
   await client.query(
-    `UPDATE syncline.rejects SET resolved_at = now() WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2
+    `UPDATE syncline.rejects SET resolved_at = now() WHERE connection_id = $1 AND pipeline = $4 AND stream = $2
        AND resolved_at IS NULL AND source_id = ANY($3)`,
-    [connection, stream, ids],
+    [connection, stream, ids, pipeline],
   );
 }
 
 /** True while some record of the stream stands aside: only then is a landing worth the look. */
-export async function hasOpen(pool: Pool, connection: string, stream: string): Promise<boolean> {
+export async function hasOpen(
+  pool: Pool,
+  connection: string,
+  stream: string,
+  pipeline: RejectPipeline = 'platform',
+): Promise<boolean> {
   const { rows } = await pool.query(
-    `SELECT EXISTS (SELECT 1 FROM syncline.rejects WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2 AND resolved_at IS NULL) AS open`,
-    [connection, stream],
+    `SELECT EXISTS (SELECT 1 FROM syncline.rejects WHERE connection_id = $1 AND pipeline = $3 AND stream = $2 AND resolved_at IS NULL) AS open`,
+    [connection, stream, pipeline],
   );
   return rows[0].open;
 }

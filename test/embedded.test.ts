@@ -303,6 +303,7 @@ describe('configuration', () => {
       poolSize: 20,
       activitySlots: 16,
       apiHost: '127.0.0.1',
+      liveSlots: 20,
       logLevel: 'INFO',
     });
   });

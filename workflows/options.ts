@@ -2,6 +2,8 @@ import { ActivityCancellationType, type ActivityOptions } from '@temporalio/work
 
 /** Default task queue of runs. */
 export const taskQueue = 'syncline';
+/** Task queue of followers beside the one of runs: they hold their slots for minutes and must not take those of runs. */
+export const liveQueue = (queue: string) => `${queue}-live`;
 
 /**
  * Infrastructure trouble (source down, Postgres away, worker lost) is retried for ever: one minute is the longest
@@ -29,3 +31,6 @@ export const slice: ActivityOptions = { ...quick, startToCloseTimeout: '10m' };
  * chains, which cannot be resumed. Two hours bound a source of 20 million entries.
  */
 export const whole: ActivityOptions = { ...quick, startToCloseTimeout: '2h' };
+
+/** Followers: end by themselves after four minutes; their reads of single objects are bounded by their own timeouts. */
+export const follow: ActivityOptions = { ...quick, startToCloseTimeout: '15m' };

@@ -102,7 +102,7 @@ function openTexts(stream: Stream, record: unknown): unknown {
 }
 
 /** What jsonb refuses: U+0000 and half a surrogate pair. JSON.stringify writes both as escapes. */
-function unstorable(json: string): boolean {
+export function unstorable(json: string): boolean {
   return (
     (json.includes('\\u0000') && /(?<!\\)(?:\\\\)*\\u0000/.test(json)) ||
     (json.includes('\\ud') && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json))
@@ -115,7 +115,7 @@ const flags: Record<string, boolean> = { true: true, false: false, '1': true, '0
 const largest = 2n ** 63n;
 
 /** The value as Postgres takes it; null where there is none; undefined where it does not fit. Empty text is none, but in text columns. */
-function typed(column: Column, value: unknown): unknown {
+export function typed(column: Pick<Column, 'type' | 'format'>, value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (column.type === 'jsonb') return value;
   if (typeof value === 'object') return undefined;

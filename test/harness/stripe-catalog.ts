@@ -68,7 +68,8 @@ const parents: Record<string, string> = {
 /** Names of events that do not begin with the name of their object. */
 const eventNames: [prefix: string, object: string][] = [
   ['customer.subscription.', 'subscription'],
-  ['customer.tax_id.', 'tax_id'],
+  // Of a customer; the list of tax_ids shows the account's own alone.
+  ['customer.tax_id.', 'customer_tax_id'],
   ['customer.source.', 'source'],
   ['customer.discount.', 'discount'],
   ['charge.dispute.', 'dispute'],
