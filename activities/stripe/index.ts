@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Claim } from '../../db/claims.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater } from '../errors.ts';
@@ -58,6 +59,8 @@ async function following(
   call: Parameters<typeof Follower.open>[2],
   work: (follower: Follower) => Promise<boolean>,
 ): Promise<FollowResult> {
+  // Every request under way listens to it.
+  setMaxListeners(100, call.signal);
   const follower = await Follower.open(deps, claim, call);
   const told = (end: Partial<FollowResult>): FollowResult => ({
     ...follower.applier.counts,

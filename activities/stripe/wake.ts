@@ -11,11 +11,12 @@ export class Wake {
   async wait(ms: number, signal: AbortSignal): Promise<void> {
     if (!this.early && ms > 0)
       await new Promise<void>((done) => {
-        const timer = setTimeout(done, ms);
         const end = () => {
           clearTimeout(timer);
+          signal.removeEventListener('abort', end);
           done();
         };
+        const timer = setTimeout(end, ms);
         this.go = end;
         signal.addEventListener('abort', end, { once: true });
       });

@@ -28,6 +28,20 @@ export async function readFeed(pool: Pool, connection: string): Promise<Feed | n
   return rows[0] ?? null;
 }
 
+/** Feeds of several connections, by connection. */
+export async function readFeeds(
+  pool: Pool,
+  connections: readonly string[],
+): Promise<Map<string, Pick<Feed, 'seenMs' | 'settledMs' | 'polledMs' | 'liveMs'>>> {
+  const { rows } = await pool.query({
+    name: 'stripe feeds',
+    text: `SELECT connection_id AS id, ${ms('seen_at')} AS "seenMs", ${ms('settled_at')} AS "settledMs", ${ms('polled_at')} AS "polledMs",
+             ${ms('live_at')} AS "liveMs" FROM syncline.stripe_feeds WHERE connection_id = ANY($1)`,
+    values: [connections],
+  });
+  return new Map(rows.map(({ id, ...feed }) => [id, feed]));
+}
+
 /** Begins a copy at a mark: what the feed shows from `fromMs` on is to be applied. Forgets what was known of an earlier one. */
 export async function beginFeed(
   client: Client,
