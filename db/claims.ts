@@ -61,6 +61,15 @@ export async function heldClaim(pool: Pool, connection: string, pipeline: string
   return rows[0] ? { connection, pipeline, epoch: rows[0].epoch } : null;
 }
 
+/** Run that took the claim last; null where none did. */
+export async function claimHolder(pool: Pool, connection: string, pipeline: string): Promise<Execution | null> {
+  const { rows } = await pool.query(
+    `SELECT workflow_id AS "workflowId", run_id AS "runId" FROM syncline.claims WHERE connection_id = $1 AND pipeline = $2`,
+    [connection, pipeline],
+  );
+  return rows[0] ?? null;
+}
+
 /**
  * The only way activities write: one transaction that first proves the claim. FOR SHARE makes a successor wait for the
  * commit, so nothing of an older epoch lands after the successor has begun.

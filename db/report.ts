@@ -21,7 +21,7 @@ export async function readHolders(pool: Pool, connection: string): Promise<Holde
 export interface HandedBack {
   id: number;
   connection: string;
-  pipeline: 'org' | 'platform';
+  pipeline: 'org' | 'platform' | 'stripe';
   stream: string;
   sourceId: string;
   reason: string;

@@ -66,7 +66,7 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
   program
     .command('start')
     .description('start a run')
-    .argument('<workflow>', 'orgSync (directories) or platformSync (open platforms)')
+    .argument('<workflow>', 'orgSync (directories), platformSync (open platforms) or stripeSync (Stripe)')
     .argument('<connection>')
     .addOption(new Option('--mode <mode>', 'default: what the run needs').choices(['full', 'incremental']))
     .option('--dry-run', 'orgSync: ends after the plan; writes nothing')
@@ -74,9 +74,20 @@ function build(run: (load: () => Promise<Handler>) => (...args: unknown[]) => Pr
     .option('--skip <step...>', 'orgSync: steps to leave out, e.g. deleteUsers')
     .option('--streams <names>', 'platformSync: these alone, e.g. orders,refunds', names)
     .option('--accept-deletions', 'platformSync: marks deleted what a guard withheld')
-    .option('--wait', 'follows it to its end')
+    .option('--once', 'stripeSync: ends when the copy has reached the present')
+    .option('--wait', 'follows it to its end; stripeSync: until it follows the feed')
     .option('--id <workflow-id>', 'workflow id (default: <workflow>-<connection>)')
     .action(run(async () => (await import('./cli/start.ts')).start));
+
+  program
+    .command('verify')
+    .description('compare a Stripe account with its copy, and read again what differs')
+    .argument('<connection>')
+    .option('--types <names>', 'these resources alone, e.g. customers,invoices', names)
+    .option('--since <day>', 'only objects made from this day on, e.g. 2026-01-01')
+    .option('--no-mend', 'tells what differs and leaves it')
+    .option('--wait', 'follows it to its end')
+    .action(run(async () => (await import('./cli/verify.ts')).verify));
 
   program
     .command('replay')

@@ -1,9 +1,11 @@
 import { connectors, directoryPlatforms } from '../activities/platform/catalog.ts';
+import { stripePlatform } from '../activities/stripe/catalog.ts';
 import { orgSyncId } from '../workflows/org.ts';
 import { platformSyncId } from '../workflows/platform.ts';
+import { stripeSyncId } from '../workflows/stripe.ts';
 
 /** Workflow id of a connection's usual run, by the workflow that brings it up to date. A new pipeline is a line here. */
-export const usualId = { orgSync: orgSyncId, platformSync: platformSyncId };
+export const usualId = { orgSync: orgSyncId, platformSync: platformSyncId, stripeSync: stripeSyncId };
 
 export type SyncWorkflow = keyof typeof usualId;
 export const syncWorkflows = Object.keys(usualId) as SyncWorkflow[];
@@ -13,6 +15,7 @@ export const syncWorkflows = Object.keys(usualId) as SyncWorkflow[];
  * is one of somebody's own, whose module (SYNCLINE_CONNECTORS) this process was not told of.
  */
 export function workflowsOf(platform: string): SyncWorkflow[] {
+  if (platform === stripePlatform) return ['stripeSync'];
   const isDirectory = directoryPlatforms.includes(platform);
   const isOpen = Object.hasOwn(connectors, platform) || !isDirectory;
   return [...(isDirectory ? (['orgSync'] as const) : []), ...(isOpen ? (['platformSync'] as const) : [])];

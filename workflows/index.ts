@@ -3,3 +3,4 @@ export { replayWindow } from './platform.replay.ts';
 export { streamSync } from './platform.stream.ts';
 export { platformSync } from './platform.ts';
 export { stripeSync } from './stripe.ts';
+export { verifyStripe } from './stripe.verify.ts';

@@ -7,7 +7,9 @@ import { type BeginStripeInput, type BegunStripe, beginStripe, planOf } from './
 import { FeedLost } from './feed.ts';
 import { type FillInput, fillType } from './fill.ts';
 import { Follower } from './follower.ts';
-import { openStripe } from './open.ts';
+import { type MendInput, mendType } from './mend.ts';
+import { chosenResources, openStripe } from './open.ts';
+import { type ScanInput, scanType } from './verify.ts';
 
 /** What a call of the follower did. */
 export interface FollowResult {
@@ -37,6 +39,12 @@ export function stripeActivities(deps: Deps) {
         planOf(deps, await openStripe(deps, claim.connection, 'bulk')),
     ),
     fillType: step('fillType', (input: FillInput, call) => fillType(deps, input, call)),
+    listCopied: step('listCopied', async ({ connection }: { connection: string }) => {
+      const opened = await openStripe(deps, connection, 'bulk');
+      return chosenResources(opened.options).map(({ key, created }) => ({ type: key, created }));
+    }),
+    scanType: step('scanType', (input: ScanInput, call) => scanType(deps, input, call)),
+    mendType: step('mendType', (input: MendInput, call) => mendType(deps, input, call)),
     replayFeed: step('replayFeed', (input: { claim: Claim }, call) =>
       following(deps, input.claim, call, (follower) => follower.catchUp()),
     ),

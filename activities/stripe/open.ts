@@ -44,7 +44,11 @@ export interface StripeApi {
 }
 
 /** @throws SyncError InvalidInput for options or a credential that do not fit; ConnectionUnknown, SealBroken */
-export async function openStripe(deps: Deps, id: string, lane: 'live' | 'bulk'): Promise<OpenStripe> {
+export async function openStripe(
+  deps: Pick<Deps, 'connection' | 'throttle' | 'tokens'>,
+  id: string,
+  lane: 'live' | 'bulk',
+): Promise<OpenStripe> {
   const stored = await deps.connection(id);
   if (stored.platform !== stripe.platform)
     throw new SyncError(

@@ -22,12 +22,14 @@ export async function findReaders(
   const platform = given.platform ?? before?.platform;
   if (platform === undefined) return { isDirectory: false };
   const { directoryPlatforms, connectors } = await openCatalog(session);
-  const connectorOf = (one: string) => (Object.hasOwn(connectors, one) ? connectors[one] : undefined);
+  const { stripe } = await import('../../activities/stripe/catalog.ts');
+  const connectorOf = (one: string) =>
+    one === stripe.platform ? stripe : Object.hasOwn(connectors, one) ? connectors[one] : undefined;
   const isDirectory = directoryPlatforms.includes(platform);
   const connector = connectorOf(platform);
   if (!isDirectory && !connector)
     throw wrongUse(
-      `--platform: got "${platform.slice(0, 40)}", accepted what orgSync reads: ${directoryPlatforms.join(', ')}, and what platformSync reads: ${Object.keys(connectors).join(', ')}`,
+      `--platform: got "${platform.slice(0, 40)}", accepted what orgSync reads: ${directoryPlatforms.join(', ')}, and what platformSync reads: ${Object.keys(connectors).join(', ')}, and what stripeSync reads: ${stripe.platform}`,
     );
   // Its rows stand in the schema of its platform, and its credential is for that platform alone.
   if (before && before.platform !== platform && (connector || connectorOf(before.platform)))
@@ -69,6 +71,15 @@ export async function checkPlatformOptions(
   options: Options,
 ): Promise<void> {
   if (!connector) return;
+  const { readStripeOptions, stripe } = await import('../../activities/stripe/catalog.ts');
+  if (connector === stripe) {
+    try {
+      readStripeOptions(name, options);
+    } catch (error) {
+      throw wrongUse((error as Error).message);
+    }
+    return;
+  }
   const { explain, optionsSchema } = await import('../../activities/platform/catalog.ts');
   const wrong = (what: string) =>
     wrongUse(

@@ -65,8 +65,9 @@ export async function connect(session: Session, name: string, options: ConnectOp
   print(
     `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
   );
-  if (connector) print(`Next: npx syncline start platformSync ${name} --wait`);
-  if (isDirectory) print(`Next: npx syncline start orgSync ${name} --dry-run --wait`);
+  const { workflowsOf } = await import('../pipelines.ts');
+  for (const workflow of workflowsOf(draft.platform).reverse())
+    print(`Next: npx syncline start ${workflow} ${name}${workflow === 'orgSync' ? ' --dry-run' : ''} --wait`);
   return undefined;
 }
 

@@ -33,7 +33,7 @@ export async function findRuns(client: Client, where: Whereabouts): Promise<Run[
     describe({ workflowId: usualId[where.workflow](where.connection), runId: '' }),
     ...(where.scheduled ? [describe(where.scheduled)] : []),
     ...where.holders
-      .filter(({ pipeline }) => (where.workflow === 'orgSync') === (streamOf(pipeline) === null))
+      .filter(({ pipeline }) => (where.workflow !== 'platformSync') === (streamOf(pipeline) === null))
       .map((holder) => starterOf(holder, describe)),
   ]);
   const runs = new Map(found.flatMap((run) => (run ? [[`${run.workflowId} ${run.firstRunId}`, run]] : [])));

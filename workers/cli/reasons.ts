@@ -67,8 +67,8 @@ const platform: Record<string, Reason> = {
 };
 
 /** `why; what to do`, for a code that a later version wrote as well. */
-export function explain(pipeline: 'org' | 'platform', reason: string): string {
-  const reasons = { org, platform }[pipeline];
+export function explain(pipeline: 'org' | 'platform' | 'stripe', reason: string): string {
+  const reasons = { org, platform, stripe: platform }[pipeline];
   const known = Object.hasOwn(reasons, reason) ? reasons[reason] : undefined;
   return known ? `${known.why}; ${known.remedy}` : `reason ${reason}; correct the record at the source`;
 }

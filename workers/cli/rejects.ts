@@ -49,10 +49,13 @@ export async function rejects(
 
 /** Streams that may have rejects: of the connection, or of all platforms. */
 async function streamsKnown(session: Session, name: string | undefined): Promise<string[]> {
-  const streamsOf = (platform: string) => Object.keys(connectors[platform]?.streams ?? {});
+  const { resources, stripePlatform } = await import('../../activities/stripe/catalog.ts');
+  const ofStripe = resources.flatMap(({ key, nested }) => [key, ...nested.map(({ field }) => `${key}_${field}`)]);
+  const streamsOf = (platform: string) =>
+    platform === stripePlatform ? ofStripe : Object.keys(connectors[platform]?.streams ?? {});
   if (name === undefined) {
     await openCatalog(session);
-    return [...new Set([...directoryStreams, ...Object.keys(connectors).flatMap(streamsOf)])];
+    return [...new Set([...directoryStreams, ...[...Object.keys(connectors), stripePlatform].flatMap(streamsOf)])];
   }
   const { platform, workflows } = await findConnection(session, name);
   const isDirectory = workflows.includes('orgSync');
@@ -61,7 +64,7 @@ async function streamsKnown(session: Session, name: string | undefined): Promise
 
 function show(row: HandedBack): string[] {
   const field = row.field === null ? '' : ` (${row.field})`;
-  const position = row.pipeline === 'platform' && row.position !== null ? `, ${row.position}` : '';
+  const position = row.pipeline !== 'org' && row.position !== null ? `, ${row.position}` : '';
   return [
     `${row.connection} ${row.stream} ${row.sourceId}: ${row.reason}${field}`,
     `  ${explain(row.pipeline, row.reason)}`,

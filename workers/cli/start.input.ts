@@ -2,6 +2,7 @@ import type * as v from 'valibot';
 import { orgSyncInput, readInput } from '../../workflows/org.input.ts';
 import { applySteps } from '../../workflows/org.view.ts';
 import { platformSyncInput } from '../../workflows/platform.input.ts';
+import { stripeSyncInput } from '../../workflows/stripe.input.ts';
 import type { SyncWorkflow } from '../pipelines.ts';
 import { wrongUse } from './trouble.ts';
 
@@ -13,6 +14,7 @@ export interface RunOptions {
   skip?: string[];
   streams?: string[];
   acceptDeletions?: boolean;
+  once?: boolean;
 }
 
 /** Whose options these are; what is not listed every workflow takes. */
@@ -22,6 +24,7 @@ const owners: Partial<Record<keyof RunOptions, { workflow: SyncWorkflow; flag: s
   skip: { workflow: 'orgSync', flag: '--skip' },
   streams: { workflow: 'platformSync', flag: '--streams' },
   acceptDeletions: { workflow: 'platformSync', flag: '--accept-deletions' },
+  once: { workflow: 'stripeSync', flag: '--once' },
 };
 
 /** The input as a person would type it in the Temporal UI. @throws CommandError (usage) that names the option or field */
@@ -29,6 +32,7 @@ export function inputOf(workflow: SyncWorkflow, connection: string, options: Run
   for (const [key, owner] of Object.entries(owners))
     if (options[key as keyof RunOptions] !== undefined && owner.workflow !== workflow)
       throw wrongUse(`${owner.flag} belongs to ${owner.workflow}, not to ${workflow}`);
+  if (workflow === 'stripeSync') return stripeInput(connection, options);
   return workflow === 'orgSync' ? orgInput(connection, options) : platformInput(connection, options);
 }
 
@@ -53,6 +57,12 @@ function platformInput(connection: string, { mode, streams, acceptDeletions }: R
     ...(acceptDeletions && { deletions: 'accept' }),
   };
   return checked(platformSyncInput, input, '{"connection":"shop"}');
+}
+
+function stripeInput(connection: string, { mode, once }: RunOptions): object {
+  if (mode !== undefined)
+    throw wrongUse('--mode belongs to orgSync and platformSync: stripeSync knows itself what to read');
+  return checked(stripeSyncInput, { connection, ...(once && { follow: false }) }, '{"connection":"billing"}');
 }
 
 /** An input that the workflow will take, as it was given. @throws CommandError (usage) with the workflow's own sentence */

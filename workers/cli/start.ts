@@ -5,6 +5,7 @@ import { requireWorkflow } from './choose.ts';
 import { findOpen } from './find.ts';
 import { watchOrg } from './follow.org.ts';
 import { watchStreams } from './follow.platform.ts';
+import { watchStripe } from './follow.stripe.ts';
 import { follow } from './follow.ts';
 import { describeRun, isPolled, nobodyPolls, type Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -41,10 +42,12 @@ export async function start(
     session.terminal.print(`Follow it with: npx syncline status ${name}`);
     return undefined;
   }
-  return follow(
-    session,
-    await (workflow === 'orgSync' ? watchOrg(session, name, run) : watchStreams(session, connection, [run])),
-  );
+  const watch = {
+    orgSync: () => watchOrg(session, name, run),
+    platformSync: () => watchStreams(session, connection, [run]),
+    stripeSync: () => watchStripe(session, name, run),
+  };
+  return follow(session, await watch[workflow]());
 }
 
 /** Starts a workflow and says where it is to be seen. @throws CommandError when a run of that id is open */

@@ -8,6 +8,7 @@ import { isPolled, nobodyPolls } from './runs.ts';
 import type { Session } from './session.ts';
 import { type OrgStatus, orgStatus, showOrg } from './status.org.ts';
 import { type PlatformStatus, platformStatus, showPlatform } from './status.platform.ts';
+import { type StripeStatus, showStripe, stripeStatus } from './status.stripe.ts';
 
 /** Connections asked at once. */
 const together = 8;
@@ -23,7 +24,7 @@ export async function status(
   const all = (await listConnections(await session.pool())).filter(({ id }) => name === undefined || id === name);
   const client = await session.client();
   const polled = await isPolled(client, config.taskQueue);
-  const found: (OrgStatus | PlatformStatus)[] = [];
+  const found: AnyStatus[] = [];
   for (let i = 0; i < all.length; i += together) {
     const some = all.slice(i, i + together).map(({ id }) => statusesOf(session, client, id, polled));
     found.push(...(await Promise.all(some)).flat());
@@ -35,28 +36,30 @@ export async function status(
   if (!polled) terminal.print(nobodyPolls(config.taskQueue));
   if (found.length === 0)
     terminal.print('No connections yet. Make one with: npx syncline connect acme --platform scim --url https://…');
-  for (const one of found)
-    for (const line of one.workflow === 'orgSync' ? showOrg(one) : showPlatform(one)) terminal.print(line);
+  for (const one of found) for (const line of shown(one)) terminal.print(line);
   return undefined;
 }
 
+type AnyStatus = OrgStatus | PlatformStatus | StripeStatus;
+
+function shown(one: AnyStatus): string[] {
+  if (one.workflow === 'stripeSync') return showStripe(one);
+  return one.workflow === 'orgSync' ? showOrg(one) : showPlatform(one);
+}
+
 /** An entry for each workflow that reads the platform; of two the one that was never used says nothing. */
-async function statusesOf(
-  session: Session,
-  client: Client,
-  name: string,
-  polled: boolean,
-): Promise<(OrgStatus | PlatformStatus)[]> {
+async function statusesOf(session: Session, client: Client, name: string, polled: boolean): Promise<AnyStatus[]> {
   const [connection, holders] = await Promise.all([
     findConnection(session, name),
     readHolders(await session.pool(), name),
   ]);
   const statuses = await Promise.all(
-    connection.workflows.map(async (workflow) => {
+    connection.workflows.map(async (workflow): Promise<AnyStatus> => {
       const schedule = await findSchedule(client, workflow, name);
       const runs = await findRuns(client, { connection: name, workflow, holders, scheduled: schedule?.last ?? null });
       const asked = { session, client, connection, runs, schedule, polled };
-      return workflow === 'orgSync' ? orgStatus(asked) : platformStatus(asked);
+      const statuses = { orgSync: orgStatus, platformSync: platformStatus, stripeSync: stripeStatus };
+      return statuses[workflow](asked);
     }),
   );
   const used = statuses.filter(({ run, schedule }) => run !== null || schedule !== null);
