@@ -90,7 +90,7 @@ describe('/wait', () => {
   });
 
   it('settled: waits for an event that appears late', async () => {
-    source.feed.options.lagMs = 3_000;
+    source.feed.options.lagMs = 2_000;
     const ids = Array.from({ length: 5 }, () => source.create('customers'));
     source.feed.options.lagMs = 0;
     expect(await wait('settled=1&timeout=40')).toMatchObject({ status: 200, body: { met: 'settled' } });
@@ -153,5 +153,5 @@ it('/status tells how far each connection is', async () => {
   const { body } = await ask('/status');
   const [one] = body.connections as Record<string, unknown>[];
   expect(one).toMatchObject({ connection: account.name, platform: 'stripe', feed: { phase: 'live' } });
-  expect((one?.streams as { stream: string }[]).map(({ stream }) => stream)).toContain('customers');
+  expect(one).toMatchObject({ streams: expect.arrayContaining([expect.objectContaining({ stream: 'customers' })]) });
 });

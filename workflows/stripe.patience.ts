@@ -33,6 +33,8 @@ export class Patience {
         this.view.park(name, sentenceOf(error));
         const before = this.resumed;
         await condition(() => this.resumed > before, parkedMs);
+        // A follower that is well again does not return for minutes; if it is not, it is parked again at once.
+        this.view.park(name, null);
       }
     }
   }

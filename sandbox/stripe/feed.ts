@@ -79,6 +79,13 @@ export class Feed {
     return this.byId.get(id);
   }
 
+  /** The feed no longer knows an event: it is no place to go on from. */
+  forget(id: string): void {
+    const event = this.byId.get(id);
+    if (event) this.events.splice(this.events.indexOf(event), 1);
+    this.byId.delete(id);
+  }
+
   /** Events that show at this moment, oldest first. */
   visible(nowMs: number): StoredEvent[] {
     const from = nowMs / 1_000 - (this.options.keptSeconds ?? thirtyDays);

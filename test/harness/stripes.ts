@@ -41,7 +41,7 @@ export const everyKind = {
 
 /** Settles within seconds, so that tests need not wait for minutes. */
 export const quickSettling = {
-  settleSeconds: [2, 5],
+  settleSeconds: [1, 3],
   pollMs: 100,
   share: 1,
   requestsPerSecond: 5000,
