@@ -10,6 +10,13 @@ import { canceled, deleted, Store, type StripeRecord } from './stripe/store.ts';
 export type { StripeCounts, StripeFault } from './stripe/server.ts';
 export { shapes } from './stripe/shapes.ts';
 
+/** A change with its moment, ms. */
+export interface Paced {
+  id: string;
+  version: number;
+  atMs: number;
+}
+
 export interface StripeSandboxOptions extends FeedOptions {
   /** Objects of each list at the beginning. Lists that are not named do not exist: the account lacks the product. */
   counts?: Partial<Record<keyof typeof shapes, number>>;
@@ -35,6 +42,8 @@ export interface StripeSandbox extends Changes {
   readonly feed: Feed;
   /** Changes at random, `perSecond` times a second, until the returned function is called. `only`: lists that change. */
   churn(perSecond: number, only?: readonly string[]): () => void;
+  /** Changes one object after the other, each once, at an even pace. @returns what ends it and tells each change */
+  pace(list: string, perSecond: number): () => Paced[];
   /** Living objects of a list by id, as they are at this moment. */
   truth(list: string): Map<string, StripeRecord>;
   /** Items of a list inside the living objects, by `parent/item`. */
@@ -127,6 +136,22 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
         for (; owed >= 1; owed -= 1) changeOne(sandbox, lists[Math.floor(random() * lists.length)] as string, random);
       }, 10);
       return () => clearInterval(timer);
+    },
+    pace(list, perSecond) {
+      const store = stores[list] as Store;
+      const told: Paced[] = [];
+      const began = performance.now();
+      const timer = setInterval(() => {
+        while (told.length < ((performance.now() - began) * perSecond) / 1_000 && told.length < store.length) {
+          const id = store.id(told.length);
+          sandbox.update(list, id);
+          told.push({ id, version: store.moment(told.length).version, atMs: Date.now() });
+        }
+      }, 2);
+      return () => {
+        clearInterval(timer);
+        return told;
+      };
     },
     truth(list) {
       const store = stores[list] as Store;

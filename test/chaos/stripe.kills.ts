@@ -85,7 +85,8 @@ async function openPlace(ground: Ground, seed: number): Promise<Place> {
 /** Lets the sources stand still for a moment, and compares. */
 async function compare(places: Place[], goOn: boolean): Promise<void> {
   for (const { stop } of places) stop();
-  await Promise.all(
+  // Each to its end: a look that is under way would outlive the servers.
+  const ends = await Promise.allSettled(
     places.map(async ({ account, run }) => {
       await until(
         'the run to follow',
@@ -97,6 +98,7 @@ async function compare(places: Place[], goOn: boolean): Promise<void> {
       if (found.length > 0) throw new Error(`${account.name}: ${found.join('; ')}`);
     }),
   );
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
   if (goOn) for (const place of places) place.stop = place.account.source.churn(changesPerSecond);
 }
 
