@@ -18,14 +18,19 @@ const beatMs = 1_000;
 /**
  * Makes an activity of a step: beats in the background (a killed worker is noticed within the heartbeat timeout), and
  * turns whatever is thrown into a failure that carries no foreign text.
+ * @param ms how long it may take before it should end
  */
-export function step<I, O>(name: string, work: (input: I, call: Call) => Promise<O>): (input: I) => Promise<O> {
+export function step<I, O>(
+  name: string,
+  work: (input: I, call: Call) => Promise<O>,
+  ms = sliceMs,
+): (input: I) => Promise<O> {
   return async (input) => {
     const context = Context.current();
     const signal = context.cancellationSignal;
     let counters: Record<string, number> = {};
     const beat = setInterval(() => context.heartbeat(counters), beatMs);
-    const until = Date.now() + sliceMs;
+    const until = Date.now() + ms;
     const call: Call = {
       signal,
       shouldEnd() {
@@ -51,10 +56,11 @@ export function step<I, O>(name: string, work: (input: I, call: Call) => Promise
   };
 }
 
-/** Every step is told its connection, `prepare` by name and all others with the plan's claim. */
+/** Every step is told its connection: by name, with its claim, or with the plan's claim. */
 function connectionOf(input: unknown): string | undefined {
-  const { connection, plan } = input as { connection?: string; plan?: { claim: { connection: string } } };
-  return connection ?? plan?.claim.connection;
+  type Claimed = { claim: { connection: string } };
+  const { connection, claim, plan } = input as { connection?: string; plan?: Claimed } & Partial<Claimed>;
+  return connection ?? claim?.connection ?? plan?.claim.connection;
 }
 
 /** A worker that goes down asks its slices to end after the page in hand; the next slice runs elsewhere. */

@@ -164,6 +164,8 @@ export interface VerdictRule {
   code?: readonly (string | number)[];
   /** Regular expression over the failure's text, case-insensitive. */
   text?: string;
+  /** A header of the answer that says one of these words. */
+  header?: { name: string; is: readonly string[] };
   /** True: for answers that are no JSON (the page of a ban); `text` is then matched over their first 4,096 bytes. Default false. */
   notJson?: boolean;
   verdict: Verdict;

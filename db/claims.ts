@@ -52,6 +52,24 @@ export async function takeClaim(pool: Pool, request: ClaimRequest): Promise<Clai
   }
 }
 
+/** The claim as it stands, for who writes beside the run that holds it; null where none was ever taken. */
+export async function heldClaim(pool: Pool, connection: string, pipeline: string): Promise<Claim | null> {
+  const { rows } = await pool.query('SELECT epoch FROM syncline.claims WHERE connection_id = $1 AND pipeline = $2', [
+    connection,
+    pipeline,
+  ]);
+  return rows[0] ? { connection, pipeline, epoch: rows[0].epoch } : null;
+}
+
+/** Run that took the claim last; null where none did. */
+export async function claimHolder(pool: Pool, connection: string, pipeline: string): Promise<Execution | null> {
+  const { rows } = await pool.query(
+    `SELECT workflow_id AS "workflowId", run_id AS "runId" FROM syncline.claims WHERE connection_id = $1 AND pipeline = $2`,
+    [connection, pipeline],
+  );
+  return rows[0] ?? null;
+}
+
 /**
  * The only way activities write: one transaction that first proves the claim. FOR SHARE makes a successor wait for the
  * commit, so nothing of an older epoch lands after the successor has begun.

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { writeUnderClaim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 import { type Pass, seenTable, undone } from './passes.ts';
+import { rejectPipeline } from './rejects.ts';
 import { type StreamTable, sqlName } from './streams.ts';
 
 /** Most rows a sweep may take without being asked; the smaller of count and share (see connectors/platform.ts). */
@@ -213,7 +214,7 @@ async function snapshot(client: Client, pass: Pass, table: StreamTable, keep: nu
 async function resolveRejects(client: Client, pass: Pass): Promise<void> {
   await client.query(
     `UPDATE syncline.rejects SET resolved_at = now()
-     WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2 AND resolved_at IS NULL AND last_seen < to_timestamp($3::float8 / 1000)`,
-    [pass.claim.connection, pass.stream, pass.startedMs],
+     WHERE connection_id = $1 AND pipeline = $4 AND stream = $2 AND resolved_at IS NULL AND last_seen < to_timestamp($3::float8 / 1000)`,
+    [pass.claim.connection, pass.stream, pass.startedMs, rejectPipeline(pass.claim)],
   );
 }

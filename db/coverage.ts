@@ -1,4 +1,5 @@
 import type { Pool } from './client.ts';
+import type { RejectPipeline } from './rejects.ts';
 
 /** What is known of a stream's data; see syncline.streams. */
 export interface Coverage {
@@ -23,18 +24,28 @@ export async function coverageOf(pool: Pool, connection: string, stream: string)
   return rows[0] ?? null;
 }
 
+/** What is known of each stream of a connection, by name. */
+export async function coveragesByStream(pool: Pool, connection: string): Promise<Map<string, Coverage>> {
+  const { rows } = await pool.query(`SELECT ${columns} FROM syncline.streams WHERE connection_id = $1`, [connection]);
+  return new Map(rows.map((row) => [row.stream, row]));
+}
+
 /** A stream as people look at it: what is known of its data, and how many of its records stand aside. */
 export type StreamStanding = Omit<Coverage, 'scope'> & { rejects: number };
 
 /** All streams of a connection of which anything is known, by name; those whose first pass goes on have rejects at most. */
-export async function coverages(pool: Pool, connection: string): Promise<StreamStanding[]> {
+export async function coverages(
+  pool: Pool,
+  connection: string,
+  pipeline: RejectPipeline = 'platform',
+): Promise<StreamStanding[]> {
   const { rows } = await pool.query(
     `SELECT ${columns}, coalesce(r.n, 0) AS rejects
      FROM (SELECT * FROM syncline.streams WHERE connection_id = $1) s
      FULL JOIN (SELECT stream, count(*)::int AS n FROM syncline.rejects
-       WHERE connection_id = $1 AND pipeline = 'platform' AND resolved_at IS NULL GROUP BY stream) r USING (stream)
+       WHERE connection_id = $1 AND pipeline = $2 AND resolved_at IS NULL GROUP BY stream) r USING (stream)
      ORDER BY stream`,
-    [connection],
+    [connection, pipeline],
   );
   return rows.map(({ scope: _scope, withheld, ...row }) => ({ ...row, withheld: withheld ?? 0 }));
 }

@@ -18,6 +18,14 @@ export interface LandRow {
   columns: readonly unknown[];
 }
 
+export interface LandOptions {
+  /**
+   * Writes the source's time of an unchanged row when it is newer. Default false. For rows whose states come one by one and
+   * not in order: without it an older state that comes late would look newer than the one it was followed by.
+   */
+  touch?: boolean;
+}
+
 export interface Landed {
   inserted: number;
   updated: number;
@@ -50,13 +58,13 @@ interface Statement {
   text: string;
 }
 
-const statements = new WeakMap<StreamTable, Statement>();
+const statements = { plain: new WeakMap<StreamTable, Statement>(), touch: new WeakMap<StreamTable, Statement>() };
 
 /**
  * The one upsert: 500-2,000 rows a call, one jsonb parameter (46,000 fresh rows/s, test/bench).
  * - newer wins: by the source's clock, and by the moment of reading where that is equal or unknown
  * - a tombstone resists every read whose request began before it, and yields to a later one
- * - an unchanged row is not rewritten
+ * - an unchanged row is not rewritten, unless `touch` says so
  * - one id twice in a call counts once, the newer; of two as new as each other the one that came later
  *
  * @example a row deleted at 10:05 stays deleted when a page requested at 10:04 lands at 10:06
@@ -68,9 +76,10 @@ export async function landBatch(
   connection: string,
   generation: number,
   { ids, texts }: LandBatch,
+  { touch = false }: LandOptions = {},
 ): Promise<Landed> {
   if (ids.length === 0) return { inserted: 0, updated: 0, skipped: 0 };
-  const { name, text } = statement(table);
+  const { name, text } = statement(table, touch);
   const { rows: counts } = await client.query({ name, text, values: [connection, generation, binaryJson(texts)] });
   const { inserted, updated } = counts[0];
   return { inserted, updated, skipped: ids.length - inserted - updated };
@@ -83,14 +92,16 @@ export async function land(
   connection: string,
   generation: number,
   rows: readonly LandRow[],
+  options: LandOptions = {},
 ): Promise<Landed> {
   const batch = emptyLanding();
   addRows(batch, rows);
-  return landBatch(client, table, connection, generation, batch);
+  return landBatch(client, table, connection, generation, batch, options);
 }
 
-function statement(table: StreamTable): Statement {
-  const known = statements.get(table);
+function statement(table: StreamTable, touch: boolean): Statement {
+  const made = statements[touch ? 'touch' : 'plain'];
+  const known = made.get(table);
   if (known !== undefined) return known;
   const names = table.columns.map((c) => pg.escapeIdentifier(c.name));
   const own = ['data', 'source_time', 'generation', 'synced_at', 'deleted_at', ...names];
@@ -105,12 +116,47 @@ function statement(table: StreamTable): Statement {
     WHERE (excluded.source_time > t.source_time OR excluded.synced_at >= t.synced_at
         AND (excluded.source_time >= t.source_time) IS NOT FALSE)
       AND (t.deleted_at IS NULL OR excluded.synced_at > t.deleted_at)
-      AND (t.data IS DISTINCT FROM excluded.data OR (t.deleted_at IS NULL) <> (excluded.deleted_at IS NULL))
+      AND (t.data IS DISTINCT FROM excluded.data OR (t.deleted_at IS NULL) <> (excluded.deleted_at IS NULL)
+        ${touch ? 'OR excluded.source_time > t.source_time' : ''})
     RETURNING xmax = 0 AS fresh)
     SELECT count(*) FILTER (WHERE fresh)::int AS inserted, count(*) FILTER (WHERE NOT fresh)::int AS updated FROM put`;
-  const made = { name: `land ${createHash('sha256').update(text).digest('hex').slice(0, 16)}`, text };
-  statements.set(table, made);
-  return made;
+  const one = { name: `land ${createHash('sha256').update(text).digest('hex').slice(0, 16)}`, text };
+  made.set(table, one);
+  return one;
+}
+
+/** An object that the source says is gone, of which it tells no more than the id. */
+export interface Burial {
+  id: string;
+  /** The source's clock, ms since 1970. */
+  timeMs: number;
+  /** When the request began that told it, ms since 1970. */
+  readMs: number;
+}
+
+/**
+ * Marks rows deleted and keeps what they hold; an id that has no row gets one that is deleted from the start, so that a
+ * page on its way does not bring it to life. A row that was read after that, or whose state is newer, stays.
+ */
+export async function bury(
+  client: Client,
+  table: StreamTable,
+  connection: string,
+  generation: number,
+  gone: readonly Burial[],
+): Promise<number> {
+  if (gone.length === 0) return 0;
+  const { rowCount } = await client.query(
+    `INSERT INTO ${sqlName(table)} AS t (connection_id, id, data, source_time, generation, synced_at, deleted_at)
+     SELECT DISTINCT ON (g->>'id') $1, g->>'id', jsonb_build_object('id', g->>'id', 'deleted', true),
+       to_timestamp((g->>'timeMs')::float8 / 1000), $2::bigint, to_timestamp((g->>'readMs')::float8 / 1000), to_timestamp((g->>'readMs')::float8 / 1000)
+     FROM jsonb_array_elements($3::jsonb) g ORDER BY g->>'id', (g->>'timeMs')::float8 DESC
+     ON CONFLICT (connection_id, id) DO UPDATE SET deleted_at = excluded.deleted_at, source_time = greatest(t.source_time, excluded.source_time),
+       generation = excluded.generation, synced_at = greatest(t.synced_at, excluded.synced_at)
+     WHERE t.deleted_at IS NULL AND (t.source_time IS NULL OR t.source_time <= excluded.source_time) AND t.synced_at <= excluded.synced_at`,
+    [connection, generation, JSON.stringify(gone)],
+  );
+  return rowCount ?? 0;
 }
 
 /** The records are JSON texts already: they are joined, not parsed and written again. */

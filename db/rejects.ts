@@ -1,6 +1,26 @@
 import type { Claim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 
+/** Pipelines whose records stand aside one by one. */
+export type RejectPipeline = 'platform' | 'stripe' | 'hubspot';
+
+/** Where records of one list stand aside. */
+export interface RejectPlace {
+  connection: string;
+  pipeline: RejectPipeline;
+  stream: string;
+}
+
+/** A claim may be for one stream of a pipeline (`platform/orders`); rejects are kept under the pipeline. */
+export const rejectPipeline = (claim: Claim) => claim.pipeline.split('/')[0] as RejectPipeline;
+
+/** Where the records of a list stand aside that a claim reads. */
+export const rejectPlace = (claim: Claim, stream: string): RejectPlace => ({
+  connection: claim.connection,
+  pipeline: rejectPipeline(claim),
+  stream,
+});
+
 /** A record that was set aside. */
 export interface RejectRow {
   id: string;
@@ -9,11 +29,6 @@ export interface RejectRow {
   record: string;
   position: string | null;
 }
-
-/** Pipelines whose records stand aside one by one; the claim of a stream is named `platform/<stream>`. */
-export type RejectPipeline = 'platform' | 'hubspot';
-
-const pipelineOf = (claim: Claim): RejectPipeline => (claim.pipeline === 'hubspot' ? 'hubspot' : 'platform');
 
 /** Keeps records that could not be written, one row each; a record that is met again is refreshed. */
 export async function setAside(
@@ -29,14 +44,14 @@ export async function setAside(
      FROM unnest($4::text[]) AS t(one), LATERAL (SELECT one::json AS f) x ORDER BY f->>'id'
      ON CONFLICT (connection_id, pipeline, stream, source_id) DO UPDATE SET reason = excluded.reason, field = excluded.field,
        record = excluded.record, position = excluded.position, epoch = excluded.epoch, last_seen = now(), resolved_at = NULL`,
-    [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row)), pipelineOf(claim)],
+    [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row)), rejectPipeline(claim)],
   );
 }
 
 /** Rejects of records that have landed since are settled. */
 export async function settle(
   client: Client,
-  { connection, pipeline, stream }: { connection: string; pipeline: RejectPipeline; stream: string },
+  { connection, pipeline, stream }: RejectPlace,
   ids: readonly string[],
 ): Promise<void> {
   await client.query(
@@ -47,10 +62,10 @@ export async function settle(
 }
 
 /** True while some record of the stream stands aside: only then is a landing worth the look. */
-export async function hasOpen(pool: Pool, connection: string, stream: string): Promise<boolean> {
+export async function hasOpen(pool: Pool, { connection, pipeline, stream }: RejectPlace): Promise<boolean> {
   const { rows } = await pool.query(
-    `SELECT EXISTS (SELECT 1 FROM syncline.rejects WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2 AND resolved_at IS NULL) AS open`,
-    [connection, stream],
+    `SELECT EXISTS (SELECT 1 FROM syncline.rejects WHERE connection_id = $1 AND pipeline = $3 AND stream = $2 AND resolved_at IS NULL) AS open`,
+    [connection, stream, pipeline],
   );
   return rows[0].open;
 }

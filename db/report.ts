@@ -1,5 +1,6 @@
 import type { Execution } from './claims.ts';
 import type { Pool } from './client.ts';
+import type { RejectPipeline } from './rejects.ts';
 
 /** Read-only questions of people that every pipeline answers alike. */
 
@@ -21,7 +22,7 @@ export async function readHolders(pool: Pool, connection: string): Promise<Holde
 export interface HandedBack {
   id: number;
   connection: string;
-  pipeline: 'org' | 'platform' | 'hubspot';
+  pipeline: 'org' | RejectPipeline;
   stream: string;
   sourceId: string;
   reason: string;

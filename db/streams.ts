@@ -10,6 +10,8 @@ export interface StreamTable {
   name: string;
   /** Typed columns beside `data`, in the order of `LandRow.columns`. */
   columns: readonly { name: string; type: ColumnType }[];
+  /** Column by which rows of a connection are looked for. */
+  index?: string;
 }
 
 /** The table's name as SQL wants it. */
@@ -44,6 +46,8 @@ export async function ensureTable(pool: Pool, table: StreamTable): Promise<strin
         generation bigint NOT NULL, synced_at timestamptz NOT NULL, deleted_at timestamptz,
         ${table.columns.map((c) => `${pg.escapeIdentifier(c.name)} ${c.type},`).join(' ')}
         PRIMARY KEY (connection_id, id))`);
+      if (table.index)
+        await client.query(`CREATE INDEX ON ${where} (connection_id, ${pg.escapeIdentifier(table.index)})`);
       return [];
     }
     for (const column of table.columns) await ensureColumn(client, table, column, known.get(column.name));

@@ -5,6 +5,7 @@ import type { Change, Changed } from './scim/change.ts';
 import type { Fault, FaultOf } from './scim/faults.ts';
 import type { RequestCounts } from './scim/server.ts';
 import type { ScimSandboxOptions } from './scim.ts';
+import type { Paced, StripeCounts, StripeSandboxOptions } from './stripe.ts';
 
 /** Faults that can be written as text: all but the one with a function. */
 export type PlainFault = Exclude<Fault, FaultOf<'between'>>;
@@ -39,6 +40,34 @@ export async function startScimProcess(options: ScimProcessOptions): Promise<Sci
     setFaults: async (faults) => {
       await ask({ op: 'setFaults', faults });
     },
+    stop,
+  };
+}
+
+/** A simulated Stripe account in another process. */
+export interface StripeProcess {
+  readonly url: string;
+  readonly key: string;
+  requests(): Promise<StripeCounts>;
+  ids(list: string, limit: number): Promise<string[]>;
+  update(list: string, id: string): Promise<void>;
+  /** Changes one object after the other, each once; `paced` ends it and tells each change. */
+  pace(list: string, perSecond: number): Promise<void>;
+  paced(): Promise<Paced[]>;
+  /** Ends the process; resolves when it is gone. Calling it again does nothing. */
+  stop(): Promise<void>;
+}
+
+/** Starts a Stripe sandbox in a process of its own. @throws Error with its error output when it ends before it serves. */
+export async function startStripeProcess(options: StripeSandboxOptions): Promise<StripeProcess> {
+  const { ready, ask, stop } = await startChild<{ url: string; key: string }>('stripe', options);
+  return {
+    ...ready,
+    requests: () => ask({ op: 'requests' }),
+    ids: async (list, limit) => (await ask<{ ids: string[] }>({ op: 'ids', list, limit })).ids,
+    update: async (list, id) => void (await ask({ op: 'update', list, id })),
+    pace: async (list, perSecond) => void (await ask({ op: 'pace', list, perSecond })),
+    paced: async () => (await ask<{ changes: Paced[] }>({ op: 'paced' })).changes,
     stop,
   };
 }

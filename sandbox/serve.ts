@@ -4,6 +4,7 @@ import { type Fixture, type Fault as PlatformFault, startPlatformSandbox } from 
 import type { Change } from './scim/change.ts';
 import type { Fault } from './scim/faults.ts';
 import { startScimSandbox } from './scim.ts';
+import { type Paced, type StripeSandboxOptions, startStripeSandbox } from './stripe.ts';
 import { startWebhookSandbox } from './webhook.ts';
 import { startWechatSandbox } from './wechat.ts';
 
@@ -31,6 +32,28 @@ async function scim(options: Parameters<typeof startScimSandbox>[0]): Promise<Se
         sandbox.setFaults(faults as Fault[]);
         return { faults: (faults as Fault[]).length };
       },
+    },
+    stop: sandbox.stop,
+  };
+}
+
+async function stripe(options: StripeSandboxOptions): Promise<Served> {
+  const sandbox = await startStripeSandbox(options);
+  let stopPace = (): Paced[] => [];
+  return {
+    ready: { url: sandbox.url, key: sandbox.key },
+    commands: {
+      requests: () => sandbox.requests,
+      ids: ({ list, limit }) => ({ ids: [...sandbox.truth(String(list)).keys()].slice(0, Number(limit)) }),
+      update: ({ list, id }) => {
+        sandbox.update(String(list), String(id));
+        return {};
+      },
+      pace: ({ list, perSecond }) => {
+        stopPace = sandbox.pace(String(list), Number(perSecond));
+        return {};
+      },
+      paced: () => ({ changes: stopPace() }),
     },
     stop: sandbox.stop,
   };
@@ -88,16 +111,16 @@ const known = new Map(Object.entries(fixtures));
 const fixture = known.get(name);
 const receivers = new Map(Object.entries({ webhook: startWebhookSandbox, wechat: startWechatSandbox }));
 const starter = receivers.get(name);
-if (name !== 'scim' && !fixture && !starter) {
-  throw new RangeError(
-    `serve: no platform is called ${JSON.stringify(name)}; accepted: scim, ${[...known.keys(), ...receivers.keys()].join(', ')}`,
-  );
+const own: Record<string, (options: never) => Promise<Served>> = { scim, stripe };
+if (!Object.hasOwn(own, name) && !fixture && !starter) {
+  const accepted = [...Object.keys(own), ...known.keys(), ...receivers.keys()].join(', ');
+  throw new RangeError(`serve: no platform is called ${JSON.stringify(name)}; accepted: ${accepted}`);
 }
 const served = starter
   ? await receiver(starter, options)
   : fixture
     ? await platform(fixture, options)
-    : await scim(options as Parameters<typeof scim>[0]);
+    : await own[name]!(options as never);
 const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 say(served.ready);
 

@@ -302,6 +302,8 @@ describe('configuration', () => {
       taskQueue: 'syncline',
       poolSize: 20,
       activitySlots: 16,
+      apiHost: '127.0.0.1',
+      liveSlots: 20,
       logLevel: 'INFO',
     });
   });

@@ -7,6 +7,7 @@ import { readSlice } from '../activities/platform/slice.ts';
 import type { Call } from '../activities/step.ts';
 import { closePass } from '../db/close.ts';
 import { loadConnection } from '../db/connections.ts';
+import { openListener } from '../db/listen.ts';
 import type { Pass } from '../db/passes.ts';
 import { dingtalk } from '../sandbox/dingtalk.ts';
 import { kuaishou } from '../sandbox/kuaishou.ts';
@@ -109,7 +110,9 @@ test('two calls that read one slice, since the first was given up: what one keep
   const { pool, key } = world;
   const [throttle, tokens] = [openThrottle(pool), openTokens({ pool, key })];
   const connection = (id: string) => loadConnection(pool, key, id);
-  const parts = platformSteps({ pool, throttle, tokens, connection, isOpen: async () => true });
+  // Never listens: it opens no connection.
+  const listener = openListener(world.servers.databaseUrl);
+  const parts = platformSteps({ pool, listener, throttle, tokens, connection, isOpen: async () => true });
   const hang = () => shop.source.setFaults([{ type: 'hang', api: comments, after: 3, times: 1 }]);
   const asked = (n: number) => until(`${n} requests`, async () => shop.source.requests.byApi[comments]?.total === n);
   const begun = await parts.begin(shop.name, 'comments');

@@ -73,7 +73,7 @@ function build(run: Run): Command {
     .description('start a run')
     .argument(
       '<workflow>',
-      'orgSync (directories), platformSync (open platforms), segmentSync (foreign databases) or hubspotSync (contacts)',
+      'orgSync (directories), platformSync (open platforms), stripeSync (Stripe), hubspotSync (contacts) or segmentSync (foreign databases)',
     )
     .argument('<connection>')
     .addOption(new Option('--mode <mode>', 'default: what the run needs').choices(['full', 'incremental']))
@@ -83,9 +83,20 @@ function build(run: Run): Command {
     .option('--streams <names>', 'platformSync, segmentSync: these alone, e.g. orders,refunds', names)
     .option('--accept-deletions', 'platformSync, segmentSync: marks deleted what a guard withheld')
     .option('--accept-rejects', 'hubspotSync: does not stop when more rows are refused than usual')
-    .option('--wait', 'follows it to its end')
+    .option('--once', 'stripeSync: ends when the copy has reached the present')
+    .option('--wait', 'follows it to its end; stripeSync: until it follows the feed')
     .option('--id <workflow-id>', 'workflow id (default: <workflow>-<connection>)')
     .action(run(async () => (await import('./cli/start.ts')).start));
+
+  program
+    .command('verify')
+    .description('compare a Stripe account with its copy, and read again what differs')
+    .argument('<connection>')
+    .option('--types <names>', 'these resources alone, e.g. customers,invoices', names)
+    .option('--since <day>', 'only objects made from this day on, e.g. 2026-01-01')
+    .option('--no-mend', 'tells what differs and leaves it')
+    .option('--wait', 'follows it to its end')
+    .action(run(async () => (await import('./cli/verify.ts')).verify));
 
   program
     .command('replay')

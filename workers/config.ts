@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type ClientConnectConfig, loadClientConfigProfile, toClientOptions } from '@temporalio/envconfig';
+import type { ClientConnectConfig } from '@temporalio/envconfig';
 import * as v from 'valibot';
+import { readTemporal, shorten } from './config.temporal.ts';
 import { defaultDataDir } from './embedded/places.ts';
 
-type Environment = Record<string, string | undefined>;
+export type Environment = Record<string, string | undefined>;
 
 /** The variables of this process, for `connect --credential-env NAME`, which reads one that a person names. */
 export const environment = (): Environment => process.env;
@@ -25,8 +26,16 @@ export interface Config {
   poolSize: number;
   /** Activities that one worker runs at once; at least two connections less than the pool, for the worker's own queries. */
   activitySlots: number;
+  /** Followers that one worker runs at once: one a connection. Each holds a database connection for moments only. */
+  liveSlots: number;
   /** TCP port of `/healthz`; 0 takes a free one; absent: not served. */
   healthPort?: number;
+  /** TCP port of the HTTP interface (workers/api.ts); 0 takes a free one; absent: not served. */
+  apiPort?: number;
+  /** Address it listens on. */
+  apiHost: string;
+  /** Bearer token that its callers show. Present whenever `apiPort` is. */
+  apiToken?: string;
   /** Workflow code that was bundled ahead; absent: bundled when the worker starts, which costs a second and 75 MB. */
   workflowBundle?: string;
   /** Module of connectors of your own, absolute. */
@@ -81,10 +90,27 @@ export const variables = {
     default: 'SYNCLINE_POOL_SIZE - 4, but at least 1',
     schema: whole(1, 198),
   },
+  SYNCLINE_LIVE_SLOTS: { accepted: 'a whole number from 1 to 1000', default: 20, schema: whole(1, 1_000) },
   SYNCLINE_HEALTH_PORT: {
     accepted: 'a TCP port from 0 (a free one) to 65535',
     default: 'off',
     schema: whole(0, 65_535),
+  },
+  SYNCLINE_API_PORT: {
+    accepted: 'a TCP port from 0 (a free one) to 65535; with it SYNCLINE_API_TOKEN',
+    default: 'off',
+    schema: whole(0, 65_535),
+  },
+  SYNCLINE_API_HOST: {
+    accepted: 'an address to listen on, such as 0.0.0.0 inside a container',
+    default: '127.0.0.1',
+    schema: v.pipe(v.string(), v.regex(/^[0-9A-Za-z.:_-]{1,253}$/)),
+  },
+  SYNCLINE_API_TOKEN: {
+    accepted: 'at least 16 characters without spaces, such as "openssl rand -hex 32" prints',
+    default: 'none',
+    secret: true,
+    schema: v.pipe(v.string(), v.regex(/^[\x21-\x7e]{16,500}$/)),
   },
   SYNCLINE_WORKFLOW_BUNDLE: {
     accepted: 'a file that "npm run build" made',
@@ -142,6 +168,9 @@ export function loadConfig(env: Environment = process.env): Config {
   const activitySlots = read('SYNCLINE_ACTIVITY_SLOTS') ?? Math.max(1, poolSize - 4);
   if (activitySlots > poolSize - 2) problems.push(problem('SYNCLINE_ACTIVITY_SLOTS', String(activitySlots), poolSize));
   const bundle = read('SYNCLINE_WORKFLOW_BUNDLE');
+  const [apiPort, apiToken] = [read('SYNCLINE_API_PORT'), read('SYNCLINE_API_TOKEN')];
+  if (apiPort !== undefined && apiToken === undefined && !env.SYNCLINE_API_TOKEN?.trim())
+    problems.push(`SYNCLINE_API_TOKEN: got nothing; accepted: ${variables.SYNCLINE_API_TOKEN.accepted}`);
   const connectors = read('SYNCLINE_CONNECTORS');
   const config: Config = {
     databaseUrl: read('DATABASE_URL'),
@@ -150,7 +179,11 @@ export function loadConfig(env: Environment = process.env): Config {
     taskQueue: read('SYNCLINE_TASK_QUEUE') ?? variables.SYNCLINE_TASK_QUEUE.default,
     poolSize,
     activitySlots,
+    liveSlots: read('SYNCLINE_LIVE_SLOTS') ?? variables.SYNCLINE_LIVE_SLOTS.default,
     healthPort: read('SYNCLINE_HEALTH_PORT'),
+    apiPort,
+    apiHost: read('SYNCLINE_API_HOST') ?? variables.SYNCLINE_API_HOST.default,
+    apiToken,
     workflowBundle: bundle && resolve(bundle),
     connectors: connectors && resolve(connectors),
     logLevel: read('SYNCLINE_LOG_LEVEL') ?? variables.SYNCLINE_LOG_LEVEL.default,
@@ -176,39 +209,6 @@ export function programFolders(env: Environment = process.env): string[] {
   return [...new Set(folders.filter((folder): folder is string => Boolean(folder)))];
 }
 
-/**
- * The connection from the TEMPORAL_* variables and the profile file of Temporal's own tools. A server counts as named
- * when an address, an API key or a profile is; a namespace alone is made in the server that is started here.
- */
-function readTemporal(env: Environment, problems: string[]): Pick<Config, 'temporal' | 'namespace'> {
-  // To envconfig an empty value is a value: an empty API key switches TLS on, an empty profile hides the file.
-  const filled = Object.entries(env).filter((entry): entry is [string, string] => Boolean(entry[1]));
-  try {
-    const profile = loadClientConfigProfile({ overrideEnvVars: Object.fromEntries(filled) });
-    const namespace = profile.namespace || 'default';
-    if (!profile.address && profile.apiKey) {
-      problems.push(
-        'TEMPORAL_ADDRESS: got nothing, though an API key is set; accepted: host:port of the server that the key is for',
-      );
-    }
-    if (profile.address?.includes('://')) {
-      problems.push(
-        `TEMPORAL_ADDRESS: got "${shorten(profile.address)}"; accepted: host:port without a scheme, such as localhost:7233`,
-      );
-    }
-    const named = profile.address || profile.apiKey || env.TEMPORAL_PROFILE;
-    return named ? { temporal: toClientOptions(profile).connectionOptions, namespace } : { namespace };
-  } catch (error) {
-    // Only the first line: the lines below quote the profile file, which may hold a key.
-    const [reason] = (error as Error).message.split('\n');
-    problems.push(
-      `TEMPORAL_*: ${reason}; accepted: TEMPORAL_PROFILE names a profile of TEMPORAL_CONFIG_FILE ` +
-        '(~/.config/temporalio/temporal.toml), and TEMPORAL_TLS_*_PATH files that exist',
-    );
-    return { namespace: 'default' };
-  }
-}
-
 function problem(key: Name, got: string, poolSize?: number): string {
   const variable: Variable = variables[key];
   const shown = variable.secret ? shape(got) : `"${shorten(got)}"`;
@@ -220,10 +220,6 @@ function problem(key: Name, got: string, poolSize?: number): string {
 function shape(secret: string): string {
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(secret)?.[0];
   return `a text of ${secret.length} characters${scheme ? ` that begins with ${scheme}` : ''}`;
-}
-
-function shorten(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 function keyBytes(text: string): Buffer | undefined {

@@ -24,11 +24,9 @@ export async function serveHealth(
       response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"only GET /healthz is served"}\n');
       return;
     }
-    const state = worker.getState();
-    const postgres = await answers(pool);
-    const healthy = state === 'RUNNING' && postgres;
-    response.writeHead(healthy ? 200 : 503, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-    response.end(`${JSON.stringify({ healthy, worker: state, postgres: postgres ? 'answers' : 'does not answer' })}\n`);
+    const health = await healthOf({ worker, pool });
+    response.writeHead(health.healthy ? 200 : 503, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+    response.end(`${JSON.stringify(health)}\n`);
   });
   await listen(server, port);
   return {
@@ -38,6 +36,17 @@ export async function serveHealth(
         server.close(() => resolve());
         server.closeAllConnections();
       }),
+  };
+}
+
+/** Healthy: the worker polls and Postgres answers. */
+export async function healthOf({ worker, pool }: Pick<WorkerParts, 'worker' | 'pool'>) {
+  const state = worker.getState();
+  const postgres = await answers(pool);
+  return {
+    healthy: state === 'RUNNING' && postgres,
+    worker: state,
+    postgres: postgres ? 'answers' : 'does not answer',
   };
 }
 

@@ -1,14 +1,17 @@
 import { audienceReader } from '../activities/audience/catalog.ts';
 import { connectors, directoryPlatforms } from '../activities/platform/catalog.ts';
+import { stripePlatform } from '../activities/stripe/catalog.ts';
 import { segmentSyncId } from '../workflows/audience.segments.ts';
 import { hubspotSyncId } from '../workflows/hubspot.ts';
 import { orgSyncId } from '../workflows/org.ts';
 import { platformSyncId } from '../workflows/platform.ts';
+import { stripeSyncId } from '../workflows/stripe.ts';
 
 /** Workflow id of a connection's usual run, by the workflow that brings it up to date. A new pipeline is a line here. */
 export const usualId = {
   orgSync: orgSyncId,
   platformSync: platformSyncId,
+  stripeSync: stripeSyncId,
   hubspotSync: hubspotSyncId,
   segmentSync: segmentSyncId,
 };
@@ -21,6 +24,7 @@ export const syncWorkflows = Object.keys(usualId) as SyncWorkflow[];
  * is one of somebody's own, whose module (SYNCLINE_CONNECTORS) this process was not told of.
  */
 export function workflowsOf(platform: string): SyncWorkflow[] {
+  if (platform === stripePlatform) return ['stripeSync'];
   if (platform === 'hubspot') return ['hubspotSync'];
   const reader = audienceReader(platform);
   // A channel is sent by; nothing reads it.

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { listConnections } from '../db/connections.ts';
 import { migrate } from '../db/migrate.ts';
+import { type Api, serveApi } from './api.ts';
 import { plainMessage } from './cli/trouble.ts';
 import { type Config, loadConfig } from './config.ts';
 import { checkoutFolder } from './embedded/places.ts';
@@ -47,21 +48,29 @@ async function main(): Promise<void> {
 
 async function serve(config: Config, servers: Servers, parts: WorkerParts): Promise<void> {
   let health: Health | undefined;
+  let api: Api | undefined;
   const running = parts.worker.run();
   try {
     health = config.healthPort === undefined ? undefined : await serveHealth(config.healthPort, parts);
-    for (const line of await describe(config, servers, parts, health)) print(line);
+    api = config.apiPort === undefined ? undefined : await serveApi(config.apiPort, { ...parts, config });
+    for (const line of await describe(config, servers, parts, { health, api })) print(line);
   } catch (error) {
     parts.worker.shutdown();
     await running;
     throw error;
   }
   await running;
+  await api?.close();
   await health?.close();
   print('The worker has stopped.');
 }
 
-async function describe(config: Config, servers: Servers, { pool }: WorkerParts, health?: Health): Promise<string[]> {
+async function describe(
+  config: Config,
+  servers: Servers,
+  { pool }: WorkerParts,
+  { health, api }: { health?: Health; api?: Api },
+): Promise<string[]> {
   const { address, namespace } = servers.temporal;
   const database = new URL(servers.databaseUrl);
   database.password = '';
@@ -78,6 +87,7 @@ async function describe(config: Config, servers: Servers, { pool }: WorkerParts,
     ...(servers.uiAddress ? [`Web UI      ${servers.uiAddress}`] : []),
     `Postgres    ${database.href}${password}`,
     `Task queue  ${config.taskQueue}`,
+    ...(api ? [`API         http://${config.apiHost}:${api.port}/openapi.json`] : []),
     ...(health ? [`Health      http://127.0.0.1:${health.port}/healthz`] : []),
     '',
     'The worker runs; Ctrl-C stops it.',

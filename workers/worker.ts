@@ -1,6 +1,15 @@
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  type LogEntry,
+  NativeConnection,
+  Runtime,
+  Worker,
+} from '@temporalio/worker';
+import type { Deps } from '../activities/deps.ts';
 import { openTokens } from '../activities/http/auth.ts';
 import { openThrottle } from '../activities/http/throttle.ts';
 import { createActivities } from '../activities/index.ts';
@@ -8,6 +17,8 @@ import { loadConnectors } from '../activities/platform/catalog.ts';
 import type { Execution } from '../db/claims.ts';
 import { createPool, type Pool } from '../db/client.ts';
 import { loadConnection } from '../db/connections.ts';
+import { openListener } from '../db/listen.ts';
+import { liveQueue } from '../workflows/options.ts';
 import type { Config } from './config.ts';
 import type { Servers } from './embedded/servers.ts';
 import { connectClient } from './temporal.ts';
@@ -18,9 +29,14 @@ const shutdownForceTime = '60s';
 /** One context holds about 600 workflows a gigabyte; a run of orgSync lives minutes, so 200 is plenty. */
 const maxCachedWorkflows = 200;
 
+/** The worker of runs and the worker of followers, started and ended together. */
+export type RunningWorker = Pick<Worker, 'run' | 'shutdown' | 'getState'>;
+
 export interface WorkerParts {
-  worker: Worker;
+  worker: RunningWorker;
   pool: Pool;
+  /** Tools of its activities, for what is served beside it. */
+  deps: Deps;
   /** Closes pool and connections; call it after `worker.run()` has ended. */
   close(): Promise<void>;
 }
@@ -38,38 +54,65 @@ export async function createWorker(
   const throttle = openThrottle(pool);
   const tokens = openTokens({ pool, key });
   if (config.connectors) await loadConnectors(config.connectors);
-  const activities = createActivities({
+  const listener = openListener(servers.databaseUrl);
+  const deps: Deps = {
     pool,
+    listener,
     throttle,
     tokens,
     connection: (id) => loadConnection(pool, key, id),
     isOpen: (execution) => isOpen(client, execution),
-  });
-  const worker = await Worker.create({
+  };
+  const activities = createActivities(deps);
+  const common = {
     connection,
     namespace: servers.temporal.namespace,
-    taskQueue: config.taskQueue,
-    ...(bundle ? { workflowBundle: { codePath: bundle } } : { workflowsPath: workflowsPath() }),
     activities,
-    maxConcurrentActivityTaskExecutions: config.activitySlots,
-    maxCachedWorkflows,
     // A killed worker's pages are found again in Postgres; this only decides how soon its silence is noticed.
     maxHeartbeatThrottleInterval: '1s',
     shutdownGraceTime,
     shutdownForceTime,
     // A plain error in workflow code would retry its task for ever: the run would look alive and do nothing.
     workflowFailureErrorTypes: { '*': ['Error'] },
+  };
+  const runs = await Worker.create({
+    ...common,
+    taskQueue: config.taskQueue,
+    ...(bundle ? { workflowBundle: { codePath: bundle } } : { workflowsPath: workflowsPath() }),
+    maxConcurrentActivityTaskExecutions: config.activitySlots,
+    maxCachedWorkflows,
+  });
+  const followers = await Worker.create({
+    ...common,
+    taskQueue: liveQueue(config.taskQueue),
+    maxConcurrentActivityTaskExecutions: config.liveSlots,
   });
   return {
-    worker,
+    worker: together(runs, followers),
     pool,
+    deps,
     async close() {
       await client.connection.close();
       await connection.close();
+      await listener.close();
       await throttle.close();
       await tokens.close();
       await pool.end();
     },
+  };
+}
+
+/** Two workers as one: who stops one stops both, and one that ends takes the other along. */
+function together(first: Worker, second: Worker): RunningWorker {
+  const shutdown = () => {
+    for (const one of [first, second]) if (one.getState() === 'RUNNING') one.shutdown();
+  };
+  return {
+    run: async () => {
+      await Promise.all([first, second].map((one) => one.run().finally(shutdown)));
+    },
+    shutdown,
+    getState: () => (first.getState() === 'RUNNING' ? second.getState() : first.getState()),
   };
 }
 
@@ -82,9 +125,19 @@ export async function bundleWorkflows(): Promise<string> {
 /** Sends the logs of the native side and of workflows through one logger. Once a process, before any connection. */
 export function installRuntime(level: Config['logLevel']): void {
   Runtime.install({
-    logger: new DefaultLogger(level),
+    // The worker of followers has no workflows on purpose.
+    logger: new DefaultLogger(level, (entry) => {
+      if (!entry.message.startsWith('No workflows registered')) write(entry);
+    }),
     telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: level } } },
   });
+}
+
+/** As the SDK writes its entries where nobody tells it how. */
+function write({ level, timestampNanos, message, meta }: LogEntry): void {
+  const at = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
+  const rest = meta === undefined ? '' : ` ${inspect(meta)}`;
+  process.stderr.write(`${at} [${level}] ${message}${rest}\n`);
 }
 
 function workflowsPath(): string {

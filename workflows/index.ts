@@ -5,3 +5,5 @@ export { orgSync } from './org.ts';
 export { replayWindow } from './platform.replay.ts';
 export { streamSync } from './platform.stream.ts';
 export { platformSync } from './platform.ts';
+export { stripeSync } from './stripe.ts';
+export { verifyStripe } from './stripe.verify.ts';

@@ -2,6 +2,8 @@ import { ActivityCancellationType, type ActivityOptions } from '@temporalio/work
 
 /** Default task queue of runs. */
 export const taskQueue = 'syncline';
+/** Task queue of followers beside the one of runs: they hold their slots for minutes and must not take those of runs. */
+export const liveQueue = (queue: string) => `${queue}-live`;
 
 /**
  * Infrastructure trouble (source down, Postgres away, worker lost) is retried for ever: one minute is the longest
@@ -32,3 +34,5 @@ export const whole: ActivityOptions = { ...quick, startToCloseTimeout: '2h' };
 
 /** What must not happen twice because an answer was lost: a test message. Whoever sent it looks and says so again. */
 export const once: ActivityOptions = { ...quick, retry: { maximumAttempts: 1 } };
+/** Followers: end by themselves after four minutes; their reads of single objects are bounded by their own timeouts. */
+export const follow: ActivityOptions = { ...quick, startToCloseTimeout: '15m' };

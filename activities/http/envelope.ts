@@ -56,7 +56,7 @@ export function judge(answer: HttpAnswer, place: string, envelope: Envelope): Ju
 }
 
 function failed(answer: HttpAnswer, place: string, envelope: Envelope, failure: Failure, broken?: NoJson): Judgement {
-  const rule = ruleFor(envelope.rules, answer.status, failure);
+  const rule = ruleFor(envelope.rules, answer, failure);
   const code = failure.codes.find(isCode) ?? `HTTP ${answer.status}`;
   const told = { data: rule?.verdict === 'empty' ? null : undefined, body: undefined, code };
   if (rule)
@@ -72,15 +72,16 @@ function failed(answer: HttpAnswer, place: string, envelope: Envelope, failure: 
 }
 
 /** The most exact code is tried against all rules first; rules without codes are judged in the same round. */
-function ruleFor(rules: readonly VerdictRule[], status: number, failure: Failure): VerdictRule | undefined {
+function ruleFor(rules: readonly VerdictRule[], answer: HttpAnswer, failure: Failure): VerdictRule | undefined {
   for (const code of failure.codes.length > 0 ? failure.codes : [undefined]) {
-    const rule = rules.find((r) => fits(r, status, code, failure));
+    const rule = rules.find((r) => fits(r, answer, code, failure));
     if (rule) return rule;
   }
   return undefined;
 }
 
-function fits(rule: VerdictRule, status: number, code: string | undefined, failure: Failure): boolean {
+function fits(rule: VerdictRule, { status, headers }: HttpAnswer, code: string | undefined, failure: Failure): boolean {
+  if (rule.header && !rule.header.is.includes(String(headers[rule.header.name.toLowerCase()]))) return false;
   if (rule.status && !rule.status.includes(status)) return false;
   if (rule.code && (code === undefined || !rule.code.some((c) => String(c) === code))) return false;
   // The page of a proxy holds any word: a text rule sees it only when it asks for pages.

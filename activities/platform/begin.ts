@@ -7,6 +7,7 @@ import { idBounds, keepFound } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
 import { idSource } from './each.ts';
+import { columnValues } from './extract.ts';
 import { fillColumns } from './fill.ts';
 import { type OpenStream, openStream, scopeOf, tableOf } from './open.ts';
 import { rootOf } from './tree.ts';
@@ -53,7 +54,9 @@ export async function beginPass(deps: Deps, input: BeginInput, call: Call): Prom
     isOpen,
   });
   if ('heldBy' in claim) return claim;
-  await fillColumns(deps.pool, opened, await ensureTable(deps.pool, opened.table), call);
+  const { table, stream } = opened;
+  const columns = await ensureTable(deps.pool, table);
+  await fillColumns(deps.pool, table, columns, (data) => columnValues(stream, columns, data), call);
   await ensureNeighbours(deps, opened);
   const span = await planSpan(deps, opened, input);
   const scope = input.replay === 'rejects' ? `${scopeOf(opened)} rejects` : scopeOf(opened);

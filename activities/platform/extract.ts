@@ -119,7 +119,7 @@ function openTexts(stream: Stream, record: unknown): unknown {
 }
 
 /** What jsonb refuses: U+0000 and half a surrogate pair. JSON.stringify writes both as escapes. */
-function unstorable(json: string): boolean {
+export function unstorable(json: string): boolean {
   return (
     (json.includes('\\u0000') && /(?<!\\)(?:\\\\)*\\u0000/.test(json)) ||
     (json.includes('\\ud') && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json))
@@ -133,7 +133,7 @@ const largest = 2n ** 63n;
 const isBigint = (value: bigint) => value < largest && value >= -largest;
 
 /** The value as Postgres takes it; null where there is none; undefined where it does not fit. Empty text is none, but in text columns. */
-function typed(column: Column, value: unknown): unknown {
+export function typed(column: Pick<Column, 'type' | 'format'>, value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (column.type === 'jsonb') return value;
   if (column.type === 'bigint[]' || column.type === 'text[]') return listed(column.type, value);

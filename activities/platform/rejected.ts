@@ -2,7 +2,7 @@ import type { Stream } from '../../connectors/shape.ts';
 import { writeUnderClaim } from '../../db/claims.ts';
 import { type LandRow, land } from '../../db/land.ts';
 import type { Pass } from '../../db/passes.ts';
-import { openRejects, setAside, settle } from '../../db/rejects.ts';
+import { openRejects, rejectPlace, setAside, settle } from '../../db/rejects.ts';
 import type { Deps } from '../deps.ts';
 import { parseJson } from '../http/json.ts';
 import type { Call } from '../step.ts';
@@ -43,7 +43,7 @@ export async function replayRejects(deps: Deps, pass: Pass, call: Call): Promise
       await land(client, opened.table, pass.claim.connection, pass.id, rows);
       await settle(
         client,
-        { connection: pass.claim.connection, pipeline: 'platform', stream: pass.stream },
+        rejectPlace(pass.claim, pass.stream),
         rows.map((row) => row.id),
       );
       await setAside(client, pass.claim, pass.stream, faults);

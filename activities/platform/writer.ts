@@ -1,7 +1,7 @@
 import { writeUnderClaim } from '../../db/claims.ts';
 import { addRows, emptyLanding, type LandBatch, type LandRow, landBatch } from '../../db/land.ts';
 import { keepSeen, type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
-import { hasOpen, setAside, settle } from '../../db/rejects.ts';
+import { hasOpen, rejectPlace, setAside, settle } from '../../db/rejects.ts';
 import { keepVisits, type Visits } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
@@ -55,7 +55,7 @@ export class SliceWriter {
   }
 
   static async open(deps: Deps, opened: OpenStream, pass: Pass, state: SliceState): Promise<SliceWriter> {
-    return new SliceWriter(deps, opened, pass, state, await hasOpen(deps.pool, pass.claim.connection, pass.stream));
+    return new SliceWriter(deps, opened, pass, state, await hasOpen(deps.pool, rejectPlace(pass.claim, pass.stream)));
   }
 
   /** Takes a page in; what cannot be written is set aside. Lands when there is enough. */
@@ -124,7 +124,7 @@ export class SliceWriter {
       const kept = faults.flatMap((fault) => (fault.keyed ? [fault.id] : []));
       const seen = await keepSeen(client, pass, [...ids, ...kept]);
       if (this.mayHaveRejects) {
-        await settle(client, { connection: claim.connection, pipeline: 'platform', stream: pass.stream }, ids);
+        await settle(client, rejectPlace(pass.claim, pass.stream), ids);
         await setAside(client, claim, pass.stream, faults);
       }
       await keepVisits(client, pass, opened.table, visits);

@@ -4,12 +4,14 @@ import { budgetCases } from './budget.ts';
 import { type BenchOptions, orgCases } from './org.ts';
 import { platformCases } from './platform.ts';
 import { build } from './rig.ts';
+import { stripeCases } from './stripe.ts';
 import { Figures } from './table.ts';
 
 const pipelines: Record<string, typeof orgCases> = {
   org: orgCases,
   platform: platformCases,
   budget: budgetCases,
+  stripe: stripeCases,
   audience: audienceCases,
 };
 

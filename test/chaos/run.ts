@@ -4,6 +4,7 @@ import { killAudiencesAtRandom } from './audience.kills.ts';
 import { killHubspotAtRandom } from './hubspot.kills.ts';
 import { killAtRandom } from './kills.ts';
 import { killPlatformsAtRandom } from './platform.kills.ts';
+import { killStripeAtRandom } from './stripe.kills.ts';
 
 interface Round {
   ground: Ground;
@@ -30,6 +31,7 @@ const pipelines: Record<string, Pipeline> = {
       return hit;
     },
   },
+  stripe: { killsOfGround: 30, kill: async (round) => (await killStripeAtRandom(round)).hit },
   hubspot: {
     async kill(round) {
       const { hit, repeatedRows } = await killHubspotAtRandom(round);
@@ -56,7 +58,7 @@ const whole = (text: string) => {
 const command = new Command('npm run chaos --')
   .description('Kills workers at random moments and compares source and copy after each.')
   .addArgument(new Argument('<pipeline>', 'what is at work').choices(Object.keys(pipelines)))
-  .option('--kills <n>', 'workers to kill, about 12 s each', whole, 100)
+  .option('--kills <n>', 'workers to kill, 12 to 25 s each', whole, 100)
   .option('--seed <n>', 'changes and moments; default: the time', whole, Math.floor(Date.now() / 1000) % 1_000_000)
   .parse();
 const [name] = command.processedArgs as [string];

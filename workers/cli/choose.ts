@@ -7,6 +7,7 @@ import { wrongUse } from './trouble.ts';
 const brings: Record<SyncWorkflow, string> = {
   orgSync: 'its departments and people into org',
   platformSync: 'its lists into tables',
+  stripeSync: 'a live copy of the account',
   segmentSync: 'its people, segments and orders into audience',
   hubspotSync: 'our users to its contacts',
 };

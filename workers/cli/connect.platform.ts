@@ -27,12 +27,14 @@ export async function findReaders(
   const { directoryPlatforms, connectors } = await openCatalog(session);
   const { audienceReader, channels, databasePlatform } = await import('../../activities/audience/catalog.ts');
   const audience = audienceReader(platform) ?? undefined;
-  const connectorOf = (one: string) => (Object.hasOwn(connectors, one) ? connectors[one] : undefined);
+  const { stripe } = await import('../../activities/stripe/catalog.ts');
+  const connectorOf = (one: string) =>
+    one === stripe.platform ? stripe : Object.hasOwn(connectors, one) ? connectors[one] : undefined;
   const isDirectory = directoryPlatforms.includes(platform);
   const connector = connectorOf(platform);
   if (!isDirectory && !connector && !audience)
     throw wrongUse(
-      `--platform: got "${platform.slice(0, 40)}", accepted what orgSync reads: ${directoryPlatforms.join(', ')}, what platformSync reads: ${Object.keys(connectors).join(', ')}, what hubspotSync writes: hubspot, what segmentSync reads: ${databasePlatform}, and channels: ${Object.keys(channels).join(', ')}`,
+      `--platform: got "${platform.slice(0, 40)}", accepted what orgSync reads: ${directoryPlatforms.join(', ')}, what platformSync reads: ${Object.keys(connectors).join(', ')}, what stripeSync reads: ${stripe.platform}, what hubspotSync writes: hubspot, what segmentSync reads: ${databasePlatform}, and channels: ${Object.keys(channels).join(', ')}`,
     );
   // Its rows stand in the schema of its platform, and its credential is for that platform alone.
   if (before && before.platform !== platform && (connector || audience || connectorOf(before.platform)))
@@ -74,6 +76,15 @@ export async function checkPlatformOptions(
   options: Options,
 ): Promise<void> {
   if (!connector) return;
+  const { readStripeOptions, stripe } = await import('../../activities/stripe/catalog.ts');
+  if (connector === stripe) {
+    try {
+      readStripeOptions(name, options);
+    } catch (error) {
+      throw wrongUse((error as Error).message);
+    }
+    return;
+  }
   const { explain, optionsSchema } = await import('../../activities/platform/catalog.ts');
   const wrong = (what: string) =>
     wrongUse(

@@ -1,5 +1,6 @@
 import type { OrgSource, Probe } from '../../activities/org/source.ts';
 import type { StreamProbe } from '../../activities/platform/probe.ts';
+import type { StripeProbe } from '../../activities/stripe/catalog.ts';
 import type { Pool } from '../../db/client.ts';
 import type { Connection } from '../../db/connections.ts';
 import type { Readers } from './connect.platform.ts';
@@ -35,6 +36,8 @@ export async function probe(
       if (audience.kind === 'database') return toldStreams(await probeDatabase(connection));
       return [await probeChannel({ throttle, tokens }, connection, timeout)];
     }
+    const { probeStripe, stripe } = await import('../../activities/stripe/catalog.ts');
+    if (connector === stripe) return toldStripe(await probeStripe({ throttle, tokens }, connection, timeout));
     if (connector && !isDirectory) {
       const { probePlatform } = await import('../../activities/platform/probe.ts');
       return toldStreams(await probePlatform({ throttle, tokens }, connection, connector, timeout));
@@ -72,6 +75,14 @@ function toldStreams(streams: readonly StreamProbe[]): string[] {
     const of = total === null ? '' : ` of ${count(total)}`;
     return `${stream}: read one page, ${count(rows)}${of} rows${faults > 0 ? `, ${count(faults)} of them would be set aside` : ''}.`;
   });
+}
+
+function toldStripe({ limit, share, isTest, readable, unreadable }: StripeProbe): string[] {
+  return [
+    `Read one page of ${count(readable.length)} lists: ${readable.join(', ')}.`,
+    ...unreadable.map(({ type, why }) => `${type}: not readable: ${why}`),
+    `${isTest ? 'A key of a sandbox' : 'A live key'}: ${limit} requests/s, of which ${Math.round(share * 100)} % are used (option share).`,
+  ];
 }
 
 /** An address as it may be shown: the query may carry keys. */

@@ -73,15 +73,17 @@ export async function connect(session: Session, name: string, options: ConnectOp
   print(
     `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
   );
-  if (isHubspot(draft.platform)) print(`Next: npx syncline capture install ${name}`);
-  if (connector) print(`Next: ${nextOf(name, readers)}`);
-  if (isDirectory) print(`Next: npx syncline start orgSync ${name} --dry-run --wait`);
+  for (const next of await nextOf(name, draft.platform, readers)) print(`Next: ${next}`);
   return undefined;
 }
 
-function nextOf(name: string, { audience }: Readers): string {
-  if (audience?.kind === 'channel') return 'npx syncline campaign create NAME FILE, with this name as its channel';
-  return `npx syncline start ${audience ? 'segmentSync' : 'platformSync'} ${name} --wait`;
+async function nextOf(name: string, platform: string, { audience }: Readers): Promise<string[]> {
+  if (isHubspot(platform)) return [`npx syncline capture install ${name}`];
+  if (audience?.kind === 'channel') return ['npx syncline campaign create NAME FILE, with this name as its channel'];
+  const { workflowsOf } = await import('../pipelines.ts');
+  const startOf = (workflow: string) =>
+    `npx syncline start ${workflow} ${name}${workflow === 'orgSync' ? ' --dry-run' : ''} --wait`;
+  return workflowsOf(platform).reverse().map(startOf);
 }
 
 function refuseSecrets({ credential, token, password, url }: ConnectOptions): void {

@@ -33,7 +33,7 @@ export async function findRuns(client: Client, where: Whereabouts): Promise<Run[
     describe({ workflowId: usualId[where.workflow](where.connection), runId: '' }),
     ...(where.scheduled ? [describe(where.scheduled)] : []),
     ...where.holders
-      .filter(({ pipeline }) => workflowOf(pipeline) === where.workflow)
+      .filter(({ pipeline }) => isClaimOf(pipeline, where.workflow))
       .map((holder) => starterOf(holder, describe)),
   ]);
   const runs = new Map(found.flatMap((run) => (run ? [[`${run.workflowId} ${run.firstRunId}`, run]] : [])));
@@ -41,10 +41,12 @@ export async function findRuns(client: Client, where: Whereabouts): Promise<Run[
   return [...runs.values()].sort((a, b) => rank(a) - rank(b) || b.startedAt.getTime() - a.startedAt.getTime());
 }
 
-/** Workflow whose runs take a claim of that name. */
-function workflowOf(pipeline: string): SyncWorkflow {
-  if (streamOf(pipeline) !== null) return 'platformSync';
-  return pipeline === 'hubspot' ? 'hubspotSync' : 'orgSync';
+/** Claims of whole connections, by name. */
+const claims: Record<string, SyncWorkflow> = { org: 'orgSync', stripe: 'stripeSync', hubspot: 'hubspotSync' };
+
+/** Whether runs of a workflow take a claim of that name; those that read lists take one a stream. */
+function isClaimOf(pipeline: string, workflow: SyncWorkflow): boolean {
+  return streamOf(pipeline) === null ? claims[pipeline] === workflow : readsStreams(workflow);
 }
 
 /** Stream whose claim it is; null for a claim of another pipeline. */

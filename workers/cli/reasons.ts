@@ -1,3 +1,5 @@
+import type { HandedBack } from '../../db/report.ts';
+
 interface Reason {
   why: string;
   remedy: string;
@@ -101,8 +103,8 @@ const hubspot: Record<string, Reason> = {
 };
 
 /** `why; what to do`, for a code that a later version wrote as well. */
-export function explain(pipeline: 'org' | 'platform' | 'hubspot', reason: string): string {
-  const reasons = { org, platform, hubspot }[pipeline];
+export function explain(pipeline: HandedBack['pipeline'], reason: string): string {
+  const reasons = { org, platform, stripe: platform, hubspot }[pipeline];
   const known = Object.hasOwn(reasons, reason) ? reasons[reason] : undefined;
   if (known) return `${known.why}; ${known.remedy}`;
   return pipeline === 'hubspot'

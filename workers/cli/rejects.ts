@@ -67,10 +67,14 @@ async function whose(
 
 /** Streams that may have rejects: of the connection, or of all platforms. */
 async function streamsKnown(session: Session, name: string | undefined): Promise<string[]> {
-  const streamsOf = (platform: string) => Object.keys(connectors[platform]?.streams ?? {});
+  const { resources, stripePlatform } = await import('../../activities/stripe/catalog.ts');
+  const ofStripe = resources.flatMap(({ key, nested }) => [key, ...nested.map(({ field }) => `${key}_${field}`)]);
+  const streamsOf = (platform: string) =>
+    platform === stripePlatform ? ofStripe : Object.keys(connectors[platform]?.streams ?? {});
   if (name === undefined) {
     await openCatalog(session);
-    return [...new Set([...directoryStreams, ...contactStreams, ...Object.keys(connectors).flatMap(streamsOf)])];
+    const platforms = [...Object.keys(connectors), stripePlatform];
+    return [...new Set([...directoryStreams, ...contactStreams, ...platforms.flatMap(streamsOf)])];
   }
   const { platform, workflows } = await findConnection(session, name);
   if (workflows.includes('hubspotSync')) return contactStreams;
@@ -80,7 +84,8 @@ async function streamsKnown(session: Session, name: string | undefined): Promise
 
 function show(row: HandedBack, shape: string | null): string[] {
   const field = row.field === null ? '' : ` (${row.field}${shape === null ? '' : `: ${shape}`})`;
-  const position = row.pipeline === 'platform' && row.position !== null ? `, ${row.position}` : '';
+  const hasPosition = row.pipeline === 'platform' || row.pipeline === 'stripe';
+  const position = hasPosition && row.position !== null ? `, ${row.position}` : '';
   return [
     `${row.connection} ${row.stream} ${row.sourceId}: ${row.reason}${field}`,
     `  ${explain(row.pipeline, row.reason)}`,

@@ -4,6 +4,7 @@ import { hubspotSyncInput } from '../../workflows/hubspot.input.ts';
 import { orgSyncInput, readInput } from '../../workflows/org.input.ts';
 import { applySteps } from '../../workflows/org.view.ts';
 import { platformSyncInput } from '../../workflows/platform.input.ts';
+import { stripeSyncInput } from '../../workflows/stripe.input.ts';
 import type { SyncWorkflow } from '../pipelines.ts';
 import { wrongUse } from './trouble.ts';
 
@@ -16,6 +17,7 @@ export interface RunOptions {
   streams?: string[];
   acceptDeletions?: boolean;
   acceptRejects?: boolean;
+  once?: boolean;
 }
 
 /** Whose options these are; what is not listed every workflow takes. */
@@ -26,6 +28,7 @@ const owners: Partial<Record<keyof RunOptions, { workflows: SyncWorkflow[]; flag
   streams: { workflows: ['platformSync', 'segmentSync'], flag: '--streams' },
   acceptDeletions: { workflows: ['platformSync', 'segmentSync'], flag: '--accept-deletions' },
   acceptRejects: { workflows: ['hubspotSync'], flag: '--accept-rejects' },
+  once: { workflows: ['stripeSync'], flag: '--once' },
 };
 
 /** The input as a person would type it in the Temporal UI. @throws CommandError (usage) that names the option or field */
@@ -34,6 +37,7 @@ export function inputOf(workflow: SyncWorkflow, connection: string, options: Run
     if (options[key as keyof RunOptions] !== undefined && !owner.workflows.includes(workflow))
       throw wrongUse(`${owner.flag} belongs to ${owner.workflows.join(' and ')}, not to ${workflow}`);
   if (workflow === 'hubspotSync') return hubspotInput(connection, options);
+  if (workflow === 'stripeSync') return stripeInput(connection, options);
   return workflow === 'orgSync' ? orgInput(connection, options) : streamsInput(workflow, connection, options);
 }
 
@@ -73,6 +77,11 @@ function hubspotInput(connection: string, { mode, onlyUser, acceptRejects }: Run
     ...(acceptRejects && { rejects: 'accept' }),
   };
   return checked(hubspotSyncInput, input, '{"connection":"crm"}');
+}
+
+function stripeInput(connection: string, { mode, once }: RunOptions): object {
+  if (mode !== undefined) throw wrongUse('--mode: stripeSync knows itself what to read');
+  return checked(stripeSyncInput, { connection, ...(once && { follow: false }) }, '{"connection":"billing"}');
 }
 
 /** An input that the workflow will take, as it was given. @throws CommandError (usage) with the workflow's own sentence */

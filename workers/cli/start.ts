@@ -7,6 +7,7 @@ import { findOpen } from './find.ts';
 import { watchHubspot } from './follow.hubspot.ts';
 import { watchOrg } from './follow.org.ts';
 import { watchStreams } from './follow.platform.ts';
+import { watchStripe } from './follow.stripe.ts';
 import { follow } from './follow.ts';
 import { describeRun, isPolled, nobodyPolls, type Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -48,6 +49,7 @@ export async function start(
 
 async function watch(session: Session, workflow: SyncWorkflow, connection: StoredConnection, run: Execution) {
   if (workflow === 'hubspotSync') return watchHubspot(session, connection.id, run);
+  if (workflow === 'stripeSync') return watchStripe(session, connection.id, run);
   return workflow === 'orgSync' ? watchOrg(session, connection.id, run) : watchStreams(session, connection, [run]);
 }
 

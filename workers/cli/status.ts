@@ -9,8 +9,9 @@ import type { Session } from './session.ts';
 import { type HubspotStatus, hubspotStatus, showHubspot } from './status.hubspot.ts';
 import { type OrgStatus, orgStatus, showOrg } from './status.org.ts';
 import { type PlatformStatus, platformStatus, showPlatform } from './status.platform.ts';
+import { type StripeStatus, showStripe, stripeStatus } from './status.stripe.ts';
 
-type AnyStatus = OrgStatus | PlatformStatus | HubspotStatus;
+type AnyStatus = OrgStatus | PlatformStatus | HubspotStatus | StripeStatus;
 
 /** Connections asked at once. */
 const together = 8;
@@ -44,6 +45,7 @@ export async function status(
 
 function show(one: AnyStatus): string[] {
   if (one.workflow === 'hubspotSync') return showHubspot(one);
+  if (one.workflow === 'stripeSync') return showStripe(one);
   return one.workflow === 'orgSync' ? showOrg(one) : showPlatform(one);
 }
 
@@ -54,11 +56,12 @@ async function statusesOf(session: Session, client: Client, name: string, polled
     readHolders(await session.pool(), name),
   ]);
   const statuses = await Promise.all(
-    connection.workflows.map(async (workflow) => {
+    connection.workflows.map(async (workflow): Promise<AnyStatus> => {
       const schedule = await findSchedule(client, workflow, name);
       const runs = await findRuns(client, { connection: name, workflow, holders, scheduled: schedule?.last ?? null });
       const asked = { session, client, connection, runs, schedule, polled };
       if (workflow === 'hubspotSync') return hubspotStatus(asked);
+      if (workflow === 'stripeSync') return stripeStatus(asked);
       return workflow === 'orgSync' ? orgStatus(asked) : platformStatus(asked);
     }),
   );

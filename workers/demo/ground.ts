@@ -57,6 +57,8 @@ export async function openGround(
     taskQueue,
     poolSize: 8,
     activitySlots: 4,
+    apiHost: '127.0.0.1',
+    liveSlots: 20,
     logLevel: 'WARN',
     dataDir: folder,
     programFolders,

@@ -1,0 +1,147 @@
+import type { Resource } from '../../connectors/stripe/catalog.ts';
+import type { Claim } from '../../db/claims.ts';
+import { closePass, type PassCounts } from '../../db/close.ts';
+import { coverageOf } from '../../db/coverage.ts';
+import { openPass, type Pass, type Range } from '../../db/passes.ts';
+import { readFeed } from '../../db/stripe/feed.ts';
+import { livingIds } from '../../db/stripe/objects.ts';
+import type { Deps } from '../deps.ts';
+import { RetryLater, SyncError } from '../errors.ts';
+import { Refused } from '../http/client.ts';
+import type { Call } from '../step.ts';
+import { fillScope } from './begin.ts';
+import { type OpenStripe, openStripe, scopeOf } from './open.ts';
+import { ListReader } from './reader.ts';
+import { requireResource, tableOf } from './tables.ts';
+import { fillUpcoming } from './upcoming.fill.ts';
+import { upcoming } from './upcoming.ts';
+import { PassWriter } from './writer.pass.ts';
+
+export interface FillInput {
+  claim: Claim;
+  /** Resource, or `upcoming_invoices`. */
+  type: string;
+}
+
+/** What one call read of a resource. */
+export interface FillResult {
+  done: boolean;
+  /** Rows and requests of this call. */
+  rows: number;
+  requests: number;
+  /** Of the whole reading; null while it goes on. */
+  counts: PassCounts | null;
+  waitMs: number;
+  /** Why the account does not let us read it; it is tried again later. */
+  parked: string | null;
+}
+
+/** Nothing of an account is older than it; a day is left for clocks. */
+const dayMs = 86_400_000;
+const mostClocks = 1_000;
+
+/**
+ * Reads a resource whole: what was committed by an earlier call is not read again. Rows that a whole reading does not bring
+ * are marked deleted, under the guard, when there was an earlier one.
+ */
+export async function fillType(deps: Deps, { claim, type }: FillInput, call: Call): Promise<FillResult> {
+  const opened = await openStripe(deps, claim.connection, 'bulk');
+  const resource = type === upcoming.key ? upcoming : requireResource(type);
+  const table = tableOf(resource);
+  const [coverage, feed] = await Promise.all([
+    coverageOf(deps.pool, claim.connection, resource.key),
+    readFeed(deps.pool, claim.connection),
+  ]);
+  const own = resource === upcoming ? scopeOf(opened) : scopeOf(opened, resource);
+  const scope = fillScope(own, feed?.markMs ?? 0);
+  const again = coverage !== null;
+  let counted = { rows: 0, requests: 0 };
+  try {
+    const ranges = await rangesOf(deps, opened, resource, claim, call);
+    const { pass } = await openPass(
+      deps.pool,
+      { claim, stream: resource.key, kind: 'full', scope, fromMs: null, toMs: null, keepsSeen: again },
+      async () => ranges,
+    );
+    const writer = await PassWriter.open(deps, resource, pass);
+    counted = writer;
+    const whole = await read(deps, opened, resource, pass, writer, call);
+    if (!whole) return { done: false, ...told(counted), counts: null, waitMs: 0, parked: null };
+    const closed = await closePass(deps.pool, pass, table, {
+      scope,
+      sweep: again,
+      guard: opened.options.guard,
+      force: false,
+      listed: null,
+      snapshots: 0,
+    });
+    if (closed.undone !== null) return { done: false, ...told(counted), counts: null, waitMs: 0, parked: null };
+    return { done: true, ...told(counted), counts: closed.counts, waitMs: 0, parked: null };
+  } catch (error) {
+    if (error instanceof RetryLater)
+      return { done: false, ...told(counted), counts: null, waitMs: error.waitMs, parked: null };
+    const refused = error instanceof Refused || (error instanceof SyncError && error.type === 'Forbidden');
+    if (!refused) throw error;
+    return { done: true, ...told(counted), counts: null, waitMs: 0, parked: error.message };
+  }
+}
+
+const told = ({ rows, requests }: { rows: number; requests: number }) => ({ rows, requests });
+
+async function read(
+  deps: Deps,
+  opened: OpenStripe,
+  resource: Resource,
+  pass: Pass,
+  writer: PassWriter,
+  call: Call,
+): Promise<boolean> {
+  try {
+    if (resource === upcoming) return await fillUpcoming(deps, opened, pass, writer, call);
+    const reader = await ListReader.open(deps, opened, resource, pass, writer, call);
+    return await reader.read();
+  } finally {
+    // What came before the trouble is whole pages: kept, so that the next call goes on behind them.
+    await writer.flush(true);
+  }
+}
+
+/** Parts of a new reading: the list, and for keys of a sandbox what stands under each of its test clocks. */
+async function rangesOf(
+  deps: Deps,
+  opened: OpenStripe,
+  resource: Resource,
+  { connection }: Claim,
+  call: Call,
+): Promise<Range[]> {
+  const fromMs = resource.created ? await oldestOf(opened, call) : undefined;
+  const list: Range = fromMs === undefined ? {} : { fromMs };
+  if (!resource.clocks || !opened.isTest) return [list];
+  const table = tableOf(requireResource('test_helpers_test_clocks'));
+  const clocks = await livingIds(deps.pool, table, connection, '', mostClocks).catch((error: { code?: string }) => {
+    // Test clocks are not copied: nobody knows of any.
+    if (error.code === '42P01') return [];
+    throw error;
+  });
+  return [list, ...clocks.map((afterId) => ({ ...list, afterId }))];
+}
+
+/** By source, in memory alone. */
+const oldest = new Map<string, number>();
+
+/** Since when the account is there: dividing the time before it would cost requests that bring nothing. */
+async function oldestOf({ api, connection }: OpenStripe, call: Call): Promise<number> {
+  const key = `${connection.baseUrl} ${connection.options.account ?? ''} ${connection.credential}`;
+  const known = oldest.get(key);
+  if (known !== undefined) return known;
+  let fromMs = 0;
+  try {
+    const { body } = await api.get('/v1/account', {}, call.signal);
+    if (typeof body.created === 'number') fromMs = Math.max(0, body.created * 1_000 - dayMs);
+  } catch (error) {
+    // Restricted keys may not read it: the reading begins in 1970.
+    if (!(error instanceof SyncError) || !['Forbidden', 'BadAnswer'].includes(error.type)) throw error;
+  }
+  oldest.set(key, fromMs);
+  return fromMs;
+}

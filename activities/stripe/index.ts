@@ -1,0 +1,90 @@
+import { setMaxListeners } from 'node:events';
+import type { Claim } from '../../db/claims.ts';
+import type { Deps } from '../deps.ts';
+import { RetryLater } from '../errors.ts';
+import { step } from '../step.ts';
+import { type BeginStripeInput, type BegunStripe, beginStripe, planOf } from './begin.ts';
+import { FeedLost } from './feed.ts';
+import { type FillInput, fillType } from './fill.ts';
+import { Follower } from './follower.ts';
+import { type MendInput, mendType } from './mend.ts';
+import { chosenResources, openStripe } from './open.ts';
+import { type ScanInput, scanType } from './verify.ts';
+
+/** What a call of the follower did. */
+export interface FollowResult {
+  events: number;
+  snapshots: number;
+  reads: number;
+  deletes: number;
+  /** How far the settled moment is behind the present. */
+  behindMs: number;
+  /** The present was reached. */
+  isLive: boolean;
+  /** The feed no longer holds what comes next: begin anew. */
+  lost: boolean;
+  waitMs: number;
+}
+
+/** A follower keeps its slot so long; the history gets six events each time. */
+const followMs = 240_000;
+
+/** Parts that stripeSync is made of. */
+export function stripeActivities(deps: Deps) {
+  return {
+    beginStripe: step('beginStripe', (input: BeginStripeInput, call) => beginStripe(deps, input, call)),
+    planStripe: step(
+      'planStripe',
+      async ({ claim }: { claim: Claim }): Promise<Omit<BegunStripe, 'claim' | 'fresh' | 'why'>> =>
+        planOf(deps, await openStripe(deps, claim.connection, 'bulk')),
+    ),
+    fillType: step('fillType', (input: FillInput, call) => fillType(deps, input, call)),
+    listCopied: step('listCopied', async ({ connection }: { connection: string }) => {
+      const opened = await openStripe(deps, connection, 'bulk');
+      return chosenResources(opened.options).map(({ key, created }) => ({ type: key, created }));
+    }),
+    scanType: step('scanType', (input: ScanInput, call) => scanType(deps, input, call)),
+    mendType: step('mendType', (input: MendInput, call) => mendType(deps, input, call)),
+    replayFeed: step('replayFeed', (input: { claim: Claim }, call) =>
+      following(deps, input.claim, call, (follower) => follower.catchUp()),
+    ),
+    followFeed: step(
+      'followFeed',
+      (input: { claim: Claim }, call) =>
+        following(deps, input.claim, call, async (follower) => {
+          const isLive = await follower.catchUp();
+          if (isLive) await follower.follow();
+          return isLive;
+        }),
+      followMs,
+    ),
+  };
+}
+
+async function following(
+  deps: Deps,
+  claim: Claim,
+  call: Parameters<typeof Follower.open>[2],
+  work: (follower: Follower) => Promise<boolean>,
+): Promise<FollowResult> {
+  // Every request under way listens to it.
+  setMaxListeners(100, call.signal);
+  const follower = await Follower.open(deps, claim, call);
+  const told = (end: Partial<FollowResult>): FollowResult => ({
+    ...follower.applier.counts,
+    behindMs: follower.behindMs,
+    isLive: false,
+    lost: false,
+    waitMs: 0,
+    ...end,
+  });
+  try {
+    return told({ isLive: await work(follower) });
+  } catch (error) {
+    if (error instanceof FeedLost) return told({ lost: true });
+    if (error instanceof RetryLater) return told({ waitMs: error.waitMs });
+    throw error;
+  }
+}
+
+export type StripeActivities = ReturnType<typeof stripeActivities>;

@@ -1,0 +1,203 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Resource } from '../../connectors/stripe/catalog.ts';
+import { type Claim, claimHolder, heldClaim, writeUnderClaim } from '../../db/claims.ts';
+import { bury } from '../../db/land.ts';
+import { readFeed } from '../../db/stripe/feed.ts';
+import { standingsOf } from '../../db/stripe/objects.ts';
+import { differing, extraIds } from '../../db/stripe/verify.ts';
+import type { Deps } from '../deps.ts';
+import { RetryLater, SyncError } from '../errors.ts';
+import type { Call } from '../step.ts';
+import { readNested } from './nested.ts';
+import { expandParams, type OpenStripe, openStripe } from './open.ts';
+import { readObject } from './reads.ts';
+import { rowOf, type StripeObject } from './rows.ts';
+import { requireResource, tableOf } from './tables.ts';
+import { broken } from './torn.ts';
+import { bucketSeconds } from './verify.ts';
+import { readTime } from './version.ts';
+import { noRows, writeObjects } from './writer.ts';
+
+export interface MendInput {
+  connection: string;
+  type: string;
+  /** Beginnings of buckets; null: the whole list of a resource that has no moments. */
+  buckets: number[] | null;
+  mend: boolean;
+}
+
+/** What was wrong in the copy: what the source's own changes on their way explain is not counted. */
+export interface MendResult {
+  missing: number;
+  different: number;
+  /** Rows of objects that the source no longer has. */
+  extra: number;
+  mended: number;
+  objects: number;
+  waitMs: number;
+}
+
+interface Read {
+  id: string;
+  timeMs: number;
+  readMs: number;
+  data: StripeObject;
+}
+
+const pageRows = 100;
+const settledPollMs = 500;
+
+/**
+ * Reads bad buckets again, waits until the feed has settled behind that reading, and compares row by row: what then still
+ * differs, and is no newer, has drifted. Drifted rows are written as they were read; rows of objects that are gone, asked
+ * for one by one, are marked deleted.
+ */
+export async function mendType(
+  deps: Deps,
+  { connection, type, buckets, mend }: MendInput,
+  call: Call,
+): Promise<MendResult> {
+  const opened = await openStripe(deps, connection, 'bulk');
+  const claim = await heldClaim(deps.pool, connection, 'stripe');
+  if (!claim)
+    throw new SyncError(
+      'InvalidInput',
+      `Connection "${connection}" has no copy yet: npx syncline start stripeSync ${connection}`,
+    );
+  const resource = requireResource(type);
+  const table = tableOf(resource);
+  const result: MendResult = { missing: 0, different: 0, extra: 0, mended: 0, objects: 0, waitMs: 0 };
+  const ranges = buckets?.map((fromSecond) => ({ fromSecond, toSecond: fromSecond + bucketSeconds })) ?? [null];
+  const startedMs = Date.now();
+  let reads: Read[] = [];
+  const extras: string[] = [];
+  try {
+    for (const range of ranges) {
+      const read = await readAll(opened, resource, range, call);
+      const ids = read.map(({ id }) => id);
+      extras.push(...(await extraIds(deps.pool, table, connection, range, { ids, beforeMs: startedMs })));
+      const suspects = new Set((await differing(deps.pool, table, connection, read)).map(({ id }) => id));
+      for (const id of await broken(deps, opened, resource, connection, ids)) suspects.add(id);
+      reads.push(...read.filter(({ id }) => suspects.has(id)));
+      result.objects += read.length;
+      call.report({ objects: result.objects, suspects: reads.length + extras.length });
+    }
+    if (reads.length + extras.length === 0) return result;
+    await settled(deps, connection, opened.api.secondMs(), call);
+    const left = new Map((await differing(deps.pool, table, connection, reads)).map((one) => [one.id, one]));
+    const torn = new Set(
+      await broken(
+        deps,
+        opened,
+        resource,
+        connection,
+        reads.map(({ id }) => id),
+      ),
+    );
+    reads = reads.filter(({ id }) => left.has(id) || torn.has(id));
+    for (const { id } of reads) result[left.get(id)?.missing ? 'missing' : 'different'] += 1;
+    if (mend && reads.length > 0) result.mended += await land(deps, opened, claim, resource, reads, call);
+    await settleExtras(deps, opened, claim, resource, extras, result, mend, call);
+    return result;
+  } catch (error) {
+    if (!(error instanceof RetryLater)) throw error;
+    return { ...result, waitMs: error.waitMs };
+  }
+}
+
+async function readAll(
+  { api, options }: OpenStripe,
+  resource: Resource,
+  range: { fromSecond: number; toSecond: number } | null,
+  call: Call,
+): Promise<Read[]> {
+  const found: Read[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const { body, readMs, secondMs } = await api.list(
+      resource.path,
+      {
+        limit: pageRows,
+        ...resource.params,
+        ...expandParams(options, resource, 'data.'),
+        ...(range && { 'created[gte]': range.fromSecond, 'created[lt]': range.toSecond }),
+        ...(after !== undefined && { starting_after: after }),
+      },
+      call.signal,
+    );
+    for (const data of body.data) found.push({ id: String(data.id), timeMs: readTime(secondMs), readMs, data });
+    if (!body.hasMore) return found;
+    const last = String(body.data.at(-1)?.id);
+    if (last === after)
+      throw new SyncError('BadAnswer', `${resource.path} shows what it has shown: the list has no end`);
+    after = last;
+  }
+}
+
+/** Waits until every event that was told before a moment is applied. Where nobody follows the feed there is nothing to wait for. */
+async function settled(deps: Deps, connection: string, secondMs: number, call: Call): Promise<void> {
+  const holder = await claimHolder(deps.pool, connection, 'stripe');
+  if (!holder || !(await deps.isOpen(holder))) return;
+  let before = -1;
+  let still = 0;
+  for (;;) {
+    const feed = await readFeed(deps.pool, connection);
+    if (!feed || feed.settledMs > secondMs + 1_000) return;
+    still = feed.seenMs === before ? still + 1 : 0;
+    before = feed.seenMs;
+    if (still * settledPollMs > 15_000) return;
+    await delay(settledPollMs, undefined, { signal: call.signal });
+  }
+}
+
+async function land(
+  deps: Deps,
+  opened: OpenStripe,
+  claim: Claim,
+  resource: Resource,
+  reads: readonly Read[],
+  call: Call,
+): Promise<number> {
+  const found = noRows(resource);
+  const objects: { object: StripeObject; origin: { timeMs: number; readMs: number; position: string } }[] = [];
+  for (const { data, timeMs, readMs } of reads) {
+    const origin = { timeMs, readMs, position: `${resource.key} compared` };
+    const made = rowOf(resource, data, origin);
+    if ('fault' in made) found.faults.push(made.fault);
+    else {
+      found.rows.push(made.row);
+      objects.push({ object: data, origin });
+    }
+  }
+  found.nested = await readNested(opened, resource, objects, call.signal);
+  await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, (client) =>
+    writeObjects(client, claim, found, { generation: 0, touch: true, mayHaveRejects: true }),
+  );
+  return found.rows.length;
+}
+
+/** A row whose object no list shows: asked for by id, since a list may hide it. The guard holds here too. */
+async function settleExtras(
+  deps: Deps,
+  opened: OpenStripe,
+  claim: Claim,
+  resource: Resource,
+  extras: readonly string[],
+  result: MendResult,
+  mend: boolean,
+  call: Call,
+): Promise<void> {
+  const { connection } = claim;
+  const standings = await standingsOf(deps.pool, tableOf(resource), connection, extras);
+  const left = extras.filter((id) => standings.get(id)?.deleted === false);
+  for (const id of left.slice(0, opened.options.guard.count)) {
+    const { read } = await readObject(opened, resource, id, (secondMs) => readTime(secondMs), call.signal);
+    if (!('gone' in read)) continue;
+    result.extra += 1;
+    if (!mend) continue;
+    await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, (client) =>
+      bury(client, tableOf(resource), connection, 0, [read.gone]),
+    );
+    result.mended += 1;
+  }
+}

@@ -1,0 +1,128 @@
+import type { Resource } from '../../connectors/stripe/catalog.ts';
+import { type Bucket, copyBuckets, sourceBuckets } from '../../db/stripe/verify.ts';
+import type { Deps } from '../deps.ts';
+import { RetryLater } from '../errors.ts';
+import type { Call } from '../step.ts';
+import { expandParams, type OpenStripe, openStripe } from './open.ts';
+import { requireResource, tableOf } from './tables.ts';
+import { broken } from './torn.ts';
+
+export interface ScanInput {
+  connection: string;
+  type: string;
+  /** Seconds since 1970, not included: what is newer was compared by an earlier call. Null at the beginning. */
+  toSecond: number | null;
+  /** Oldest moment to compare; null: all. */
+  sinceSecond: number | null;
+}
+
+/** What one call compared. */
+export interface ScanResult {
+  /** Where the next call goes on; null when everything was compared. */
+  toSecond: number | null;
+  buckets: number;
+  objects: number;
+  /** Beginnings of the buckets that differ. */
+  bad: number[];
+  waitMs: number;
+}
+
+/** An hour: some thousand objects of a busy account, so that a bad one costs some dozen requests. */
+export const bucketSeconds = 3_600;
+const pageRows = 100;
+/** Buckets that one answer may name: beyond it the copy is rather made anew. */
+const mostBad = 2_000;
+
+/**
+ * Compares a resource bucket by bucket, from the newest to the oldest: counts and hashes of what the source lists now and of
+ * what the copy holds now. A bucket that changes meanwhile differs as well; whether that is drift is asked afterwards.
+ */
+export async function scanType(deps: Deps, input: ScanInput, call: Call): Promise<ScanResult> {
+  const opened = await openStripe(deps, input.connection, 'bulk');
+  const resource = requireResource(input.type);
+  const result: ScanResult = { toSecond: input.toSecond, buckets: 0, objects: 0, bad: [], waitMs: 0 };
+  try {
+    for await (const part of partsOf(opened, resource, input, call)) {
+      const range = { fromSecond: part.fromSecond, toSecond: part.toSecond };
+      const copy = await copyBuckets(deps.pool, tableOf(resource), input.connection, range, bucketSeconds);
+      const source = await sourceBuckets(deps.pool, part.objects, bucketSeconds);
+      const bad = new Set(badOf(source, copy));
+      const ids = part.objects.map(({ id }) => String(id));
+      const torn = new Set(await broken(deps, opened, resource, input.connection, ids));
+      for (const { id, created } of part.objects)
+        if (torn.has(String(id))) bad.add(Math.floor(Number(created) / bucketSeconds) * bucketSeconds);
+      result.bad.push(...bad);
+      result.buckets += new Set([...source, ...copy].map(({ second }) => second)).size;
+      result.objects += part.objects.length;
+      result.toSecond = part.isLast ? null : part.fromSecond;
+      call.report({ objects: result.objects, bad: result.bad.length });
+      if (part.isLast || call.shouldEnd() || result.bad.length >= mostBad) return result;
+    }
+  } catch (error) {
+    if (!(error instanceof RetryLater)) throw error;
+    return { ...result, waitMs: error.waitMs };
+  }
+  return result;
+}
+
+function badOf(source: readonly Bucket[], copy: readonly Bucket[]): number[] {
+  const text = ({ count, hash }: Bucket) => `${count} ${hash}`;
+  const theirs = new Map(source.map((one) => [one.second, text(one)]));
+  const ours = new Map(copy.map((one) => [one.second, text(one)]));
+  const all = [...new Set([...theirs.keys(), ...ours.keys()])];
+  return all.filter((second) => theirs.get(second) !== ours.get(second));
+}
+
+interface Part {
+  objects: Record<string, unknown>[];
+  fromSecond: number;
+  toSecond: number;
+  isLast: boolean;
+}
+
+/** Objects compared at once: a scan of the table each. */
+const partRows = 5_000;
+/** Later than any object. */
+const endOfTime = 2 ** 33;
+
+/** The list in parts that end at the beginning of a bucket. */
+async function* partsOf(
+  { api, options }: OpenStripe,
+  resource: Resource,
+  { toSecond, sinceSecond }: ScanInput,
+  call: Call,
+): AsyncGenerator<Part> {
+  let end = toSecond ?? endOfTime;
+  let held: Record<string, unknown>[] = [];
+  let after: string | undefined;
+  const since = sinceSecond === null ? 0 : Math.floor(sinceSecond / bucketSeconds) * bucketSeconds;
+  for (;;) {
+    const { body } = await api.list(
+      resource.path,
+      {
+        limit: pageRows,
+        ...resource.params,
+        ...expandParams(options, resource, 'data.'),
+        ...(end < endOfTime && { 'created[lt]': end }),
+        ...(since > 0 && { 'created[gte]': since }),
+        ...(after !== undefined && { starting_after: after }),
+      },
+      call.signal,
+    );
+    held.push(...body.data);
+    if (!body.hasMore) {
+      yield { objects: held, fromSecond: since, toSecond: end, isLast: true };
+      return;
+    }
+    const last = body.data.at(-1);
+    after = String(last?.id);
+    const edge = Math.floor(Number(last?.created) / bucketSeconds) * bucketSeconds + bucketSeconds;
+    const whole = held.filter(({ created }) => Number(created) >= edge);
+    if (whole.length < partRows && held.length < 20 * partRows) continue;
+    if (whole.length === 0) continue;
+    yield { objects: whole, fromSecond: edge, toSecond: end, isLast: false };
+    held = held.filter(({ created }) => Number(created) < edge);
+    // The cursor stays good: what is held was read in front of it.
+    end = edge;
+  }
+}

@@ -1,0 +1,58 @@
+import type { Client, Pool } from '../client.ts';
+
+/** An event as the ledger keeps it. */
+export interface LedgerEvent {
+  id: string;
+  /** ms since 1970, whole seconds. */
+  createdMs: number;
+  requestId: string | null;
+  idempotencyKey: string | null;
+}
+
+/** Those of the ids that were not applied yet. */
+export async function unappliedEvents(pool: Pool, connection: string, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await pool.query({
+    name: 'stripe unapplied',
+    text: `SELECT i.id FROM unnest($2::text[]) AS i(id)
+           LEFT JOIN syncline.stripe_events e ON e.connection_id = $1 AND e.id = i.id WHERE e.id IS NULL`,
+    values: [connection, ids],
+  });
+  return new Set(rows.map((r) => r.id));
+}
+
+/** Notes events as applied, in the transaction that writes what they brought. */
+export async function keepEvents(client: Client, connection: string, events: readonly LedgerEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  await client.query({
+    name: 'stripe keep events',
+    text: `INSERT INTO syncline.stripe_events (connection_id, id, created, request_id, idempotency_key)
+           SELECT $1, e->>'id', to_timestamp((e->>'createdMs')::float8 / 1000), e->>'requestId', e->>'idempotencyKey'
+           FROM jsonb_array_elements($2::jsonb) e ORDER BY 2 ON CONFLICT DO NOTHING`,
+    values: [connection, JSON.stringify(events)],
+  });
+}
+
+/** Forgets events that no reader will meet again; returns how many. */
+export async function dropEvents(pool: Pool, connection: string, beforeMs: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `DELETE FROM syncline.stripe_events WHERE connection_id = $1 AND created < to_timestamp($2::float8 / 1000)`,
+    [connection, beforeMs],
+  );
+  return rowCount ?? 0;
+}
+
+/** Of those who wait: (connection, request id or idempotency key) pairs whose event was applied. */
+export async function appliedRequests(
+  pool: Pool,
+  asked: readonly { connection: string; request: string }[],
+): Promise<Set<string>> {
+  if (asked.length === 0) return new Set();
+  const { rows } = await pool.query(
+    `SELECT DISTINCT a.c, a.r FROM unnest($1::text[], $2::text[]) AS a(c, r)
+     WHERE EXISTS (SELECT 1 FROM syncline.stripe_events e WHERE e.connection_id = a.c AND e.request_id = a.r)
+        OR EXISTS (SELECT 1 FROM syncline.stripe_events e WHERE e.connection_id = a.c AND e.idempotency_key = a.r)`,
+    [asked.map((one) => one.connection), asked.map((one) => one.request)],
+  );
+  return new Set(rows.map((r) => `${r.c} ${r.r}`));
+}

@@ -1,0 +1,95 @@
+import type { Pool } from '../client.ts';
+import { type StreamTable, sqlName } from '../streams.ts';
+
+/** Objects of one span of time: how many, and a sum over the hashes of what they hold. */
+export interface Bucket {
+  /** Its beginning, seconds since 1970. */
+  second: number;
+  count: number;
+  hash: string;
+}
+
+/** Postgres writes the same jsonb in the same way, wherever it came from. */
+const hash = (data: string) => `('x' || substr(md5(${data}::text), 1, 15))::bit(60)::bigint`;
+
+/** Buckets of objects as the source gave them. */
+export async function sourceBuckets(pool: Pool, objects: readonly unknown[], seconds: number): Promise<Bucket[]> {
+  if (objects.length === 0) return [];
+  const { rows } = await pool.query(
+    `SELECT floor((o->>'created')::float8 / $2) * $2 AS second, count(*)::int AS count, sum(${hash('o')})::text AS hash
+     FROM jsonb_array_elements($1::jsonb) o GROUP BY 1`,
+    [JSON.stringify(objects), seconds],
+  );
+  return rows;
+}
+
+/** Buckets of the living rows of a range of time, seconds. */
+export async function copyBuckets(
+  pool: Pool,
+  table: StreamTable,
+  connection: string,
+  range: { fromSecond: number; toSecond: number },
+  seconds: number,
+): Promise<Bucket[]> {
+  const { rows } = await pool.query(
+    `SELECT floor(extract(epoch FROM created)::float8 / $4) * $4 AS second, count(*)::int AS count, sum(${hash('data')})::text AS hash
+     FROM ${sqlName(table)}
+     WHERE connection_id = $1 AND deleted_at IS NULL AND created >= to_timestamp($2) AND created < to_timestamp($3) GROUP BY 1`,
+    [connection, range.fromSecond, range.toSecond, seconds],
+  );
+  return rows;
+}
+
+/** Of objects as the source gave them: those that the copy lacks or holds otherwise, unless it holds a newer state. */
+export async function differing(
+  pool: Pool,
+  table: StreamTable,
+  connection: string,
+  objects: readonly { id: string; timeMs: number; data: unknown }[],
+): Promise<{ id: string; missing: boolean }[]> {
+  if (objects.length === 0) return [];
+  const { rows } = await pool.query(
+    `SELECT o->>'id' AS id, t.id IS NULL OR t.deleted_at IS NOT NULL AS missing FROM jsonb_array_elements($2::jsonb) o
+     LEFT JOIN ${sqlName(table)} t ON t.connection_id = $1 AND t.id = o->>'id'
+     WHERE (t.id IS NULL OR t.deleted_at IS NOT NULL OR t.data <> o->'data')
+       AND (t.source_time IS NULL OR t.source_time <= to_timestamp((o->>'timeMs')::float8 / 1000))`,
+    [connection, JSON.stringify(objects)],
+  );
+  return rows;
+}
+
+/** Living rows of a range (or of the whole table) that were read before a moment and are not among these ids. */
+export async function extraIds(
+  pool: Pool,
+  table: StreamTable,
+  connection: string,
+  range: { fromSecond: number; toSecond: number } | null,
+  known: { ids: readonly string[]; beforeMs: number },
+): Promise<string[]> {
+  const within = range ? 'AND created >= to_timestamp($4) AND created < to_timestamp($5)' : '';
+  const { rows } = await pool.query(
+    `SELECT id FROM ${sqlName(table)} WHERE connection_id = $1 AND deleted_at IS NULL AND id <> ALL($2)
+       AND synced_at < to_timestamp($3::float8 / 1000) ${within} ORDER BY id`,
+    [connection, known.ids, known.beforeMs, ...(range ? [range.fromSecond, range.toSecond] : [])],
+  );
+  return rows.map((r) => r.id);
+}
+
+/** Objects whose list came whole inside of them while the table of its items holds another number: their ids. */
+export async function brokenLists(
+  pool: Pool,
+  parents: StreamTable,
+  items: StreamTable,
+  connection: string,
+  field: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  const { rows } = await pool.query(
+    `SELECT p.id FROM ${sqlName(parents)} p
+     WHERE p.connection_id = $1 AND p.id = ANY($3) AND p.deleted_at IS NULL AND p.data #>> ARRAY[$2, 'has_more'] = 'false'
+       AND jsonb_array_length(p.data #> ARRAY[$2, 'data']) <> (
+         SELECT count(*) FROM ${sqlName(items)} i WHERE i.connection_id = $1 AND i.parent_id = p.id AND i.deleted_at IS NULL)`,
+    [connection, field, ids],
+  );
+  return rows.map((r) => r.id);
+}

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { verifyStripe } from '../workflows/index.ts';
+import { failureOfRun } from './harness/platforms.ts';
+import { expectSame, openStripeAccount } from './harness/stripes.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld();
+
+const verify = (input: Record<string, unknown>) =>
+  world.client.workflow.execute(verifyStripe, {
+    args: [input],
+    taskQueue: world.config.taskQueue,
+    workflowId: `verify-${randomBytes(6).toString('hex')}`,
+  });
+
+describe('verifyStripe', () => {
+  it('finds a whole copy equal, while it changes and is followed', async () => {
+    const account = await openStripeAccount(world, {
+      counts: { customers: 1_500, invoices: 60, webhook_endpoints: 12 },
+    });
+    const run = await account.start();
+    await account.untilLive(run);
+    const stop = account.source.churn(20);
+    const result = await verify({ connection: account.name });
+    stop();
+    expect(result.types).toEqual(
+      result.types.map((one) => ({ ...one, state: 'done', missing: 0, different: 0, extra: 0, mended: 0 })),
+    );
+    expect(result.outcome).toBe('equal');
+    expect(result.types.find(({ type }) => type === 'customers')?.objects).toBeGreaterThan(1_400);
+    await run.cancel();
+    await run.result().catch(() => undefined);
+  });
+
+  it('finds every kind of drift, reads the bad buckets again and no other, and mends', async () => {
+    const account = await openStripeAccount(world, {
+      counts: { customers: 2_000, subscriptions: 60, webhook_endpoints: 12 },
+    });
+    await account.copy();
+    const [lost, stale, other] = [...account.source.truth('customers').keys()].filter((_, i) => i % 500 === 250);
+    await world.pool.query('DELETE FROM stripe.customers WHERE connection_id = $1 AND id = $2', [account.name, lost]);
+    await world.pool.query(
+      `UPDATE stripe.customers SET data = data || '{"balance": 99999}' WHERE connection_id = $1 AND id = $2`,
+      [account.name, stale],
+    );
+    await world.pool.query(
+      `INSERT INTO stripe.customers (connection_id, id, data, source_time, generation, synced_at, created)
+       SELECT connection_id, 'cus_0000000zzz', data || '{"id": "cus_0000000zzz"}', source_time, generation, synced_at, created FROM stripe.customers
+       WHERE connection_id = $1 AND id = $2`,
+      [account.name, other],
+    );
+    const [item] = account.source.truthOf('subscriptions', 'items').keys();
+    await world.pool.query('DELETE FROM stripe.subscriptions_items WHERE connection_id = $1 AND id = $2', [
+      account.name,
+      item,
+    ]);
+    const [hook] = account.source.truth('webhook_endpoints').keys();
+    account.source.update('webhook_endpoints', hook as string);
+
+    const told = await verify({ connection: account.name, mend: false });
+    expect(told.outcome).toBe('drift');
+    const before = account.source.requests.total;
+    const result = await verify({ connection: account.name });
+    const customers = result.types.find(({ type }) => type === 'customers');
+    expect(customers).toMatchObject({ missing: 1, different: 1, extra: 1, mended: 3, badBuckets: 3, objects: 2_000 });
+    expect(result.types.find(({ type }) => type === 'subscriptions')).toMatchObject({ different: 1, mended: 1 });
+    expect(result.types.find(({ type }) => type === 'webhook_endpoints')).toMatchObject({ different: 1, mended: 1 });
+    expect(account.source.requests.total - before, 'requests').toBeLessThan(40);
+    expect(result.outcome).toBe('mended');
+    expect((await verify({ connection: account.name })).types.map(({ missing, extra }) => missing + extra)).toEqual([
+      0, 0, 0,
+    ]);
+    await expectSame(account);
+  });
+
+  it('refuses a resource that is not copied', async () => {
+    const account = await openStripeAccount(world, { counts: { customers: 1 } });
+    const failure = await failureOfRun(verify({ connection: account.name, types: ['charges'] }));
+    expect(failure).toEqual({ type: 'InvalidInput', message: 'types: got "charges", accepted customers' });
+  });
+});

@@ -1,0 +1,157 @@
+import { describe, expect, inject, it } from 'vitest';
+import { serveApi } from '../workers/api.ts';
+import { createWorker } from '../workers/worker.ts';
+import { openStripeAccount } from './harness/stripes.ts';
+import { until } from './harness/until.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld({ worker: false });
+const token = 'a-token-of-26-characters-x';
+const config = { ...world.config, apiToken: token };
+const parts = await createWorker(config, world.servers, world.key, inject('shared').bundle);
+const running = parts.worker.run();
+const api = await serveApi(0, { ...parts, config });
+world.onClose(async () => {
+  await api.close();
+  parts.worker.shutdown();
+  await running;
+  await parts.close();
+});
+
+const account = await openStripeAccount(world, {
+  counts: { customers: 40, coupons: 5, subscriptions: 10, invoices: 5 },
+});
+const { source } = account;
+const run = await account.start();
+await account.untilLive(run);
+world.onClose(async () => {
+  await run.cancel();
+  await run.result().catch(() => undefined);
+});
+
+async function ask(path: string, authorization = `Bearer ${token}`) {
+  const answer = await fetch(`http://127.0.0.1:${api.port}${path}`, { headers: { authorization } });
+  return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Record<string, unknown> };
+}
+const wait = (query: string) => ask(`/wait/${account.name}?${query}`);
+const row = async (table: string, id: string) => (await account.rows(table)).get(id);
+
+describe('/wait', () => {
+  it('object: reads the object and lands it, whatever the feed shows', async () => {
+    const [id] = source.truth('customers').keys();
+    source.feed.options.lagMs = 60_000;
+    source.update('customers', id as string);
+    expect(await wait(`object=${id}`)).toMatchObject({
+      status: 200,
+      body: { met: 'object', deleted: false, object: id },
+    });
+    expect(await row('customers', id as string)).toEqual(source.truth('customers').get(id as string));
+    source.feed.options.lagMs = 0;
+  });
+
+  it('object: every one of many changes in a second, each read by who wrote it', async () => {
+    const id = [...source.truth('customers').keys()][1] as string;
+    for (let i = 0; i < 12; i++) {
+      source.update('customers', id);
+      const now = source.truth('customers').get(id);
+      expect((await wait(`object=${id}`)).status).toBe(200);
+      expect(await row('customers', id), `change ${i}`).toEqual(now);
+    }
+  });
+
+  it('object: says that it was deleted, and the copy has it no longer', async () => {
+    const id = [...source.truth('coupons').keys()][0] as string;
+    source.remove('coupons', id);
+    expect((await wait(`object=coupons/${id}`)).body).toMatchObject({ met: 'object', deleted: true });
+    expect(await row('coupons', id)).toBeUndefined();
+  });
+
+  it('object: a hundred who ask for one object at once share a few requests', async () => {
+    const id = [...source.truth('customers').keys()][2] as string;
+    const endpoint = 'GET /v1/customers/:id';
+    const before = source.requests.byEndpoint[endpoint] ?? 0;
+    const all = await Promise.all(Array.from({ length: 100 }, () => wait(`object=${id}`)));
+    expect(all.every(({ status }) => status === 200)).toBe(true);
+    expect((source.requests.byEndpoint[endpoint] ?? 0) - before).toBeLessThanOrEqual(20);
+  });
+
+  it('request: waits for the event of a request, by its id and by its idempotency key', async () => {
+    const waiting = wait('request=req_later&timeout=20');
+    const id = source.create('customers', 'req_later');
+    expect(await waiting).toMatchObject({ status: 200, body: { met: 'request' } });
+    expect(await row('customers', id)).toBeDefined();
+    expect((await wait('request=key_req_later')).body).toMatchObject({ met: 'request' });
+  });
+
+  it('neither: waits for what the feed shows', async () => {
+    const id = source.create('customers');
+    expect(await wait('timeout=20')).toMatchObject({ status: 200, body: { met: 'seen' } });
+    expect(await row('customers', id)).toBeDefined();
+  });
+
+  it('settled: waits for an event that appears late', async () => {
+    source.feed.options.lagMs = 2_000;
+    const ids = Array.from({ length: 5 }, () => source.create('customers'));
+    source.feed.options.lagMs = 0;
+    expect(await wait('settled=1&timeout=40')).toMatchObject({ status: 200, body: { met: 'settled' } });
+    for (const id of ids) expect(await row('customers', id), id).toBeDefined();
+  });
+
+  it('a thousand who wait cost next to nothing at the source', async () => {
+    const feed = 'GET /v1/events';
+    await until('a quiet moment', async () => (await wait('timeout=20')).status === 200);
+    const before = source.requests.byEndpoint[feed] ?? 0;
+    const began = Date.now();
+    const all = await Promise.all(Array.from({ length: 1_000 }, () => wait('timeout=30')));
+    const usual = ((Date.now() - began) / 100) * 1.5;
+    expect(all.map(({ status }) => status).filter((status) => status !== 200)).toEqual([]);
+    expect((source.requests.byEndpoint[feed] ?? 0) - before, 'looks at the feed').toBeLessThanOrEqual(usual + 10);
+  });
+
+  it.each([
+    ['timeout=0', 400, 'timeout: got 0, accepted a number of seconds from 0.1 to 60'],
+    ['object=nobody', 400, 'object: got "nobody", accepted an id such as cus_…, in_…, sub_…, or <resource>/<id>'],
+    ['object=cus_1%2F..%2F..', 400, 'object: got "cus_1/../.."'],
+    ['object=cus_1&request=req_1', 400, 'one of object, request and settled=1'],
+    ['for=ever', 400, 'unknown field "for" (accepted: object, request, settled, timeout)'],
+    ['object=ch_3abc', 400, 'charges are not copied by connection'],
+    ['request=req_never&timeout=0.2', 504, 'request: not met within 0.2 s; the copy has seen up to 2'],
+  ])('%s ends with %i', async (query, status, message) => {
+    const answer = await wait(query);
+    expect(answer.status).toBe(status);
+    expect(answer.body.error).toContain(message);
+  });
+
+  it('an unknown connection ends with 404, a wrong token with 401', async () => {
+    expect(await ask('/wait/nobody')).toMatchObject({
+      status: 404,
+      body: { error: 'Connection "nobody" does not exist' },
+    });
+    const refused = await ask(`/wait/${account.name}`, 'Bearer another-token-of-26-chars');
+    expect(refused).toMatchObject({ status: 401 });
+    expect(refused.headers.get('www-authenticate')).toBe('Bearer');
+  });
+
+  it('a connection without a copy ends with 409 and the command that begins one', async () => {
+    const idle = await openStripeAccount(world, { counts: { customers: 1 } });
+    const answer = await ask(`/wait/${idle.name}`);
+    expect(answer.status).toBe(409);
+    expect(answer.body.error).toContain(`npx syncline start stripeSync ${idle.name}`);
+  });
+
+  it('a source that refuses the key ends with 502 and what to do', async () => {
+    source.setFaults([{ type: 'revoked', path: '/v1/customers/' }]);
+    const id = [...source.truth('customers').keys()][3] as string;
+    const answer = await wait(`object=${id}`);
+    source.setFaults([]);
+    expect(answer.status).toBe(502);
+    expect(answer.body.error).toContain('refused the credential');
+  });
+});
+
+it('/status tells how far each connection is', async () => {
+  const { body } = await ask('/status');
+  const [one] = body.connections as Record<string, unknown>[];
+  expect(one).toMatchObject({ connection: account.name, platform: 'stripe', feed: { phase: 'live' } });
+  expect(one).toMatchObject({ streams: expect.arrayContaining([expect.objectContaining({ stream: 'customers' })]) });
+});

@@ -1,0 +1,152 @@
+import { setMaxListeners } from 'node:events';
+import * as v from 'valibot';
+import { RetryLater, SyncError } from '../../activities/errors.ts';
+import { explain } from '../../activities/platform/catalog.ts';
+import { type Looked, lookAt, nameObject } from '../../activities/stripe/look.ts';
+import { ConnectionUnknown, type StoredConnection, storedConnection } from '../../db/connections.ts';
+import { databaseNow, readFeed } from '../../db/stripe/feed.ts';
+import type { ApiParts, ApiPlugin } from '../api.ts';
+import { Looks } from './looks.ts';
+import { waitSchema } from './wait.schema.ts';
+import { Waiters, type Wish } from './waiters.ts';
+
+/** Longer waits belong to the caller: an answer of 504 tells how far the copy is. */
+const longestSeconds = 60;
+/** Each waits in memory alone; more than this is a mistake of a caller. */
+const mostWaiting = 10_000;
+
+const seconds = `a number of seconds from 0.1 to ${longestSeconds}`;
+const query = v.pipe(
+  v.strictObject({
+    object: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(300))),
+    request: v.optional(
+      v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,255}$/, 'a request id such as req_123, or an idempotency key')),
+    ),
+    settled: v.optional(v.pipe(v.string(), v.regex(/^[01]$/, '1 or 0'))),
+    timeout: v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^\d{1,3}(\.\d{1,3})?$/, seconds),
+        v.transform(Number),
+        v.check((n) => n >= 0.1 && n <= longestSeconds, seconds),
+      ),
+      '10',
+    ),
+  }),
+  v.check(
+    ({ object, request, settled }) => [object, request, settled === '1' ? '1' : undefined].filter(Boolean).length <= 1,
+    'one of object, request and settled=1',
+  ),
+);
+
+/** An answer other than 200. */
+class Answer extends Error {
+  readonly status: number;
+  readonly retrySeconds: number | undefined;
+  constructor(status: number, message: string, retrySeconds?: number) {
+    super(message);
+    this.status = status;
+    this.retrySeconds = retrySeconds;
+  }
+}
+
+/**
+ * `GET /wait/:connection`: answers when the copy holds what the caller wants to read. `object=` reads that object at the
+ * source and lands it, which is truly read-after-write; `request=` waits for the event of a request; neither waits until
+ * everything that the feed shows is applied, and with `settled=1` until it has settled, late events included.
+ */
+export const waitPlugin: ApiPlugin = (parts) => async (app) => {
+  const waiters = new Waiters(parts.pool, parts.deps.listener);
+  const looks = new Looks<Looked>();
+  const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
+  app.addHook('onClose', async () => {
+    closing.abort();
+    waiters.close();
+  });
+  // The schema describes; what is wrong is said below, in our words.
+  app.setValidatorCompiler(() => (value) => ({ value }));
+  app.get('/wait/:connection', { schema: waitSchema }, async (request, reply) => {
+    const gone = new AbortController();
+    request.raw.once('close', () => request.raw.destroyed && gone.abort());
+    reply.raw.once('close', () => gone.abort());
+    const signal = AbortSignal.any([gone.signal, closing.signal]);
+    try {
+      const { connection } = request.params as { connection: string };
+      return await answer(parts, { waiters, looks }, connection, request.query, signal);
+    } catch (error) {
+      const { status, message, retrySeconds } = statusOf(error);
+      if (retrySeconds !== undefined) void reply.header('retry-after', String(retrySeconds));
+      return reply.code(status as 400).send({ error: message });
+    }
+  });
+};
+
+async function answer(
+  { pool, deps }: ApiParts,
+  { waiters, looks }: { waiters: Waiters; looks: Looks<Looked> },
+  name: string,
+  given: unknown,
+  signal: AbortSignal,
+): Promise<object> {
+  const asked = v.safeParse(query, given);
+  if (!asked.success) throw new Answer(400, explain(query as unknown as v.GenericSchema, asked.issues[0]));
+  const { object, request, settled, timeout } = asked.output;
+  const connection = await find(pool, name);
+  if (object !== undefined) {
+    const named = nameObject(object);
+    const late = AbortSignal.any([signal, AbortSignal.timeout(timeout * 1_000)]);
+    const look = (until: AbortSignal) => lookAt(deps, connection.id, named, until);
+    const found = await looks.look(`${connection.id} ${named.resource.key}/${named.id}`, look, late);
+    if (!found) throw new Answer(504, `object: not read within ${timeout} s`);
+    return { met: 'object', object, deleted: found.deleted, readAt: new Date(found.readMs).toISOString() };
+  }
+  const feed = await readFeed(pool, connection.id);
+  if (!feed)
+    throw new Answer(409, `Connection "${name}" has no copy yet. Begin it with: npx syncline start stripeSync ${name}`);
+  if (waiters.count >= mostWaiting) throw new Answer(429, `${mostWaiting} requests wait already`, 1);
+  const kind = settled === '1' ? ('settled' as const) : ('seen' as const);
+  const wish: Wish = request === undefined ? { kind, askedMs: await databaseNow(pool) } : { kind: 'request', request };
+  const met = await waiters.wait(connection.id, wish, timeout * 1_000, signal);
+  if (met) return { met: wish.kind, ...met };
+  const now = (await readFeed(pool, connection.id)) ?? feed;
+  const reached = `seen up to ${new Date(now.seenMs).toISOString()}, settled up to ${new Date(now.settledMs).toISOString()}`;
+  throw new Answer(
+    504,
+    `${wish.kind}: not met within ${timeout} s; the copy has ${reached}${now.liveMs === null ? ', and is not live yet' : ''}`,
+  );
+}
+
+async function find(pool: ApiParts['pool'], name: string): Promise<StoredConnection> {
+  const connection = await storedConnection(pool, name).catch((error: unknown) => {
+    if (error instanceof ConnectionUnknown) throw new Answer(404, `Connection "${name.slice(0, 64)}" does not exist`);
+    throw error;
+  });
+  if (connection.platform === 'stripe') return connection;
+  throw new Answer(
+    400,
+    `Connection "${name}" is of platform ${connection.platform}; accepted: a connection of platform stripe`,
+  );
+}
+
+/** The one table from error to status. */
+const statuses: Partial<Record<SyncError['type'], number>> = {
+  InvalidInput: 400,
+  Unavailable: 503,
+  Forbidden: 502,
+  Unauthorized: 502,
+  BadAnswer: 502,
+};
+
+function statusOf(error: unknown): { status: number; message: string; retrySeconds?: number | undefined } {
+  if (error instanceof Answer) return error;
+  if (error instanceof RetryLater)
+    return {
+      status: 429,
+      message: 'The limits of the source are used up for now',
+      retrySeconds: Math.ceil(error.waitMs / 1_000),
+    };
+  const status = error instanceof SyncError ? statuses[error.type] : undefined;
+  if (status !== undefined) return { status, message: (error as SyncError).message };
+  throw error;
+}

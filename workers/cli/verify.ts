@@ -1,0 +1,78 @@
+import { verifyStripeInput } from '../../workflows/stripe.input.ts';
+import type { VerifiedType, VerifyStripeResult } from '../../workflows/stripe.verify.ts';
+import { verifyStripeId } from '../../workflows/stripe.verify.ts';
+import { requireWorkflow } from './choose.ts';
+import { ended, follow, type Sight } from './follow.ts';
+import { describeTrouble } from './pending.ts';
+import { askProgress, describeRun, outcomeOf } from './runs.ts';
+import type { Session } from './session.ts';
+import { checked } from './start.input.ts';
+import { launch } from './start.ts';
+import { CommandError } from './trouble.ts';
+import { columns, counted, duration } from './words.ts';
+
+interface VerifyOptions {
+  types?: string[];
+  since?: string;
+  mend: boolean;
+  wait?: boolean;
+}
+
+/** Starts verifyStripe as the Temporal UI would. Exit code 1 with `--wait` when drift stays. */
+export async function verify(session: Session, name: string, options: VerifyOptions): Promise<number | undefined> {
+  const { types, since, mend } = options;
+  const input = {
+    connection: name,
+    ...(types && { types }),
+    ...(since !== undefined && { since }),
+    ...(!mend && { mend }),
+  };
+  const checkedInput = checked(verifyStripeInput, input, '{"connection":"billing"}');
+  await requireWorkflow(session, name, 'stripeSync');
+  const run = await launch(session, {
+    workflow: 'verifyStripe',
+    name,
+    workflowId: verifyStripeId(name),
+    input: checkedInput,
+  });
+  if (!options.wait) {
+    session.terminal.print(`Follow it with: npx syncline status ${name}`);
+    return undefined;
+  }
+  const client = await session.client();
+  return follow(session, async (): Promise<Sight> => {
+    const seen = await describeRun(client, run);
+    if (!seen) throw new CommandError(`Temporal no longer knows the run ${run.workflowId}: somebody deleted it`);
+    if (seen.status !== 'RUNNING') {
+      const outcome = await outcomeOf<VerifyStripeResult>(client, seen);
+      if ('failure' in outcome) throw new CommandError(`The run ${ended(seen.status)}: ${outcome.failure}`);
+      return { picture: [], events: [], end: endOf(outcome.result) };
+    }
+    const told = (await askProgress<VerifiedType[]>(client, seen)) ?? [];
+    const notes = seen.pending.flatMap(describeTrouble);
+    return { picture: [...table(told), ...notes], events: notes, end: null };
+  });
+}
+
+function endOf({ outcome, types, durationMs }: VerifyStripeResult): NonNullable<Sight['end']> {
+  const objects = types.reduce((sum, one) => sum + one.objects, 0);
+  const words = { equal: 'Equal', mended: 'Drift, all of it mended', drift: 'Drift' };
+  return {
+    lines: [`${words[outcome]}: ${counted(objects, 'object')} compared, ${duration(durationMs)}`, ...table(types)],
+    exitCode: outcome === 'drift' ? 1 : 0,
+  };
+}
+
+function table(types: readonly VerifiedType[]): string[] {
+  return columns(
+    types.map((one) => [
+      one.type,
+      one.state,
+      counted(one.objects, 'object'),
+      `${one.missing} missing`,
+      `${one.different} different`,
+      `${one.extra} gone`,
+      `${one.mended} mended`,
+    ]),
+  );
+}

@@ -1,0 +1,41 @@
+import { condition, isCancellation } from '@temporalio/workflow';
+import type { StripeView } from './stripe.view.ts';
+import { sentenceOf, tried, typeOf } from './tries.ts';
+
+/** How often what is parked is tried again. */
+const parkedMs = 300_000;
+
+/**
+ * An entity does not end by trouble of its source: it is parked where everybody sees it, and tries again every five
+ * minutes, or when somebody resumes it. Only a lost claim ends it.
+ */
+export class Patience {
+  private readonly view: StripeView;
+  private resumed = 0;
+
+  constructor(view: StripeView) {
+    this.view = view;
+  }
+
+  /** Everything parked is tried again at once. */
+  resume(): void {
+    this.resumed += 1;
+  }
+
+  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        const done = await tried(this.view, name, work);
+        this.view.park(name, null);
+        return done;
+      } catch (error) {
+        if (isCancellation(error) || typeOf(error) === 'ClaimLost') throw error;
+        this.view.park(name, sentenceOf(error));
+        const before = this.resumed;
+        await condition(() => this.resumed > before, parkedMs);
+        // A follower that is well again does not return for minutes; if it is not, it is parked again at once.
+        this.view.park(name, null);
+      }
+    }
+  }
+}

@@ -1,0 +1,239 @@
+import {
+  ApplicationFailure,
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  defineQuery,
+  isCancellation,
+  proxyActivities,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Activities } from '../activities/index.ts';
+import type { BegunStripe } from '../activities/stripe/begin.ts';
+import type { Claim } from '../db/claims.ts';
+import { pause, resume } from './control.ts';
+import { follow, liveQueue, slice, whole } from './options.ts';
+import { readInput } from './org.input.ts';
+import { isScheduled } from './platform.stream.ts';
+import { type StripeSyncInput, stripeSyncInput } from './stripe.input.ts';
+import { Patience } from './stripe.patience.ts';
+import {
+  nothingCarried,
+  type StripeCarried,
+  type StripeProgress,
+  StripeView,
+  type TypeProgress,
+} from './stripe.view.ts';
+import { tried } from './tries.ts';
+
+/** Workflow id of a connection's run started by CLI and client. Other ids work too: the claim keeps runs apart. */
+export const stripeSyncId = (connection: string) => `stripeSync-${connection}`;
+
+export interface StripeSyncResult {
+  connection: string;
+  /** `live`: the copy reached the present (with `follow: false`). `skipped`: another run is at work. */
+  outcome: 'live' | 'skipped';
+  types: TypeProgress[];
+  feed: StripeProgress['feed'];
+  durationMs: number;
+}
+
+export const stripeProgress = defineQuery<StripeProgress>('progress');
+
+/** Resources read side by side in a backfill: enough for the account's limit where each endpoint has a quarter of it. */
+const fillLanes = 4;
+const hourMs = 3_600_000;
+
+/** A Stripe account → `stripe.*`: mark, backfill, replay, then follow for ever. Input: {@link stripeSyncInput}. */
+export async function stripeSync(input: unknown, handed?: StripeCarried): Promise<StripeSyncResult> {
+  const request: StripeSyncInput = readInput(stripeSyncInput, input, '{"connection":"billing"}');
+  const carried = workflowInfo().continuedFromExecutionRunId ? handed : undefined;
+  const run = new StripeRun(request, carried);
+  for (let first = carried === undefined; ; first = false) {
+    const begun = await run.begin(first);
+    if (begun === null) return run.result('skipped');
+    await run.backfill(begun);
+    const end = (await run.replay(begun.claim)) === 'lost' ? 'lost' : await run.live(begun);
+    if (end === 'live') return run.result('live');
+    if (end === 'long') break;
+  }
+  await condition(allHandlersFinished);
+  return continueAsNew<typeof stripeSync>(input, run.carry());
+}
+
+class StripeRun {
+  private readonly request: StripeSyncInput;
+  private readonly view: StripeView;
+  private readonly slices;
+  private readonly whole;
+  private readonly follow;
+  private paused = false;
+  private readonly patience: Patience;
+  private relistedMs: number;
+  private following: CancellationScope | null = null;
+
+  constructor(request: StripeSyncInput, carried: StripeCarried | undefined) {
+    const { connection } = request;
+    this.request = request;
+    this.relistedMs = carried?.relistedMs ?? 0;
+    this.view = new StripeView(connection, carried ?? nothingCarried(Date.now()));
+    this.patience = new Patience(this.view);
+    const priority = { fairnessKey: connection };
+    this.slices = proxyActivities<Activities>({ ...slice, priority });
+    this.whole = proxyActivities<Activities>({ ...whole, priority });
+    this.follow = proxyActivities<Activities>({ ...follow, taskQueue: liveQueue(workflowInfo().taskQueue) });
+    setHandler(stripeProgress, () => this.view.progress());
+    setHandler(pause, () => this.setPaused(true));
+    setHandler(resume, () => this.setPaused(false));
+  }
+
+  /** Null: a scheduled run leaves the connection to the one at work. `first`: what is wrong ends the run at once. */
+  async begin(first: boolean): Promise<BegunStripe | null> {
+    this.view.enter('mark');
+    const { connection } = this.request;
+    const { workflowId, firstExecutionRunId: runId } = workflowInfo();
+    const ask = () => this.whole.beginStripe({ connection, workflowId, runId });
+    const begun = await (first ? tried(this.view, 'beginStripe', ask) : this.patience.run('beginStripe', ask));
+    if (!('heldBy' in begun)) {
+      this.view.note('begun', begun.why && `begun anew: ${begun.why}`);
+      return begun;
+    }
+    if (isScheduled()) return null;
+    throw ApplicationFailure.nonRetryable(
+      `Another run reads this connection: ${begun.heldBy.workflowId}. Wait for it (npx syncline status ${connection}), or cancel it first.`,
+      'AlreadyRunning',
+    );
+  }
+
+  async backfill({ claim, all, toFill }: BegunStripe): Promise<void> {
+    this.view.list(all, toFill);
+    if (toFill.length === 0) return;
+    this.view.enter('backfill');
+    // What stands under a test clock is asked for by the clocks that were read, upcoming invoices by the subscriptions.
+    const [first, last] = [['test_helpers_test_clocks'], ['upcoming_invoices']];
+    const queue = toFill.filter((type) => ![...first, ...last].includes(type));
+    const inTurn = async (types: string[]) => {
+      for (const type of types) if (toFill.includes(type)) await this.fill(claim, type);
+    };
+    await inTurn(first);
+    const lane = async () => {
+      for (let type = queue.shift(); type !== undefined; type = queue.shift()) await this.fill(claim, type);
+    };
+    const ends = await Promise.allSettled(Array.from({ length: fillLanes }, lane));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    await inTurn(last);
+    this.relistedMs = Date.now();
+  }
+
+  /** Applies what happened since the mark, up to the present. */
+  async replay(claim: Claim): Promise<'live' | 'lost'> {
+    this.view.enter('replay');
+    for (;;) {
+      await condition(() => !this.paused);
+      const result = await this.patience.run('replayFeed', () => this.slices.replayFeed({ claim }));
+      this.view.followed(result);
+      if (result.lost) return 'lost';
+      if (result.isLive) return 'live';
+      if (result.waitMs > 0) await sleep(result.waitMs);
+    }
+  }
+
+  /** Follows the feed, and reads again on a schedule what has no events. @returns `long` when the history got long */
+  async live({ claim, relistMs }: BegunStripe): Promise<'live' | 'lost' | 'long'> {
+    if (!this.request.follow) return 'live';
+    this.view.enter('follow');
+    let over = false;
+    const upkeep = this.upkeep(claim, relistMs, () => over);
+    const follow = this.followOn(claim, () => over);
+    try {
+      return await Promise.race([follow, upkeep.then(() => follow)]);
+    } finally {
+      over = true;
+      this.following?.cancel();
+      // Neither is left behind: a pending activity would be lost with this execution.
+      await Promise.allSettled([follow, upkeep]);
+    }
+  }
+
+  result(outcome: StripeSyncResult['outcome']): StripeSyncResult {
+    const { connection, types, feed } = this.view.progress();
+    return { connection, outcome, types, feed, durationMs: Date.now() - this.view.started };
+  }
+
+  carry(): StripeCarried {
+    return this.view.carry(this.relistedMs);
+  }
+
+  private async followOn(claim: Claim, isOver: () => boolean): Promise<'lost' | 'long'> {
+    for (;;) {
+      await condition(() => !this.paused || isOver());
+      if (isOver() || this.historyIsLong()) return 'long';
+      const result = await this.patience.run('followFeed', () => this.followOnce(claim));
+      if (result === null) continue;
+      this.view.followed(result);
+      if (result.lost) return 'lost';
+      if (result.waitMs > 0) await sleep(result.waitMs);
+    }
+  }
+
+  /** Null: it was paused, and has committed what it had in hand. */
+  private async followOnce(claim: Claim) {
+    const scope = new CancellationScope();
+    this.following = scope;
+    try {
+      return await scope.run(() => this.follow.followFeed({ claim }));
+    } catch (error) {
+      if (isCancellation(error) && !CancellationScope.current().consideredCancelled) return null;
+      throw error;
+    } finally {
+      this.following = null;
+    }
+  }
+
+  /** What has no events is read again when it is due; what is parked or was never read, every hour at least. */
+  private async upkeep(claim: Claim, relistMs: number, isOver: () => boolean): Promise<void> {
+    let every = relistMs;
+    for (;;) {
+      const waitMs = Math.min(hourMs, every, Math.max(1_000, this.relistedMs + every - Date.now()));
+      await condition(() => isOver() || this.historyIsLong(), waitMs);
+      await condition(() => !this.paused || isOver());
+      if (isOver() || this.historyIsLong()) return;
+      const plan = await this.patience.run('planStripe', () => this.whole.planStripe({ claim }));
+      every = plan.relistMs;
+      const due = Date.now() >= this.relistedMs + every;
+      const types = new Set([...plan.toFill, ...(due ? plan.relisted : [])]);
+      if (due) this.relistedMs = Date.now();
+      for (const type of types) if (!isOver()) await this.fill(claim, type);
+    }
+  }
+
+  private async fill(claim: Claim, type: string): Promise<void> {
+    this.view.begin(type);
+    for (;;) {
+      await condition(() => !this.paused);
+      const result = await this.patience.run(type, () => this.slices.fillType({ claim, type }));
+      this.view.read(type, result);
+      if (result.done) return;
+      if (result.waitMs > 0) {
+        this.view.note('source', `the source asked to wait ${Math.ceil(result.waitMs / 1000)} s (rate limit)`);
+        await sleep(result.waitMs);
+        this.view.note('source', null);
+      }
+    }
+  }
+
+  private historyIsLong(): boolean {
+    return workflowInfo().continueAsNewSuggested;
+  }
+
+  private setPaused(paused: boolean): string {
+    this.paused = paused;
+    if (paused) this.following?.cancel();
+    else this.patience.resume();
+    this.view.pause(paused);
+    return paused ? 'paused' : 'running';
+  }
+}
