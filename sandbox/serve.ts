@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import * as fixtures from './fixtures.ts';
+import { type HubspotFault, startHubspotSandbox } from './hubspot.ts';
 import { type Fixture, type Fault as PlatformFault, startPlatformSandbox } from './platform.ts';
 import type { Change } from './scim/change.ts';
 import type { Fault } from './scim/faults.ts';
@@ -56,16 +57,41 @@ async function platform(fixture: Fixture, options: object): Promise<Served> {
   };
 }
 
+async function hubspot(options: object): Promise<Served> {
+  const sandbox = await startHubspotSandbox(options);
+  return {
+    ready: { url: sandbox.url, token: sandbox.token },
+    commands: {
+      calls: () => sandbox.calls,
+      contacts: () => {
+        let [contacts, writes] = [0, 0];
+        for (const contact of sandbox.contacts.all()) {
+          contacts += 1;
+          writes += contact.writes;
+        }
+        return { contacts, writes };
+      },
+      setFaults: ({ faults }) => {
+        sandbox.setFaults(faults as HubspotFault[]);
+        return { faults: (faults as HubspotFault[]).length };
+      },
+    },
+    stop: sandbox.stop,
+  };
+}
+
 const [name = '', text = '{}'] = process.argv.slice(2);
 const options = JSON.parse(text) as object;
 const known = new Map(Object.entries(fixtures));
 const fixture = known.get(name);
-if (name !== 'scim' && !fixture) {
+const own = { scim: () => scim(options as Parameters<typeof scim>[0]), hubspot: () => hubspot(options) };
+const start = Object.hasOwn(own, name) ? own[name as keyof typeof own] : fixture && (() => platform(fixture, options));
+if (!start) {
   throw new RangeError(
-    `serve: no platform is called ${JSON.stringify(name)}; accepted: scim, ${[...known.keys()].join(', ')}`,
+    `serve: no platform is called ${JSON.stringify(name)}; accepted: ${Object.keys(own).join(', ')}, ${[...known.keys()].join(', ')}`,
   );
 }
-const served = fixture ? await platform(fixture, options) : await scim(options as Parameters<typeof scim>[0]);
+const served = await start();
 const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 say(served.ready);
 

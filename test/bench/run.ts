@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { budgetCases } from './budget.ts';
+import { hubspotCases } from './hubspot.ts';
 import { type BenchOptions, orgCases } from './org.ts';
 import { platformCases } from './platform.ts';
 import { build } from './rig.ts';
@@ -9,6 +10,7 @@ const pipelines: Record<string, typeof orgCases> = {
   org: orgCases,
   platform: platformCases,
   budget: budgetCases,
+  hubspot: hubspotCases,
 };
 
 const program = new Command('npm run bench --')
