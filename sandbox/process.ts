@@ -1,4 +1,5 @@
 import { startChild } from './child.ts';
+import type { HubspotCalls, HubspotFault, HubspotSandboxOptions } from './hubspot.ts';
 import type { Requests } from './platform/requests.ts';
 import type { Fault as PlatformFault, PlatformSandboxOptions, SandboxConnection } from './platform.ts';
 import type { Change, Changed } from './scim/change.ts';
@@ -142,4 +143,32 @@ export async function startReceiverProcess<Account>(
 ): Promise<ReceiverProcess<Account>> {
   const { ready, pid, ask, stop } = await startChild<{ url: string } & Account>(name, options);
   return { url: ready.url, account: ready, pid, counts: () => ask({ op: 'counts' }), stop };
+}
+
+/** A simulated HubSpot account in another process. */
+export interface HubspotProcess {
+  readonly url: string;
+  readonly token: string;
+  readonly pid: number;
+  calls(): Promise<HubspotCalls>;
+  /** Contacts there are, and writes over all of them. */
+  contacts(): Promise<{ contacts: number; writes: number }>;
+  setFaults(faults: HubspotFault[]): Promise<void>;
+  /** Ends the process; resolves when it is gone. Calling it again does nothing. */
+  stop(): Promise<void>;
+}
+
+/** Starts a HubSpot account in a process of its own. @throws Error with its error output when it ends before it serves. */
+export async function startHubspotProcess(options: HubspotSandboxOptions = {}): Promise<HubspotProcess> {
+  const { ready, pid, ask, stop } = await startChild<{ url: string; token: string }>('hubspot', options);
+  return {
+    ...ready,
+    pid,
+    calls: () => ask({ op: 'calls' }),
+    contacts: () => ask({ op: 'contacts' }),
+    setFaults: async (faults) => {
+      await ask({ op: 'setFaults', faults });
+    },
+    stop,
+  };
 }

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import * as fixtures from './fixtures.ts';
+import { type HubspotFault, startHubspotSandbox } from './hubspot.ts';
 import { type Fixture, type Fault as PlatformFault, startPlatformSandbox } from './platform.ts';
 import type { Change } from './scim/change.ts';
 import type { Fault } from './scim/faults.ts';
@@ -105,22 +106,46 @@ async function receiver(
   };
 }
 
+async function hubspot(options: object): Promise<Served> {
+  const sandbox = await startHubspotSandbox(options);
+  return {
+    ready: { url: sandbox.url, token: sandbox.token },
+    commands: {
+      calls: () => sandbox.calls,
+      contacts: () => {
+        let [contacts, writes] = [0, 0];
+        for (const contact of sandbox.contacts.all()) {
+          contacts += 1;
+          writes += contact.writes;
+        }
+        return { contacts, writes };
+      },
+      setFaults: ({ faults }) => {
+        sandbox.setFaults(faults as HubspotFault[]);
+        return { faults: (faults as HubspotFault[]).length };
+      },
+    },
+    stop: sandbox.stop,
+  };
+}
+
 const [name = '', text = '{}'] = process.argv.slice(2);
 const options = JSON.parse(text) as object;
 const known = new Map(Object.entries(fixtures));
 const fixture = known.get(name);
-const receivers = new Map(Object.entries({ webhook: startWebhookSandbox, wechat: startWechatSandbox }));
-const starter = receivers.get(name);
-const own: Record<string, (options: never) => Promise<Served>> = { scim, stripe };
-if (!Object.hasOwn(own, name) && !fixture && !starter) {
-  const accepted = [...Object.keys(own), ...known.keys(), ...receivers.keys()].join(', ');
+const own: Record<string, (options: never) => Promise<Served>> = {
+  scim,
+  stripe,
+  hubspot,
+  webhook: (given) => receiver(startWebhookSandbox, given),
+  wechat: (given) => receiver(startWechatSandbox, given),
+};
+const start = Object.hasOwn(own, name) ? own[name] : fixture && ((given: never) => platform(fixture, given));
+if (!start) {
+  const accepted = [...Object.keys(own), ...known.keys()].join(', ');
   throw new RangeError(`serve: no platform is called ${JSON.stringify(name)}; accepted: ${accepted}`);
 }
-const served = starter
-  ? await receiver(starter, options)
-  : fixture
-    ? await platform(fixture, options)
-    : await own[name]!(options as never);
+const served = await start(options as never);
 const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 say(served.ready);
 

@@ -67,6 +67,15 @@ describe('a replay notices', () => {
     'a slice that is gone': { of: 'streamSync.incremental', tamper: (history) => without(history, 'readSlice') },
     'a slice where a stream ended': { of: 'streamSync.full', tamper: scheduledAtTheEnd },
     'a slice where a replay ended': { of: 'replayWindow.range', tamper: scheduledAtTheEnd },
+    'a slice of contacts of another name': {
+      of: 'hubspotSync.rate-limited',
+      tamper: (history) => renamed(history, '"name":"sendContacts"', '"name":"sendPeople"'),
+    },
+    'a slice of contacts that is gone': {
+      of: 'hubspotSync.first',
+      tamper: (history) => without(history, 'sendContacts'),
+    },
+    'a slice of contacts where a run ended': { of: 'hubspotSync.first', tamper: scheduledAtTheEnd },
     'a stream of another type': {
       of: 'platformSync.full',
       tamper: (history) => renamed(history, '"name":"streamSync"', '"name":"listSync"'),

@@ -5,7 +5,7 @@ import { type HubspotAnswer, type HubspotClient, NeverLeft, Unanswered } from '.
 import type { Batch } from './feed.ts';
 import { existing, halves, isolate, type Refused } from './isolation.ts';
 import type { Ledger } from './ledger.ts';
-import { bodyOf, type Outgoing, parked, settled } from './outgoing.ts';
+import { bodyOf, Outgoing, parked, settled } from './outgoing.ts';
 import { Recorder } from './recorder.ts';
 import type { Tally } from './tally.ts';
 import { accountFailure } from './troubles.ts';
@@ -46,8 +46,7 @@ export class Courier {
       if (answer === null) return;
       const { rows } = batch;
       const kind = rows[0]!.kind;
-      const sent = rows.map(({ id, values }) => ({ id, values }));
-      const verdict = readBatch(kind, this.options.idProperty, sent, answer);
+      const verdict = readBatch(kind, this.options.idProperty, rows, answer);
       if (verdict.kind === 'wait') {
         await this.wait(verdict);
         continue;
@@ -163,7 +162,9 @@ export class Courier {
       absent.map(({ row }) => settled(row, { kind: 'archived' })),
       [batch.call],
     );
-    const there = unknown.flatMap((one, at) => (found.has(at) ? [{ ...one, id: found.get(at)!, byRecord: true }] : []));
+    const there = unknown.flatMap((one, at) =>
+      found.has(at) ? [new Outgoing(one.row, 'archive', found.get(at)!, true)] : [],
+    );
     const rest = [...batch.rows.filter(({ byRecord }) => byRecord), ...there];
     if (rest.length > 0) await this.deliver(await this.opened(rest));
   }

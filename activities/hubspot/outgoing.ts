@@ -7,14 +7,25 @@ import type { Settled } from '../../db/hubspot/settle.ts';
 import type { OpenHubspot } from './open.ts';
 
 /** A row on its way. */
-export interface Outgoing {
-  row: MappedRow;
-  kind: Exclude<BatchKind, 'read'>;
+export class Outgoing {
+  readonly row: MappedRow;
+  readonly kind: Exclude<BatchKind, 'read'>;
   /** Id in the call. */
-  id: string;
+  readonly id: string;
   /** True: the id is HubSpot's own record id. */
-  byRecord: boolean;
-  values: Readonly<Record<string, string>>;
+  readonly byRecord: boolean;
+
+  constructor(row: MappedRow, kind: Outgoing['kind'], id: string, byRecord = false) {
+    this.row = row;
+    this.kind = kind;
+    this.id = id;
+    this.byRecord = byRecord;
+  }
+
+  /** Read again where an answer names a value: thousands of rows are kept ahead, and few are ever asked. */
+  get values(): Readonly<Record<string, string>> {
+    return this.kind === 'archive' ? {} : JSON.parse(this.row.payload ?? '{}');
+  }
 }
 
 export type Decision = { send: Outgoing } | { settle: Settled; counts: 'unchanged' | 'refusedHere' };
@@ -58,16 +69,16 @@ export class Decider {
     if (row.taken) return parkedHere(row, 'duplicate_id', mapping.idProperty);
     const fault = checkValues(values, this.catalog);
     if (fault) return parkedHere(row, fault.code, fault.property);
-    if (row.scope !== 'in') return { send: { row, kind: 'update', id, byRecord, values } };
+    if (row.scope !== 'in') return { send: new Outgoing(row, 'update', id, byRecord) };
     const kinds = { upsert: 'upsert', mirror: 'upsert', update: 'update', insert: 'create' } as const;
-    return { send: { row, kind: byRecord ? 'update' : kinds[options.mode], id, byRecord, values } };
+    return { send: new Outgoing(row, byRecord ? 'update' : kinds[options.mode], id, byRecord) };
   }
 
   /** Without a record id it is looked for first: a call that was never answered may have made it. */
   private archive(row: MappedRow): Decision {
     const { hubspotId, id, tried } = row;
-    if (hubspotId !== null) return { send: { row, kind: 'archive', id: hubspotId, byRecord: true, values: {} } };
-    return tried && id !== '' ? { send: { row, kind: 'archive', id, byRecord: false, values: {} } } : nothing(row);
+    if (hubspotId !== null) return { send: new Outgoing(row, 'archive', hubspotId, true) };
+    return tried && id !== '' ? { send: new Outgoing(row, 'archive', id) } : nothing(row);
   }
 }
 

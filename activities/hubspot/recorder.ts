@@ -17,10 +17,8 @@ export interface RecorderOptions {
 /** Tries after which a row that is sent alone and never answered is taken for the reason. */
 const mostTries = 10;
 
-/** Passes in which a value that another contact still has may become free. */
-const conflictTries = 2;
-/** The same while rows wait for calls without an answer: one of them may be the owner who gives it up. */
-const waitingTries = 6;
+/** A value that another contact has may become free: its owner changes it, or is archived, in another call. Not for ever. */
+const conflictTries = 8;
 
 /** Writes down what became of the rows of a call. */
 export class Recorder {
@@ -58,12 +56,14 @@ export class Recorder {
     tally.breaker();
   }
 
-  /** When a conflict is tried again, ms; null when it is one that stays. */
+  /**
+   * When a conflict is tried again, ms; null when it stays: a whole pass has changed nothing at HubSpot, and no row waits
+   * that could.
+   */
   private conflictWait({ row }: Outgoing): number | null {
-    if (row.tries < conflictTries) return 0;
     const { tally, settleMs } = this.options;
-    const waiting = tally.waiting || tally.counts.unanswered > 0;
-    return waiting && row.tries < waitingTries ? settleMs + 1_000 : null;
+    if (tally.quiet || row.tries >= conflictTries) return null;
+    return tally.waiting ? settleMs + 1_000 : 0;
   }
 
   confirmed(one: Outgoing, hubspotId: string | null) {

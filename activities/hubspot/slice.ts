@@ -61,7 +61,6 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
   const { pool } = deps;
   const probe = await probeMapping(pool, mapping);
   const { turn } = await takeTurn(pool, plan.claim);
-  tally.waiting = (await dirtyState(pool, id)).held > 0;
   const settleMs = options.settleSeconds * 1_000;
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
   const ledger = new Ledger({ pool, turn, no: connection.no, judged: plan.judged, tally, landMs });
@@ -110,10 +109,15 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
       await ledger.progress();
       // Who is marked alone and with everybody is sent once.
       if (ledger.everybody) continue;
-      const before = tally.counts.looked;
+      const { looked, again } = tally.counts;
+      const { changed } = tally;
       await pass(new Feed(source, options.inFlight), courier, ledger, options.inFlight, ending);
-      const idle = tally.counts.looked === before && !ledger.draining && !ledger.everybody;
+      const idle = tally.counts.looked === looked && !ledger.draining && !ledger.everybody;
       done = idle && ledger.drained === 0;
+      if (tally.counts.again > again) {
+        tally.waiting = (await dirtyState(pool, id)).held > 0;
+        tally.quiet = tally.changed === changed && !tally.waiting;
+      }
       if (done) break;
     }
     await ledger.idle();

@@ -4,7 +4,7 @@ export interface Counts {
   drained: number;
   /** Users that were marked because everybody was. */
   marked: number;
-  /** Dirty users that were looked at. */
+  /** Dirty users that were looked at; those read ahead when a slice ended count again. */
   looked: number;
   /** Of them: HubSpot had the mapped row already, or needs nothing. */
   unchanged: number;
@@ -77,8 +77,10 @@ const strangeMost = 3;
 export class Tally {
   readonly counts: Counts = { ...noCounts };
   stop: Stop | null = null;
-  /** Rows wait for calls without an answer since before this slice. */
+  /** Rows wait for calls without an answer. */
   waiting = false;
+  /** The last whole pass changed nothing at HubSpot, and no row waits. */
+  quiet = false;
   /** When a call was last answered as it should be, ms. */
   answeredAt = 0;
   private readonly spent: Spent;
@@ -89,6 +91,11 @@ export class Tally {
   constructor(spent: Spent, limits: Limits) {
     this.spent = spent;
     this.limits = limits;
+  }
+
+  /** What HubSpot took so far. */
+  get changed(): number {
+    return this.counts.written + this.counts.archived;
   }
 
   /** The first reason counts. */

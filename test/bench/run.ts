@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { audienceCases } from './audience.ts';
 import { budgetCases } from './budget.ts';
+import { hubspotCases } from './hubspot.ts';
 import { type BenchOptions, orgCases } from './org.ts';
 import { platformCases } from './platform.ts';
 import { build } from './rig.ts';
@@ -12,6 +13,7 @@ const pipelines: Record<string, typeof orgCases> = {
   platform: platformCases,
   budget: budgetCases,
   stripe: stripeCases,
+  hubspot: hubspotCases,
   audience: audienceCases,
 };
 

@@ -6,7 +6,7 @@ export const modelRules = { firstname: `^(?!${refusedName})` };
 
 type Random = () => number;
 
-/** Changes of every kind, each a statement of its own. Mail addresses stay unique, and move between users now and then. */
+/** Changes of every kind, each a statement of its own. Mail addresses stay unique. */
 const kinds: ((n: (most: number) => number, mark: number) => string)[] = [
   (n, mark) =>
     `UPDATE users SET name = 'Name ' || id || ' ${mark}' WHERE id % ${n(40) + 2} = ${n(2)} AND name NOT LIKE '${refusedName}%'`,
@@ -23,12 +23,10 @@ const kinds: ((n: (most: number) => number, mark: number) => string)[] = [
   (n) => `DELETE FROM orders WHERE id % 30 = ${n(30)}`,
   (n, mark) => `UPDATE companies SET name = 'Company ${mark}' WHERE id = ${n(20) + 1}`,
   (n, mark) => `UPDATE users SET id = id + ${mark * 1_000_000} WHERE id % 350 = ${n(350)} AND id < 1000000`,
-  (
-    n,
-    mark,
-  ) => `WITH pair AS (SELECT min(id) AS a, max(id) AS b, min(email) FILTER (WHERE true) AS unused FROM users WHERE id % 17 = ${n(17)}),
-     freed AS (SELECT email FROM users, pair WHERE id = a)
-     UPDATE users SET email = CASE id WHEN a THEN 'moved${mark}@example.org' ELSE (SELECT email FROM freed) END FROM pair WHERE id IN (a, b) AND a <> b`,
+  // An address that is free only once its owner is archived.
+  (n) => `WITH pair AS (SELECT min(id) AS a, max(id) AS b FROM users WHERE id % 17 = ${n(17)}),
+     gone AS (DELETE FROM users USING pair WHERE id = a AND a <> b RETURNING email)
+     UPDATE users SET email = gone.email FROM gone, pair WHERE id = b`,
   () => `UPDATE users SET note = 'nobody maps it'`,
   (n) => `UPDATE users SET seen_at = seen_at + interval '1 hour', signed_up = signed_up + 1 WHERE id % 3 = ${n(3)}`,
 ];

@@ -29,6 +29,8 @@ export interface WorkerProcessOptions {
   bundle: string;
   /** Activities at once. Default 20, with four database connections more. */
   slots?: number;
+  /** Most memory of the JavaScript heap, MB. Default: what Node takes. */
+  heapMb?: number;
   logLevel?: Config['logLevel'];
 }
 
@@ -38,7 +40,8 @@ const checkout = fileURLToPath(new URL('../..', import.meta.url));
 /** Starts `npm start` as a process; it takes work about two seconds later. Its environment is what stands here and nothing else. */
 export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess {
   const { servers, slots = 20 } = options;
-  const child = spawn(process.execPath, ['--import', 'tsx', entry], {
+  const heap = options.heapMb === undefined ? [] : [`--max-old-space-size=${options.heapMb}`];
+  const child = spawn(process.execPath, [...heap, '--import', 'tsx', entry], {
     cwd: checkout,
     env: {
       DATABASE_URL: servers.databaseUrl,
