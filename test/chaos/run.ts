@@ -10,6 +10,8 @@ interface Round {
   ground: Ground;
   kills: number;
   seed: number;
+  /** How much is at work, where the pipeline has a size; undefined: its own. */
+  size: number | undefined;
   tell: (line: string) => void;
 }
 
@@ -41,7 +43,7 @@ const pipelines: Record<string, Pipeline> = {
   },
   audience: {
     async kill(round) {
-      const { hit, unknown, twice } = await killAudiencesAtRandom({ ...round, recipients: 50_000 });
+      const { hit, unknown, twice } = await killAudiencesAtRandom({ ...round, recipients: round.size ?? 50_000 });
       round.tell(
         `unknown under at-most-once: ${JSON.stringify(unknown)}; twice under at-least-once: ${JSON.stringify(twice)}`,
       );
@@ -60,10 +62,11 @@ const command = new Command('npm run chaos --')
   .addArgument(new Argument('<pipeline>', 'what is at work').choices(Object.keys(pipelines)))
   .option('--kills <n>', 'workers to kill, 12 to 25 s each', whole, 100)
   .option('--seed <n>', 'changes and moments; default: the time', whole, Math.floor(Date.now() / 1000) % 1_000_000)
+  .option('--size <n>', 'audience: recipients of each campaign (default: 50000)', whole)
   .parse();
 const [name] = command.processedArgs as [string];
 const pipeline = pipelines[name] as Pipeline;
-const { kills, seed } = command.opts<{ kills: number; seed: number }>();
+const { kills, seed, size } = command.opts<{ kills: number; seed: number; size?: number }>();
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 print(`${name}: seed ${seed}, ${kills} kills`);
@@ -73,7 +76,7 @@ try {
   for (let done = 0; done < kills; done += step) {
     const ground = await openGround({ durable: true });
     try {
-      const round = { ground, kills: Math.min(kills - done, step), seed: seed + done, tell: print };
+      const round = { ground, kills: Math.min(kills - done, step), seed: seed + done, size, tell: print };
       for (const [what, n] of Object.entries(await pipeline.kill(round))) counted[what] = (counted[what] ?? 0) + n;
     } finally {
       await ground.close();

@@ -2,6 +2,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { changeForEveryStep } from './every-step.ts';
 import type { Directory, Ground, Run } from './ground.ts';
 import { ended, type Scenario, scheduled } from './scenario.ts';
+import { audienceScenarios } from './scenarios.audience.ts';
 import { hubspotScenarios } from './scenarios.hubspot.ts';
 import { platformScenarios } from './scenarios.platform.ts';
 import { until } from './until.ts';
@@ -13,6 +14,7 @@ const plan = ['prepare', 'stageGroups', 'markGroups', 'stageUsers', 'markUsers',
 /** By the name of the file that keeps the history. */
 export const scenarios: Record<string, Scenario> = {
   ...platformScenarios,
+  ...audienceScenarios,
   ...hubspotScenarios,
   'orgSync.full': {
     shows: [...plan, 'addGroups', 'addUsers', 'finish', 'completed applied'],
