@@ -3,6 +3,7 @@ import { changeForEveryStep } from './every-step.ts';
 import type { Directory, Ground, Run } from './ground.ts';
 import { ended, type Scenario, scheduled } from './scenario.ts';
 import { platformScenarios } from './scenarios.platform.ts';
+import { stripeScenarios } from './scenarios.stripe.ts';
 import { until } from './until.ts';
 
 const size = { users: 120, groups: 14, depth: 3 } as const;
@@ -12,6 +13,7 @@ const plan = ['prepare', 'stageGroups', 'markGroups', 'stageUsers', 'markUsers',
 /** By the name of the file that keeps the history. */
 export const scenarios: Record<string, Scenario> = {
   ...platformScenarios,
+  ...stripeScenarios,
   'orgSync.full': {
     shows: [...plan, 'addGroups', 'addUsers', 'finish', 'completed applied'],
     record: async (ground) => ended(await ground.start((await ground.scim(size)).name)),
