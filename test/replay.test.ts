@@ -67,6 +67,13 @@ describe('a replay notices', () => {
     'a slice that is gone': { of: 'streamSync.incremental', tamper: (history) => without(history, 'readSlice') },
     'a slice where a stream ended': { of: 'streamSync.full', tamper: scheduledAtTheEnd },
     'a slice where a replay ended': { of: 'replayWindow.range', tamper: scheduledAtTheEnd },
+    'a reading of another name': {
+      of: 'stripeSync.once',
+      tamper: (history) => renamed(history, '"name":"replayFeed"', '"name":"replayEvents"'),
+    },
+    'a follower that is gone': { of: 'stripeSync.cancelled', tamper: (history) => without(history, 'followFeed') },
+    'a reading where a copy ended': { of: 'stripeSync.once', tamper: scheduledAtTheEnd },
+    'a comparison where one ended': { of: 'verifyStripe.equal', tamper: scheduledAtTheEnd },
     'a slice of contacts of another name': {
       of: 'hubspotSync.rate-limited',
       tamper: (history) => renamed(history, '"name":"sendContacts"', '"name":"sendPeople"'),

@@ -31,6 +31,8 @@ const backfillRequests = 120;
 /** Events on their way, shared seconds, thin events: everything the feed may do to us. */
 const hostile = { lagMs: 1_500, lateShare: 0.5, thinShare: 0.05, latencyMs: 60 };
 const changesPerSecond = 40;
+/** A killed worker's activities are missed after ten seconds; the rest is for a machine that is busy. */
+const patienceMs = 240_000;
 
 interface Place {
   account: StripeAccount;
@@ -60,7 +62,7 @@ export async function killStripeAtRandom(options: StripeKillOptions): Promise<St
     const watched = places[Math.floor(random() * places.length)] as Place;
     const { requests } = watched.account.source;
     const wanted = requests.total + 1 + Math.floor(random() * backfillRequests * (first ? 1 : 0.5));
-    await worker.whileAlive(until('the moment to kill', async () => requests.total >= wanted, 90_000));
+    await worker.whileAlive(until('the moment to kill', async () => requests.total >= wanted, patienceMs));
     await worker.kill();
     const hit = (await Promise.all(places.map(({ run }) => inHand(run)))).flat();
     for (const one of hit) report.hit[one] = (report.hit[one] ?? 0) + 1;
@@ -91,9 +93,9 @@ async function compare(places: Place[], goOn: boolean): Promise<void> {
       await until(
         'the run to follow',
         async () => (await account.progress(run).catch(() => null))?.phase === 'follow',
-        90_000,
+        patienceMs,
       );
-      await account.untilSettled();
+      await account.untilSettled(patienceMs);
       const found = await account.differences();
       if (found.length > 0) throw new Error(`${account.name}: ${found.join('; ')}`);
     }),

@@ -20,7 +20,7 @@ export async function ended(run: WorkflowHandle): Promise<WorkflowHandle> {
 /** Starts a run by a schedule, as a clock would, and gives it when it has ended. */
 export async function scheduled(
   ground: Ground,
-  workflowType: 'orgSync' | 'platformSync' | 'hubspotSync',
+  workflowType: 'orgSync' | 'platformSync' | 'stripeSync' | 'hubspotSync',
   input: { connection: string; streams?: string[] },
 ): Promise<WorkflowHandle> {
   const schedule = await ground.client.schedule.create({

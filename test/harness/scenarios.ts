@@ -5,6 +5,7 @@ import { ended, type Scenario, scheduled } from './scenario.ts';
 import { audienceScenarios } from './scenarios.audience.ts';
 import { hubspotScenarios } from './scenarios.hubspot.ts';
 import { platformScenarios } from './scenarios.platform.ts';
+import { stripeScenarios } from './scenarios.stripe.ts';
 import { until } from './until.ts';
 
 const size = { users: 120, groups: 14, depth: 3 } as const;
@@ -14,6 +15,7 @@ const plan = ['prepare', 'stageGroups', 'markGroups', 'stageUsers', 'markUsers',
 /** By the name of the file that keeps the history. */
 export const scenarios: Record<string, Scenario> = {
   ...platformScenarios,
+  ...stripeScenarios,
   ...audienceScenarios,
   ...hubspotScenarios,
   'orgSync.full': {

@@ -19,7 +19,7 @@ export interface StripeAccount {
   /** Waits until the run follows the feed. */
   untilLive(run: WorkflowHandle): Promise<void>;
   /** Waits until everything that the source has told so far is settled in the copy. */
-  untilSettled(): Promise<void>;
+  untilSettled(timeoutMs?: number): Promise<void>;
   /** Living rows of a table by id. */
   rows(table: string): Promise<Map<string, Record<string, unknown>>>;
   /** What differs between source and copy, a few of each kind; empty when nothing does. */
@@ -76,15 +76,19 @@ export async function openStripeAccount(
     async untilLive(run) {
       await until('the run to follow', async () => (await account.progress(run)).phase === 'follow');
     },
-    async untilSettled() {
+    async untilSettled(timeoutMs) {
       const last = Math.max(source.feed.lastVisibleMs(), Date.now());
-      await until('the feed to settle', async () => {
-        const { rows } = await world.pool.query(
-          'SELECT extract(epoch FROM settled_at)::float8 * 1000 AS ms FROM syncline.stripe_feeds WHERE connection_id = $1',
-          [name],
-        );
-        return rows[0]?.ms > last + 1_000;
-      });
+      await until(
+        'the feed to settle',
+        async () => {
+          const { rows } = await world.pool.query(
+            'SELECT extract(epoch FROM settled_at)::float8 * 1000 AS ms FROM syncline.stripe_feeds WHERE connection_id = $1',
+            [name],
+          );
+          return rows[0]?.ms > last + 1_000;
+        },
+        timeoutMs,
+      );
     },
     async rows(table) {
       const { rows } = await world.pool.query(
