@@ -4,6 +4,7 @@ import swagger from '@fastify/swagger';
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify';
 import type { Deps } from '../activities/deps.ts';
 import { healthPlugin } from './api/health.ts';
+import { metricsPlugin } from './api/metrics.ts';
 import { statusPlugin } from './api/status.ts';
 import { waitPlugin } from './api/wait.ts';
 import type { Config } from './config.ts';
@@ -20,7 +21,7 @@ export interface ApiParts extends Pick<WorkerParts, 'pool' | 'worker'> {
 export type ApiPlugin = (parts: ApiParts) => FastifyPluginAsync;
 
 /** Served to who shows the bearer token. A concern is a file in workers/api/ and a line here. */
-const plugins: readonly ApiPlugin[] = [statusPlugin, waitPlugin];
+const plugins: readonly ApiPlugin[] = [statusPlugin, metricsPlugin, waitPlugin];
 /** Served to everybody who reaches the port. */
 const openPlugins: readonly ApiPlugin[] = [healthPlugin];
 

@@ -1,0 +1,59 @@
+import type { Pool } from './client.ts';
+
+interface Question {
+  help: string;
+  labels: readonly string[];
+  /** A column a label, and `value`. Counts of whole tables are left out: it is asked every few seconds. */
+  sql: string;
+}
+
+/** What an operator is woken for, over all connections and from the tables alone; what runs do, Temporal tells. */
+export const gauges: Record<string, Question> = {
+  syncline_lag_seconds: {
+    help: 'Age of the data: since the watermark of a stream (else its last full pass), the last applied plan of a directory, the settled second of a feed, the oldest change that was not sent',
+    labels: ['connection', 'platform', 'stream'],
+    sql: `SELECT k.connection, c.platform, k.stream, extract(epoch FROM now() - k.at)::float8 AS value
+          FROM (SELECT connection_id AS connection, stream, coalesce(watermark, full_at) AS at FROM syncline.streams
+                UNION ALL SELECT connection_id, 'directory', max(created_at) FROM org.plans WHERE verdict = 'applied' AND NOT partial GROUP BY 1
+                UNION ALL SELECT connection_id, 'feed', settled_at FROM syncline.stripe_feeds
+                UNION ALL SELECT connection_id, 'contacts', min(since) FROM syncline.hubspot_dirty GROUP BY 1) k
+          JOIN syncline.connections c ON c.id = k.connection WHERE k.at IS NOT NULL`,
+  },
+  syncline_doubtful: {
+    help: '1 while the last pass of a stream could not prove that it missed no row',
+    labels: ['connection', 'stream'],
+    sql: 'SELECT connection_id AS connection, stream, (doubt IS NOT NULL)::int AS value FROM syncline.streams',
+  },
+  syncline_withheld_deletions: {
+    help: 'Rows of a stream that are gone from the source and stay until a person accepts that',
+    labels: ['connection', 'stream'],
+    sql: 'SELECT connection_id AS connection, stream, withheld AS value FROM syncline.streams',
+  },
+  syncline_rejects: {
+    help: 'Records that stand aside (syncline.rejects)',
+    labels: ['connection', 'pipeline', 'stream'],
+    sql: `SELECT connection_id AS connection, pipeline, stream, count(*)::int AS value FROM syncline.rejects
+          WHERE resolved_at IS NULL GROUP BY 1, 2, 3`,
+  },
+  syncline_conflicts: {
+    help: 'People whose user name somebody else in their tenant holds',
+    labels: ['connection'],
+    sql: 'SELECT connection_id AS connection, count(*)::int AS value FROM org.conflicts WHERE resolved_at IS NULL GROUP BY 1',
+  },
+  syncline_dirty_contacts: {
+    help: 'Users that may differ from their contact at HubSpot',
+    labels: ['connection'],
+    sql: 'SELECT connection_id AS connection, count(*)::int AS value FROM syncline.hubspot_dirty GROUP BY 1',
+  },
+};
+
+export interface Reading {
+  labels: Record<string, string>;
+  value: number;
+}
+
+/** Answers one question. */
+export async function readGauge(pool: Pool, { sql }: Question): Promise<Reading[]> {
+  const { rows } = await pool.query(sql);
+  return rows.map(({ value, ...labels }) => ({ labels, value }));
+}

@@ -1,0 +1,70 @@
+import { expect, inject, it } from 'vitest';
+import { gauges } from '../db/gauges.ts';
+import { kuaishou } from '../sandbox/kuaishou.ts';
+import { serveApi } from '../workers/api.ts';
+import { createWorker } from '../workers/worker.ts';
+import { openShop } from './harness/platforms.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld();
+const token = 'a-token-of-26-characters-x';
+const config = { ...world.config, taskQueue: `${world.config.taskQueue}-api`, apiToken: token };
+const parts = await createWorker(config, world.servers, world.key, inject('shared').bundle);
+const running = parts.worker.run();
+const api = await serveApi(0, { ...parts, config });
+world.onClose(async () => {
+  await api.close();
+  parts.worker.shutdown();
+  await running;
+  await parts.close();
+});
+
+const ask = (authorization?: string) =>
+  fetch(`http://127.0.0.1:${api.port}/metrics`, { headers: authorization === undefined ? {} : { authorization } });
+
+/** Value of a line of the text format; undefined where there is none. */
+async function valueOf(name: string, labels: Record<string, string>): Promise<number | undefined> {
+  const text = await (await ask(`Bearer ${token}`)).text();
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+  const line = text.split('\n').find((one) => one.startsWith(`${name}{`) && wanted.every((part) => one.includes(part)));
+  return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(' ')));
+}
+
+it('asks for the token', async () => {
+  expect((await ask()).status).toBe(401);
+});
+
+it('explains every gauge, also before anything is connected', async () => {
+  const answer = await ask(`Bearer ${token}`);
+  expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+  const text = await answer.text();
+  for (const [name, { help }] of Object.entries(gauges)) expect(text).toContain(`# HELP ${name} ${help}\n`);
+});
+
+it('shows the lag of a directory and the records of a stream that stand aside, and forgets what was repaired', async () => {
+  const { name } = await world.scim({ users: 30, groups: 5 });
+  await world.run(name);
+  expect(
+    await valueOf('syncline_lag_seconds', { connection: name, platform: 'scim', stream: 'directory' }),
+  ).toBeLessThan(60);
+
+  const shop = await openShop(world, kuaishou, { rows: 40, now: () => Date.now() - 60_000 });
+  const { refunds } = shop.source.lists;
+  const [bad = ''] = refunds?.ids() ?? [];
+  refunds?.update(bad, { status: 'open?' });
+  await shop.sync();
+  const place = { connection: shop.name, pipeline: 'platform', stream: 'refunds' };
+  expect(await valueOf('syncline_rejects', place)).toBe(1);
+  expect(await valueOf('syncline_doubtful', { connection: shop.name, stream: 'refunds' })).toBe(0);
+  expect(await valueOf('syncline_lag_seconds', { connection: shop.name, stream: 'orders' })).toBeGreaterThan(0);
+  refunds?.update(bad, { status: 10 });
+  await expect
+    .poll(
+      async () => {
+        await shop.sync();
+        return valueOf('syncline_rejects', place);
+      },
+      { timeout: 30_000 },
+    )
+    .toBeUndefined();
+});
