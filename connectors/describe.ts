@@ -66,7 +66,7 @@ function authOf({ auth, gateway }: Connector): string {
 }
 
 function readsOf({ call, sql, over }: Stream): string {
-  const source = call ? [call.api, call.version].filter(Boolean).join(' ') : `${sql?.dialect} ${sql?.from}`;
+  const source = call ? [call.api, call.version].filter(Boolean).join(' ') : `table ${sql?.from}`;
   if (!over) return source;
   if (over.kind === 'tree') return `${source}, one call a node of the tree`;
   const ids = over.batch === 1 ? 'for each id of' : `for each ${number(over.batch)} ids of`;

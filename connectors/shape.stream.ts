@@ -40,7 +40,8 @@ export interface ApiCall {
 
 /** A table of a foreign database, read by keyset. Never an OFFSET. */
 export interface SqlCall {
-  dialect: 'postgres' | 'mysql';
+  /** Absent: the scheme of the address tells (credential field `databaseUrl`), postgres:// or mysql://. */
+  dialect?: 'postgres' | 'mysql';
   /** Time zone of columns that have none, e.g. `Asia/Shanghai`. Default `UTC`. */
   zone?: string;
   /** Table or view, as the source names it. */

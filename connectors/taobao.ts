@@ -18,7 +18,8 @@ export const taobao: Connector = {
     session: { secret: true, about: 'Session key from the consent of the seller; it ends with the subscription.' },
     databaseUrl: {
       secret: true,
-      about: 'Address of the push database, postgres://user:password@host/database; only for the push streams.',
+      about:
+        'Address of the push database, mysql://user:password@host (or postgres://… for a copy); only for the push streams.',
       default: '',
     },
   },
@@ -108,7 +109,6 @@ export const taobao: Connector = {
     { at: 'streams.refunds.call.params.status', what: 'Whether a call without status lists every status.' },
     { at: 'streams.items_onsale.paging.size.rows', what: 'Largest page.' },
     { at: 'streams.items_onsale.window', what: 'Whether and how the lists can be asked by time of change.' },
-    { at: 'streams.push_trades.sql.dialect', what: 'Jushita runs MySQL; a Postgres copy or foreign table is read.' },
     { at: 'streams.push_trades.window.lagMs', what: 'How late the platform pushes, and how long rows are kept.' },
     {
       at: 'streams.history',

@@ -100,13 +100,16 @@ async function openForeign(
       'InvalidInput',
       `The credential of connection "${connection.id}" has no field databaseUrl, the address of the database to read. ${give}`,
     );
-  if (!URL.canParse(url) || !schemes[dialect].test(new URL(url).protocol))
+  const scheme = URL.canParse(url) ? new URL(url).protocol : '';
+  const accepted = dialect === undefined ? (['postgres', 'mysql'] as const) : [dialect];
+  const found = accepted.find((one) => schemes[one].test(scheme));
+  if (found === undefined)
     throw new SyncError(
       'InvalidInput',
-      `The credential's field databaseUrl of connection "${connection.id}": got a text of ${url.length} characters, accepted ${dialect}://user:password@host:port/database. ${give}`,
+      `The credential's field databaseUrl of connection "${connection.id}": got a text of ${url.length} characters, accepted ${accepted.map((one) => `${one}://user:password@host:port/database`).join(' or ')}. ${give}`,
     );
   try {
-    return dialect === 'mysql' ? await openMysql(url) : openPostgres(url);
+    return found === 'mysql' ? await openMysql(url) : openPostgres(url);
   } catch (cause) {
     throw foreignTrouble(connection.id, cause);
   }

@@ -23,9 +23,18 @@ import {
 
 const apiCall = { api: text, version: v.optional(text), method: v.optional(method), params: valuesOrLists };
 const sqlName = matching(/^[^\s"'`;]+$/, 'a name without spaces and quotes');
+const zoneWords = 'a time zone such as Asia/Shanghai';
+function isZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
 const sqlCall = object({
-  dialect: word('postgres', 'mysql'),
-  zone: v.optional(matching(/^[A-Za-z_]+(\/[A-Za-z_]+)*$/, 'a time zone such as Asia/Shanghai')),
+  dialect: v.optional(word('postgres', 'mysql')),
+  zone: v.optional(v.pipe(v.string(zoneWords), v.check(isZone, zoneWords))),
   from: sqlName,
   select: filled(sqlName, 'a list of columns'),
   keyset: v.pipe(v.tupleWithRest([sqlName], sqlName, 'a list of columns'), v.readonly()),

@@ -81,7 +81,6 @@ const itemList = (title: string, name: string): Stream => ({
 const pushed = (title: string, table: string, id: string, seller: string, more: readonly string[]): Stream => ({
   title,
   sql: {
-    dialect: 'postgres',
     zone: 'Asia/Shanghai',
     from: `sys_info.${table}`,
     select: [id, seller, ...more, 'jdp_hashcode', 'jdp_response', 'jdp_created', 'jdp_modified'],
