@@ -49,7 +49,7 @@ export function describeConnector(connector: Connector): PlatformView {
       title: stream.title,
       reads: readsOf(stream),
       paging: pagingOf(stream.paging),
-      window: stream.window ? windowOf(stream.window) : '',
+      window: stream.window ? windowOf(stream.window, stream.sql?.count) : '',
       limits: ratesOf(stream.limits, 'endpoint'),
       deletions: deletionsOf(stream.deletes),
     })),
@@ -102,12 +102,13 @@ function pagingOf(paging: Paging): string {
   return `${families[paging.kind]}, ${rows}`;
 }
 
-function windowOf({ capMs, floorMs, lagMs, overlapMs }: Window): string {
+function windowOf({ capMs, floorMs, lagMs, overlapMs, count }: Window, counted = false): string {
   return [
     `at most ${span(capMs)}`,
     floorMs === undefined ? '' : `last ${span(floorMs)}`,
     lagMs > 0 ? `${span(lagMs)} behind` : '',
     overlapMs > 0 ? `${span(overlapMs)} again` : '',
+    count || counted ? 'counted before it is read' : '',
   ]
     .filter(Boolean)
     .join(', ');

@@ -140,6 +140,10 @@ export const kuaishou: Connector = {
       at: 'streams.refunds.window.capMs',
       what: 'Narrowed to hours or minutes during big sales; then windows are split.',
     },
+    {
+      at: 'streams.refunds.window.count',
+      what: 'Name of the count on the first page, and whether a page may be of one row.',
+    },
     { at: 'streams.items.paging.total', what: 'Name of the count; no published answer was seen.' },
     { at: 'streams.items.paging.order', what: 'Order of the list.' },
     { at: 'streams.deleted_items.call.params', what: 'SDKs send an itemId; whether all are listed without one.' },

@@ -3,6 +3,7 @@ import type { CustomNext, CustomPage } from '../shape.ts';
 import {
   dayMs,
   filled,
+  flag,
   kind,
   kinds,
   matching,
@@ -40,6 +41,7 @@ const sqlCall = object({
   keyset: v.pipe(v.tupleWithRest([sqlName], sqlName, 'a list of columns'), v.readonly()),
   changed: v.optional(object({ column: sqlName, overlapMs: whole(0, 7 * dayMs) })),
   where: v.optional(values),
+  count: v.optional(flag),
 });
 
 const size = object({ param: v.optional(text), rows: whole(1, 1_000_000) });
@@ -116,6 +118,7 @@ const window = object({
   leastMs: v.optional(spanMs(1)),
   parts: v.optional(whole(2, 1_000)),
   denseRows: v.optional(whole(1, 1_000_000_000)),
+  count: v.optional(object({ call: v.optional(object(apiCall)), params: v.optional(values), total: path })),
 });
 const over = kinds([
   object({

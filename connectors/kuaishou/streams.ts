@@ -66,7 +66,14 @@ const refunds: Stream = {
     sentinel: 'nomore',
     size: { param: 'pageSize', rows: 100 },
   },
-  window: { ...changed, capMs: day, overlapMs: 10 * 60_000, lagMs: 30_000 },
+  window: {
+    ...changed,
+    capMs: day,
+    overlapMs: 10 * 60_000,
+    lagMs: 30_000,
+    // Counts are told on the first page alone, so a page of one row is asked for them.
+    count: { params: { pcursor: '', currentPage: 1, pageSize: 1 }, total: 'totalSize' },
+  },
   deletes: kept,
   columns: {
     order_id: { path: 'oid', type: 'text' },
