@@ -17,12 +17,10 @@ export interface Pass {
   keepsSeen: boolean;
 }
 
-/** A part to read: a window, a range of ids, or everything. */
+/** A part to read: a window, or everything. Batches of ids are cut by db/visits.ts. */
 export interface Range {
   fromMs?: number;
   toMs?: number;
-  afterId?: string | null;
-  toId?: string | null;
 }
 
 /** Where a slice stands; committed with its rows. */
@@ -54,12 +52,12 @@ export interface PassRequest {
 /**
  * Goes on with the pass that a terminated run left open, when it is of the same kind, scope and start; drops it otherwise.
  * A resumed incremental pass keeps its old end: the next one reads on from there.
- * @param cut gives the parts of a new pass
+ * @param cut gives the parts of a new pass, or adds them itself
  */
 export async function openPass(
   pool: Pool,
   request: PassRequest,
-  cut: (client: Client) => Promise<readonly Range[]>,
+  cut: (client: Client, passId: number) => Promise<readonly Range[]>,
 ): Promise<{ pass: Pass; resumed: boolean }> {
   const { claim, stream, kind, scope } = request;
   return writeUnderClaim(pool, claim, { name: 'openPass', heavy: true }, async (client) => {
@@ -86,7 +84,7 @@ export async function openPass(
     const { id, started } = rows[0];
     if (request.keepsSeen)
       await client.query(`CREATE UNLOGGED TABLE ${seenTable(id)} (id text COLLATE "C" PRIMARY KEY)`);
-    await addSlices(client, id, await cut(client));
+    await addSlices(client, id, await cut(client, id));
     return { pass: passOf(id, request, Number(started), request.fromMs, request.toMs), resumed: false };
   });
 }
@@ -125,8 +123,8 @@ export async function addSlices(client: Client, passId: number, ranges: readonly
   const { rows } = await client.query(
     `WITH top AS (SELECT coalesce(max(no), 0) AS no FROM syncline.slices WHERE pass_id = $1),
      added AS (
-       INSERT INTO syncline.slices (pass_id, no, from_ms, to_ms, after_id, to_id)
-       SELECT $1, top.no + r.n, (r.v->>'fromMs')::bigint, (r.v->>'toMs')::bigint, r.v->>'afterId', r.v->>'toId'
+       INSERT INTO syncline.slices (pass_id, no, from_ms, to_ms)
+       SELECT $1, top.no + r.n, (r.v->>'fromMs')::bigint, (r.v->>'toMs')::bigint
        FROM top, jsonb_array_elements($2::jsonb) WITH ORDINALITY AS r(v, n))
      SELECT no + 1 AS first FROM top`,
     [passId, JSON.stringify(ranges)],
@@ -145,7 +143,7 @@ export async function undone(pool: Pool, passId: number, limit: number): Promise
 
 export async function readSliceState(pool: Pool, passId: number, no: number): Promise<SliceState | null> {
   const { rows } = await pool.query(
-    `SELECT no, from_ms::float8 AS "fromMs", to_ms::float8 AS "toMs", after_id AS "afterId", to_id AS "toId", cursor, done, pages, rows,
+    `SELECT no, from_ms::float8 AS "fromMs", to_ms::float8 AS "toMs", cursor, done, pages, rows,
             seen, written, rejected, requests, rereads, total, doubt
      FROM syncline.slices WHERE pass_id = $1 AND no = $2`,
     [passId, no],

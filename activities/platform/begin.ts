@@ -3,7 +3,7 @@ import type { Client } from '../../db/client.ts';
 import { coverageOf } from '../../db/coverage.ts';
 import { openPass, type Pass, type PassKind, type Range, undone } from '../../db/passes.ts';
 import { ensureTable } from '../../db/streams.ts';
-import { idBounds, keepFound } from '../../db/visits.ts';
+import { cutIds, keepFound } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
 import { idSource } from './each.ts';
@@ -37,7 +37,7 @@ export interface Begun {
   pageRows: number;
 }
 
-/** Ids of one slice of a stream that is read id by id. */
+/** Ids of one slice of a stream that is read id by id: 10 s at a hundred calls a second. */
 const idsPerSlice = 1_000;
 const mostNumbers = 1_000;
 
@@ -59,16 +59,23 @@ export async function beginPass(deps: Deps, input: BeginInput, call: Call): Prom
   await fillColumns(deps.pool, table, columns, (data) => columnValues(stream, columns, data), call);
   await ensureNeighbours(deps, opened);
   const span = await planSpan(deps, opened, input);
-  const scope = input.replay === 'rejects' ? `${scopeOf(opened)} rejects` : scopeOf(opened);
+  const scope = passScopeOf(opened, input.replay);
   const keepsSeen = span.kind === 'full' && needsSeen(opened);
   const request = { claim, stream: input.stream, scope, keepsSeen, ...span };
-  const { pass, resumed } = await openPass(deps.pool, request, (client) =>
-    input.replay === 'rejects' ? Promise.resolve([]) : cut(client, opened, { ...request, id: 0, startedMs: 0 }),
+  const { pass, resumed } = await openPass(deps.pool, request, async (client, id) =>
+    input.replay === 'rejects' ? [] : cut(client, opened, { ...request, id, startedMs: 0 }),
   );
   if (opened.stream.over?.kind === 'tree') await plantTree(deps, opened, pass);
   const slices = await undone(deps.pool, pass.id, mostNumbers);
   const spanMs = pass.fromMs === null || pass.toMs === null ? 0 : pass.toMs - pass.fromMs;
   return { pass, slices, lanes: opened.options.parallel, resumed, spanMs, ...paceOf(opened) };
+}
+
+/** What a pass that was left open must have been cut for to be gone on with. */
+function passScopeOf(opened: OpenStream, replay: BeginInput['replay']): string {
+  const scope = scopeOf(opened);
+  if (replay === 'rejects') return `${scope} rejects`;
+  return opened.stream.over?.kind === 'each' ? `${scope} ids` : scope;
 }
 
 /** A sweep must know who came; a list whose rows move is proven by how many came in all its calls together. */
@@ -128,8 +135,8 @@ async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Prom
 async function cut(client: Client, opened: OpenStream, pass: Pass): Promise<Range[]> {
   const { window, over } = opened.stream;
   if (over?.kind === 'each') {
-    const ends = await idBounds(client, pass, idSource(opened, over, pass), idsPerSlice);
-    return [...ends, null].map((toId, i) => ({ afterId: i === 0 ? null : (ends[i - 1] ?? null), toId }));
+    await cutIds(client, pass, pass.id, idSource(opened, over, pass), idsPerSlice);
+    return [];
   }
   if (window && pass.fromMs !== null && pass.toMs !== null) return cutWindows(window, pass.fromMs, pass.toMs);
   if (opened.stream.sql?.changed && pass.fromMs !== null) return [{ fromMs: Math.floor(pass.fromMs) }];

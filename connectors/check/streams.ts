@@ -140,7 +140,16 @@ const deletes = kinds([
 ]);
 
 /** What every landed row has beside the declared columns (db/streams.ts). */
-const rowColumns = ['connection_id', 'id', 'data', 'source_time', 'generation', 'synced_at', 'deleted_at'];
+const rowColumns = [
+  'connection_id',
+  'id',
+  'data',
+  'source_time',
+  'generation',
+  'synced_at',
+  'deleted_at',
+  'row_version',
+];
 const columnName = untaken(
   /^[a-z][a-z0-9_]{0,62}$/,
   (name) => rowColumns.includes(name),

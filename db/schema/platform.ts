@@ -71,7 +71,7 @@ export const passes = syncline.table(
 );
 
 /**
- * Parts of an open pass: time windows, ranges of ids, or the whole list. The cursor is committed with the rows, so that a
+ * Parts of an open pass: time windows, batches of ids, or the whole list. The cursor is committed with the rows, so that a
  * killed worker goes on behind the last committed page. Rows go when the pass ends.
  */
 export const slices = syncline.table(
@@ -82,9 +82,10 @@ export const slices = syncline.table(
     /** Window, from (included) to (not included), ms since 1970. */
     fromMs: bigint('from_ms', { mode: 'number' }),
     toMs: bigint('to_ms', { mode: 'number' }),
-    /** Ids, after (not included) to (included); null ends are open. */
-    afterId: id('after_id'),
-    toId: id('to_id'),
+    /** Ids to ask for, in order of time and id of the rows that name them; null for other slices. */
+    ids: text('ids').array(),
+    /** What those rows were when the pass was cut (see `visits.version`); in the order of `ids`. */
+    versions: bigint('versions', { mode: 'number' }).array(),
     /** Where the reader stands; shape known to the paging strategy alone. */
     cursor: jsonb('cursor'),
     done: boolean('done').notNull().default(false),
@@ -114,6 +115,11 @@ export const visits = syncline.table(
     overId: id('over_id').notNull(),
     /** When the request for it began; null while it waits in a tree's frontier. */
     visitedAt: instant('visited_at'),
+    /**
+     * What the rows that name it were before the request: the row's `row_version`, or a digest where several rows name it.
+     * Another one than theirs: it is asked for again. No clock takes part. Null in a tree.
+     */
+    version: bigint('version', { mode: 'number' }),
     /** Pass that visited or found it last. */
     passId: bigint('pass_id', { mode: 'number' }).notNull(),
   },

@@ -134,6 +134,8 @@ function questionsOf(ground: Ground): Promise<() => number> {
 
 async function listen(ground: Ground): Promise<() => number> {
   const client = new pg.Client({ connectionString: ground.servers.databaseUrl });
+  // A server that crashes takes the listener along; the next source that is opened gets another one.
+  client.on('error', () => counters.delete(ground));
   await client.connect();
   ground.onClose(() => client.end());
   let asked = 0;
