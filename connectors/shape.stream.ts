@@ -22,8 +22,13 @@ export interface Stream {
   columns: Record<string, Column>;
   /** Fields that hold JSON as text; they are opened before landing. */
   jsonText?: readonly Path[];
-  /** Limits of this API alone. */
+  /** Limits of this API alone, for one connection. */
   limits?: readonly Rate[];
+  /**
+   * Limits of this API alone, over all connections of the app (`limits.app` of the connector). A connection may say with
+   * the option `apiRequestsPerSecond` that its app was granted another one.
+   */
+  appLimits?: readonly Rate[];
 }
 
 export interface ApiCall {

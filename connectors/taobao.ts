@@ -93,7 +93,7 @@ export const taobao: Connector = {
       { code: [15], verdict: 'busy', waitMs: 3000 },
     ],
   },
-  limits: { platform: [{ requests: 40, perMs: 1000 }] },
+  limits: { app: 'appKey', platform: [{ requests: 40, perMs: 1000 }] },
   streams,
   unconfirmed: [
     { at: 'auth', what: 'How long a session key lives; it depends on the kind of app and the subscription.' },

@@ -29,6 +29,35 @@ describe('take', () => {
     expect(await msOf(five)).toBeGreaterThan(350);
   });
 
+  it('holds what an app may ask of one API over all its connections and workers', async () => {
+    const gates = [worker(), worker()];
+    const at = use({ app: 'a1', endpoint: { name: 'orders', rates: [], shared: [rate(20)] } });
+    // 6 may leave at once, the other 18 at 19.8 a second.
+    const ask = (change: Partial<BudgetUse>) =>
+      Promise.all(
+        Array.from({ length: 24 }, (_, i) => gates[i % 2]!.take({ ...at, connection: `c${i % 3}`, ...change }, signal)),
+      );
+    const orders = msOf(ask({}));
+    await ask({ endpoint: { name: 'items', rates: [], shared: [rate(1000)] } });
+    const others = performance.now();
+    expect(await orders, 'one after the other').toBeGreaterThan(800);
+    expect(performance.now() - others, 'another API was not held up').toBeGreaterThan(300);
+    expect((await stateOf({ ...at, platform: `${at.platform} a1` }, '/orders')).tokens).toBeLessThan(3);
+  });
+
+  it('counts each app by itself, and all that name none together', async () => {
+    const gate = worker();
+    const at = use({ platformRates: [rate(1, 3_600_000, 10)] });
+    const taken = async (change: Partial<BudgetUse>) => {
+      for (let n = 0; ; n++) if ((await waitOf(gate.take({ ...at, ...change }, signal))) > 0) return n;
+    };
+    expect(await taken({ app: 'a1', connection: 'c1' })).toBe(3);
+    expect(await taken({ app: 'a1', connection: 'c2' })).toBe(0);
+    expect(await taken({ app: 'a2', connection: 'c3' })).toBe(3);
+    expect(await taken({ connection: 'c4' })).toBe(3);
+    expect(await taken({ connection: 'c5' })).toBe(0);
+  });
+
   it('sends away who would wait longer than some seconds, with the time', async () => {
     // Of several rates the scarcest counts.
     const slow = use({ connectionRates: [rate(100), rate(6, 60_000)] });
@@ -134,6 +163,20 @@ describe('refused', () => {
     await one.refused(at, 'platform', 1200);
     const waits = Promise.all([msOf(one.take(at, signal)), msOf(two.take({ ...at, connection: 'other' }, signal))]);
     for (const ms of await waits) expect(ms).toBeGreaterThan(1000);
+  });
+
+  it('of one API stops it for all connections of the app, and no other API', async () => {
+    const [one, two] = [worker(), worker()];
+    const at = use({ app: 'a1', endpoint: { name: 'orders', rates: [], shared: [rate(100)] } });
+    await one.take(at, signal);
+    await one.refused(at, 'api', 60_000);
+    expect(await waitOf(two.take({ ...at, connection: 'other' }, signal))).toBeGreaterThan(50_000);
+    await two.take({ ...at, endpoint: { name: 'items', rates: [], shared: [] } }, signal);
+    await two.take({ ...at, app: 'a2' }, signal);
+    // An API without a scope of its own: its app waits.
+    await one.refused({ ...at, endpoint: undefined }, 'api', 60_000);
+    expect(await waitOf(two.take({ ...at, connection: 'third', endpoint: undefined }, signal))).toBeGreaterThan(50_000);
+    await two.take({ ...at, app: 'a2' }, signal);
   });
 
   it('of one connection stops no other, nor of one endpoint its connection', async () => {

@@ -5,6 +5,7 @@ import { openPass, type Pass, type PassKind, type Range, undone } from '../../db
 import { ensureTable } from '../../db/streams.ts';
 import { cutIds, keepFound } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
+import { appRates } from '../http/settings.ts';
 import type { Call } from '../step.ts';
 import { idSource } from './each.ts';
 import { columnValues } from './extract.ts';
@@ -94,8 +95,12 @@ async function ensureNeighbours(deps: Deps, { connector, stream }: OpenStream): 
   for (const name of names) await ensureTable(deps.pool, tableOf(connector, name));
 }
 
-function paceOf({ connector, options, stream }: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows'> {
-  const rates = [...(connector.limits.connection ?? []), ...(stream.limits ?? [])];
+function paceOf({ connection, connector, options, stream }: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows'> {
+  const rates = [
+    ...(connector.limits.connection ?? []),
+    ...(stream.limits ?? []),
+    ...(stream.appLimits ? appRates(connection, stream.appLimits) : []),
+  ];
   const usual = Math.min(...rates.map(({ requests, perMs }) => (requests * 1_000) / perMs));
   const requestsPerSecond = options.requestsPerSecond ?? (Number.isFinite(usual) ? usual : null);
   return { requestsPerSecond, pageRows: 'size' in stream.paging ? stream.paging.size.rows : 1 };

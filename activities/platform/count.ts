@@ -37,7 +37,8 @@ async function ask(deps: Deps, writer: SliceWriter, count: CountCall, own: ApiCa
   const answer = await client.call({
     call: { ...api, params: { ...api.params, ...count.params } },
     params: windowParams(stream, state),
-    ...(stream.limits && { limits: stream.limits }),
+    limits: stream.limits,
+    appLimits: stream.appLimits,
     stream: name,
     signal: call.signal,
   });

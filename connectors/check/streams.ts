@@ -181,4 +181,5 @@ export const stream = object({
   columns: v.record(columnName, column, 'an object of columns'),
   jsonText: v.optional(filled(path, 'a list of paths')),
   limits: v.optional(rates),
+  appLimits: v.optional(rates),
 });

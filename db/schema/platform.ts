@@ -169,8 +169,9 @@ export const tokens = syncline.table(
 export const budgets = syncline.table(
   'budgets',
   {
+    /** Connector, and behind a space the app whose limits these are, where the platform counts by app. */
     platform: text('platform').notNull(),
-    /** '' for the platform as a whole, the connection's name, or `connection/endpoint`. */
+    /** '' for the platform as a whole, `/endpoint` for one API over all connections, the connection's name, or `connection/endpoint`. */
     scope: text('scope').notNull(),
     /** Place of the rate in the connector's list; a scope without a limit has one row, 0. */
     rate: smallint('rate').notNull(),

@@ -14,14 +14,17 @@ export class Charges {
   /** Counts permits in every place of the group's chain; turns are counted for its connection. */
   take(group: Group, count: number, { turn, from }: Pick<Shares, 'turn' | 'from'>): void {
     if (count === 0 || hasNoLimit(group)) return;
-    group.scopes.forEach(({ scope }, level) => {
+    for (const { scope } of group.scopes) {
       const charge = this.byScope.get(scope) ?? { scope, requests: 0, bulk: 0, servedFrom: 0, turns: 0 };
       charge.requests += count;
       if (!group.live) charge.bulk += count;
-      if (level < 2) charge.servedFrom = level === 0 ? turn : from;
-      if (level === 1) charge.turns += count;
+      if (scope === '') charge.servedFrom = turn;
+      if (scope === group.connection) {
+        charge.servedFrom = from;
+        charge.turns += count;
+      }
       this.byScope.set(scope, charge);
-    });
+    }
   }
 
   /** Gives back what the group has not used by the end of its leases. */

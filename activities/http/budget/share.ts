@@ -1,5 +1,5 @@
 import type { BudgetView } from '../../../db/budget.ts';
-import { fits, Line, msFor, noLimit, type Share, take, type Want } from './line.ts';
+import { fits, hold, Line, msFor, noLimit, type Share, SharedApis, take, type Want } from './line.ts';
 
 export interface Shares {
   of: Map<Want, Share>;
@@ -24,7 +24,8 @@ const credit = 4;
 export function share(view: BudgetView, wants: readonly Want[], worker: string): Shares {
   const platform = view.scopes.get('') ?? noLimit;
   const from = platform.served - credit;
-  const lines = [...linesOf(wants)].map(([connection, list]) => new Line(connection, list, view, from));
+  const apis = new SharedApis(view);
+  const lines = [...linesOf(wants)].map(([connection, list]) => new Line(connection, list, view, apis, from));
   const room = { tokens: platform.blockedMs > 0 ? 0 : platform.tokens, bulk: platform.bulkTokens };
   const of = new Map<Want, Share>();
   for (const want of wants) if (want.worker === worker) of.set(want, { granted: 0, ahead: 0, waitMs: [] });
@@ -37,11 +38,18 @@ export function share(view: BudgetView, wants: readonly Want[], worker: string):
   let turn = 0;
   let before = 0;
   for (const one of ready) {
-    const fit = fits(room, one.want.live);
-    if (fit) take(room, one.want.live);
+    const { live } = one.want;
+    const mine = of.get(one.want);
+    const api = apis.of(one.want);
+    if (api && !fits(api.room, live)) {
+      const waitMs = hold([api], live);
+      mine?.waitMs.push(waitMs);
+      continue;
+    }
+    const fit = fits(room, live);
+    if (fit) for (const one of api ? [room, api.room] : [room]) take(one, live);
     else before++;
     short ||= !fit;
-    const mine = of.get(one.want);
     if (!mine) continue;
     if (!fit) mine.waitMs.push(Math.max(platform.blockedMs, msFor(before, platform.perSecond)));
     else {
