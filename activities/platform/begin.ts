@@ -2,6 +2,7 @@ import { type Execution, takeClaim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
 import { coverageOf } from '../../db/coverage.ts';
 import { openPass, type Pass, type PassKind, type Range, undone } from '../../db/passes.ts';
+import { type DoneSums, doneSums } from '../../db/readings.ts';
 import { ensureTable } from '../../db/streams.ts';
 import { cutIds, keepFound } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
@@ -30,6 +31,8 @@ export interface Begun {
   /** Slices read side by side. */
   lanes: number;
   resumed: boolean;
+  /** What the parts that are done brought; zeros for a pass that begins. */
+  before: DoneSums;
   /** Length of the range to read, ms; 0 without window. */
   spanMs: number;
   /** What the connection's limits allow, for the estimate; null where none is known. */
@@ -61,15 +64,17 @@ export async function beginPass(deps: Deps, input: BeginInput, call: Call): Prom
   await ensureNeighbours(deps, opened);
   const span = await planSpan(deps, opened, input);
   const scope = passScopeOf(opened, input.replay);
-  const keepsSeen = span.kind === 'full' && needsSeen(opened);
+  const keepsSeen = needsSeen(opened, span.kind);
   const request = { claim, stream: input.stream, scope, keepsSeen, ...span };
   const { pass, resumed } = await openPass(deps.pool, request, async (client, id) =>
     input.replay === 'rejects' ? [] : cut(client, opened, { ...request, id, startedMs: 0 }),
   );
   if (opened.stream.over?.kind === 'tree') await plantTree(deps, opened, pass);
   const slices = await undone(deps.pool, pass.id, mostNumbers);
-  const spanMs = pass.fromMs === null || pass.toMs === null ? 0 : pass.toMs - pass.fromMs;
-  return { pass, slices, lanes: opened.options.parallel, resumed, spanMs, ...paceOf(opened) };
+  const windowed = opened.stream.window !== undefined && pass.fromMs !== null && pass.toMs !== null;
+  const spanMs = windowed ? Number(pass.toMs) - Number(pass.fromMs) : 0;
+  const before = await doneSums(deps.pool, pass.id, spanMs);
+  return { pass, slices, lanes: opened.options.parallel, resumed, before, spanMs, ...paceOf(opened) };
 }
 
 /** What a pass that was left open must have been cut for to be gone on with. */
@@ -80,8 +85,10 @@ function passScopeOf(opened: OpenStream, replay: BeginInput['replay']): string {
 }
 
 /** A sweep must know who came; a list whose rows move is proven by how many came in all its calls together. */
-const needsSeen = ({ stream: { deletes, paging } }: OpenStream) =>
-  deletes.kind === 'sweep' || paging.kind === 'page' || paging.kind === 'offset';
+function needsSeen({ stream: { deletes, paging } }: OpenStream, kind: PassKind): boolean {
+  if (kind === 'full' && deletes.kind === 'sweep') return true;
+  return (paging.kind === 'page' || paging.kind === 'offset') && paging.order !== 'fixed';
+}
 
 /** Claims are kept a stream: the streams of a connection are read side by side, and a replay of one stops no other. */
 export const pipelineOf = (stream: string) => `platform/${stream}`;

@@ -67,7 +67,10 @@ export const passes = syncline.table(
     /** What it did, kept for whoever asks again because the first answer was lost; null while it is read. */
     counts: jsonb('counts'),
   },
-  (t) => [index('passes_stream').on(t.connectionId, t.stream, t.id)],
+  (t) => [
+    index('passes_stream').on(t.connectionId, t.stream, t.id),
+    index('passes_open').on(t.connectionId, t.stream).where(sql`ended_at IS NULL`),
+  ],
 );
 
 /**
