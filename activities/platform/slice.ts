@@ -80,7 +80,7 @@ async function readKind(deps: Deps, writer: SliceWriter, call: Call): Promise<Re
 
 /** The first page is read alone: it may tell that the window is better split, and the next request would be for nothing. */
 async function readWindow(deps: Deps, writer: SliceWriter, call: Call): Promise<ReadEnd> {
-  const first = writer.state.cursor === null;
+  const first = writer.state.cursor === null && writer.opened.stream.window !== undefined;
   const end = await readPages(deps, writer, call, () => first || call.shouldEnd());
   if (!first || end.kind !== 'more') return end;
   return denser(writer) ?? readPages(deps, writer, call, () => call.shouldEnd());
@@ -141,11 +141,14 @@ async function conclude(deps: Deps, writer: SliceWriter, end: ReadEnd): Promise<
 async function settle(writer: SliceWriter, end: Extract<ReadEnd, { kind: 'done' }>): Promise<void> {
   await writer.flush(false);
   const { rereads, seen } = writer.state;
-  const lifted = writer.pass.keepsSeen && typeof end.owed === 'number' && seen >= end.owed;
+  // Ids of an earlier reading, of which some may have left since, say nothing of this one.
+  const alone = writer.opened.stream.window === undefined && writer.pass.keepsSeen;
+  const lifted = writer.pass.keepsSeen && typeof end.owed === 'number' && seen >= end.owed && (alone || rereads === 0);
   const doubt = lifted ? null : end.doubt;
-  if (doubt !== null && end.again !== false && rereads < rereadsMost)
+  if (doubt !== null && end.again !== false && rereads < rereadsMost) {
     writer.move({ cursor: null, rereads: rereads + 1 });
-  else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt });
+    if (alone) writer.forget();
+  } else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt });
 }
 
 /** A window that cannot be cut further is read as deep as the platform lets us, and says what it lacks. */

@@ -1,7 +1,8 @@
 import { writeUnderClaim } from '../../db/claims.ts';
 import { addRows, emptyLanding, type LandBatch, type LandRow, landBatch } from '../../db/land.ts';
-import { keepSeen, type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
+import { type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
 import { hasOpen, rejectPlace, setAside, settle } from '../../db/rejects.ts';
+import { clearSeen, keepSeen } from '../../db/seen.ts';
 import { keepVisits, type Visits } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
@@ -25,9 +26,16 @@ interface Batch {
   landing: LandBatch;
   faults: Faulty[];
   visits: Visits;
+  /** True: the set of ids that were seen is emptied before. */
+  forgets: boolean;
 }
 
-const emptyBatch = (): Batch => ({ landing: emptyLanding(), faults: [], visits: { visited: [], found: [], gone: [] } });
+const emptyBatch = (): Batch => ({
+  landing: emptyLanding(),
+  faults: [],
+  visits: { visited: [], found: [], gone: [] },
+  forgets: false,
+});
 
 /** Collects pages of a slice and lands them together with its cursor, while the next pages are read. */
 export class SliceWriter {
@@ -94,6 +102,11 @@ export class SliceWriter {
     this.mayHaveRejects = true;
   }
 
+  /** The list, which is the only one of its pass, is read anew: what was seen of it proves nothing about that read. */
+  forget(): void {
+    this.batch.forgets = true;
+  }
+
   move(change: Partial<SliceState>): void {
     this.state = { ...this.state, ...change };
   }
@@ -115,13 +128,14 @@ export class SliceWriter {
     this.writing.catch(() => undefined);
   }
 
-  private async commit({ landing, faults, visits }: Batch, state: SliceState, durable: boolean): Promise<void> {
+  private async commit({ landing, faults, visits, forgets }: Batch, state: SliceState, durable: boolean): Promise<void> {
     const { pass, opened, deps } = this;
     const { claim } = pass;
     const done = await writeUnderClaim(deps.pool, claim, { name: `land ${pass.stream}`, durable }, async (client) => {
       const landed = await landBatch(client, opened.table, claim.connection, pass.id, landing);
       const { ids } = landing;
       const kept = faults.flatMap((fault) => (fault.keyed ? [fault.id] : []));
+      if (forgets) await clearSeen(client, pass);
       const seen = await keepSeen(client, pass, [...ids, ...kept]);
       if (this.mayHaveRejects) {
         await settle(client, rejectPlace(pass.claim, pass.stream), ids);
@@ -130,7 +144,7 @@ export class SliceWriter {
       await keepVisits(client, pass, opened.table, visits);
       const total = {
         written: this.written + landed.inserted + landed.updated,
-        seen: this.seen + seen,
+        seen: (forgets ? 0 : this.seen) + seen,
       };
       const next = { ...state, ...total, rejected: state.rejected + faults.length };
       if (!(await saveSlice(client, pass.id, next, this.pages)))
