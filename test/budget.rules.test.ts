@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { openThrottle } from '../activities/http/throttle.ts';
+import { type BudgetUse, openThrottle } from '../activities/http/throttle.ts';
 import { chargeBudget } from '../db/budget.ts';
 import { createPool } from '../db/client.ts';
 import { msOf, openBudgetWorld, options, rate, signal, use, waitOf } from './harness/budget-world.ts';

@@ -123,6 +123,9 @@ function build(run: Run): Command {
     .option('--stream <name>', 'users, groups or memberships of a directory, or a stream of an open platform')
     .option('--limit <n>', 'rows at most', atLeastOne, 50)
     .option('--show-records', 'with the raw records, which are personal data')
+    .option('--accept <n>', 'a record without an id is nobody: it no longer puts its stream in doubt', atLeastOne)
+    .option('--take-back <n>', 'takes an --accept back', atLeastOne)
+    .option('--accepted', 'lists what was accepted')
     .option('--json', 'for programs')
     .action(run(async () => (await import('./cli/rejects.ts')).rejects));
 
