@@ -21,7 +21,7 @@ export interface Share {
   waitMs: number[];
 }
 
-interface Ready {
+export interface Ready {
   want: Want;
   turn: number;
 }
@@ -62,6 +62,7 @@ export const noLimit: ScopeState = {
 
 /** A scope while its permits are dealt out. */
 export interface LevelRoom {
+  scope: string;
   state: ScopeState;
   room: Room;
   /** Requests that find no permit here. */
@@ -140,7 +141,7 @@ export class Line {
 function levelOf(view: BudgetView, scope: string): LevelRoom {
   const state = view.scopes.get(scope) ?? noLimit;
   const open = state.blockedMs === 0;
-  return { state, room: { tokens: open ? state.tokens : 0, bulk: open ? state.bulkTokens : 0 }, held: 0 };
+  return { scope, state, room: { tokens: open ? state.tokens : 0, bulk: open ? state.bulkTokens : 0 }, held: 0 };
 }
 
 /** Counts a request that finds no permit; how long it waits for one, ms. */
