@@ -111,8 +111,12 @@ export const taobao: Connector = {
     { at: 'streams.items_onsale.window', what: 'Whether and how the lists can be asked by time of change.' },
     { at: 'streams.push_trades.window.lagMs', what: 'How late the platform pushes, and how long rows are kept.' },
     {
+      at: 'streams.push_distributions.sql',
+      what: 'Columns of jdp_fx_trade, known from the code of several who read it; and the words of its states.',
+    },
+    {
       at: 'streams.history',
-      what: 'taobao.trades.sold.history.get (3 months to 2 years): its parameters are not known.',
+      what: 'taobao.trades.sold.history.get (3 months to 2 years) is not read: no longest window and no largest page is named.',
     },
   ],
 };

@@ -75,7 +75,7 @@ test('a connection that names no database is whole without the streams of one', 
 });
 
 describe.skipIf(missing !== null)('a push database on MySQL, as Jushita runs it', () => {
-  const streams = ['push_trades', 'push_refunds', 'push_items'];
+  const streams = ['push_trades', 'push_refunds', 'push_items', 'push_distributions'];
   let server: Mariadb;
   afterAll(() => server.stop());
 

@@ -172,6 +172,16 @@ export const streams: Record<string, Stream> = {
     'created',
     'modified',
   ]),
+  push_distributions: {
+    ...pushed(
+      'Distribution orders of the push database, as their supplier',
+      'jdp_fx_trade',
+      'fenxiao_id',
+      'supplier_username',
+      ['status', 'tc_order_id', 'distributor_username', 'created', 'modified'],
+    ),
+    deletes: { kind: 'status', path: 'status', is: closed },
+  },
   push_items: pushed('Items of the push database', 'jdp_tb_item', 'num_iid', 'nick', [
     'approve_status',
     'created',
