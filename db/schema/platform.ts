@@ -18,7 +18,7 @@ import { syncline } from './syncline.ts';
 const id = customType<{ data: string }>({ dataType: () => 'text COLLATE "C"' });
 const instant = (name: string) => timestamp(name, { withTimezone: true });
 
-/** Unlogged sets of ids that open full passes have seen, made and dropped by db/seen.ts. */
+/** Unlogged sets of ids that open passes have seen, made and dropped by db/seen.ts. */
 export const passSets = pgSchema('syncline_pass');
 
 /** What is known of a stream's data: how far it is complete. Facts about rows; what a run does at the moment Temporal knows. */
