@@ -117,7 +117,7 @@ describe.skipIf(missing !== null)('a push database on MySQL, as Jushita runs it'
     // 20,000 trades that were pushed in one second: nothing but the id tells them apart.
     await server.query(
       `INSERT INTO sys_info.jdp_tb_trade (tid, seller_nick, status, type, jdp_hashcode, jdp_response, created, modified, jdp_created, jdp_modified)
-       SELECT seq, ?, 'TRADE_FINISHED', 'fixed', '1', '{}', ?, ?, ?, ? FROM seq_1_to_20000`,
+       SELECT seq, ?, 'TRADE_FINISHED', 'fixed', '1', '{}', ?, ?, ?, ? FROM sys_info.seq_1_to_20000`,
       [sellerNick, ...Array(4).fill(beijing(Date.now() - hour))],
     );
     const committed = async () => {

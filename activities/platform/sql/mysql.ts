@@ -11,10 +11,10 @@ const unsignedFlag = 32;
 export async function openMysql(url: string): Promise<ForeignDatabase> {
   const connection = await mysql.createConnection({
     uri: url,
-    // Texts as the server has them: microseconds, and whole numbers beyond 2^53.
+    // Texts as the server has them: microseconds, and bigint like Postgres, so that a copy of a table reads the same.
     dateStrings: true,
     supportBigNumbers: true,
-    bigNumberStrings: false,
+    bigNumberStrings: true,
     connectTimeout: 15_000,
     charset: 'utf8mb4',
   });
