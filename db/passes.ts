@@ -18,10 +18,12 @@ export interface Pass {
   keepsSeen: boolean;
 }
 
-/** A part to read: a window, or everything. Batches of ids are cut by db/visits.ts. */
+/** A part to read: a window, a range of ids, or everything. Batches of ids are cut by db/visits.ts. */
 export interface Range {
   fromMs?: number;
   toMs?: number;
+  afterId?: string | null;
+  toId?: string | null;
 }
 
 /** Where a slice stands; committed with its rows. */
@@ -120,8 +122,8 @@ export async function addSlices(client: Client, passId: number, ranges: readonly
   const { rows } = await client.query(
     `WITH top AS (SELECT coalesce(max(no), 0) AS no FROM syncline.slices WHERE pass_id = $1),
      added AS (
-       INSERT INTO syncline.slices (pass_id, no, from_ms, to_ms)
-       SELECT $1, top.no + r.n, (r.v->>'fromMs')::bigint, (r.v->>'toMs')::bigint
+       INSERT INTO syncline.slices (pass_id, no, from_ms, to_ms, after_id, to_id)
+       SELECT $1, top.no + r.n, (r.v->>'fromMs')::bigint, (r.v->>'toMs')::bigint, r.v->>'afterId', r.v->>'toId'
        FROM top, jsonb_array_elements($2::jsonb) WITH ORDINALITY AS r(v, n))
      SELECT no + 1 AS first FROM top`,
     [passId, JSON.stringify(ranges)],
@@ -140,7 +142,7 @@ export async function undone(pool: Pool, passId: number, limit: number): Promise
 
 export async function readSliceState(pool: Pool, passId: number, no: number): Promise<SliceState | null> {
   const { rows } = await pool.query(
-    `SELECT no, from_ms::float8 AS "fromMs", to_ms::float8 AS "toMs", cursor, done, pages, rows,
+    `SELECT no, from_ms::float8 AS "fromMs", to_ms::float8 AS "toMs", after_id AS "afterId", to_id AS "toId", cursor, done, pages, rows,
             seen, written, rejected, requests, rereads, total, doubt
      FROM syncline.slices WHERE pass_id = $1 AND no = $2`,
     [passId, no],

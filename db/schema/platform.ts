@@ -85,6 +85,9 @@ export const slices = syncline.table(
     /** Window, from (included) to (not included), ms since 1970. */
     fromMs: bigint('from_ms', { mode: 'number' }),
     toMs: bigint('to_ms', { mode: 'number' }),
+    /** Ids, after (not included) to (included); null ends are open. */
+    afterId: id('after_id'),
+    toId: id('to_id'),
     /** Ids to ask for, in order of time and id of the rows that name them; null for other slices. */
     ids: text('ids').array(),
     /** What those rows were when the pass was cut (see `visits.version`); in the order of `ids`. */
