@@ -78,8 +78,13 @@ const retried: ReadonlySet<FailureType> = new Set(['Unavailable']);
 export function failure(error: unknown, step: string, connection?: string): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
   const { type, message } = classify(error, step);
-  const named = connection === undefined ? message : message.replaceAll('connect NAME', `connect ${connection}`);
-  return ApplicationFailure.create({ type, message: named, nonRetryable: !retried.has(type) });
+  const told = connection === undefined ? message : forConnection(message, connection);
+  return ApplicationFailure.create({ type, message: told, nonRetryable: !retried.has(type) });
+}
+
+/** A sentence with its command made for a connection. */
+export function forConnection(message: string, connection: string): string {
+  return message.replaceAll('connect NAME', `connect ${connection}`);
 }
 
 function classify(error: unknown, step: string): { type: FailureType; message: string } {

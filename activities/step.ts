@@ -56,11 +56,12 @@ export function step<I, O>(
   };
 }
 
-/** Every step is told its connection: by name, with its claim, or with the plan's claim. */
+/** Every step is told its connection: by name, with its claim, or with the claim of its plan or pass. */
 function connectionOf(input: unknown): string | undefined {
   type Claimed = { claim: { connection: string } };
-  const { connection, claim, plan } = input as { connection?: string; plan?: Claimed } & Partial<Claimed>;
-  return connection ?? claim?.connection ?? plan?.claim.connection;
+  type Told = { connection?: string; plan?: Claimed; pass?: Claimed } & Partial<Claimed>;
+  const { connection, claim, plan, pass } = input as Told;
+  return connection ?? (claim ?? (plan ?? pass)?.claim)?.connection;
 }
 
 /** A worker that goes down asks its slices to end after the page in hand; the next slice runs elsewhere. */

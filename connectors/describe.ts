@@ -1,4 +1,4 @@
-import type { Connector, Deletes, Level, Paging, Rate, Stream, Window } from './shape.ts';
+import type { Connector, Deletes, Paging, Rate, Stream, Window } from './shape.ts';
 
 /** A platform in words, for the command line and docs/connectors.md. */
 export interface PlatformView {
@@ -31,12 +31,13 @@ export interface StreamView {
 /** What a connector does, without running it. Pure. */
 export function describeConnector(connector: Connector): PlatformView {
   const { platform, title, baseUrl, limits, settings, streams, unconfirmed } = connector;
+  const shared = limits.app === undefined ? 'over all connections' : 'an app';
   return {
     platform,
     title,
     baseUrl,
     auth: authOf(connector),
-    limits: [...ratesOf(limits.platform, 'platform'), ...ratesOf(limits.connection, 'connection')],
+    limits: [...ratesOf(limits.platform, shared), ...ratesOf(limits.connection, 'a connection')],
     settings: Object.entries(settings).map(([name, { secret, about, default: fallback }]) => ({
       name,
       secret,
@@ -49,8 +50,8 @@ export function describeConnector(connector: Connector): PlatformView {
       title: stream.title,
       reads: readsOf(stream),
       paging: pagingOf(stream.paging),
-      window: stream.window ? windowOf(stream.window) : '',
-      limits: ratesOf(stream.limits, 'endpoint'),
+      window: stream.window ? windowOf(stream.window, stream.sql?.count) : '',
+      limits: [...ratesOf(stream.appLimits, shared), ...ratesOf(stream.limits, stream.appLimits ? 'a connection' : '')],
       deletions: deletionsOf(stream.deletes),
     })),
     unconfirmed: unconfirmed.map(({ at, what }) => ({ at, what })),
@@ -66,7 +67,7 @@ function authOf({ auth, gateway }: Connector): string {
 }
 
 function readsOf({ call, sql, over }: Stream): string {
-  const source = call ? [call.api, call.version].filter(Boolean).join(' ') : `${sql?.dialect} ${sql?.from}`;
+  const source = call ? [call.api, call.version].filter(Boolean).join(' ') : `table ${sql?.from}`;
   if (!over) return source;
   if (over.kind === 'tree') return `${source}, one call a node of the tree`;
   const ids = over.batch === 1 ? 'for each id of' : `for each ${number(over.batch)} ids of`;
@@ -102,12 +103,13 @@ function pagingOf(paging: Paging): string {
   return `${families[paging.kind]}, ${rows}`;
 }
 
-function windowOf({ capMs, floorMs, lagMs, overlapMs }: Window): string {
+function windowOf({ capMs, floorMs, lagMs, overlapMs, count }: Window, counted = false): string {
   return [
     `at most ${span(capMs)}`,
     floorMs === undefined ? '' : `last ${span(floorMs)}`,
     lagMs > 0 ? `${span(lagMs)} behind` : '',
     overlapMs > 0 ? `${span(overlapMs)} again` : '',
+    count || counted ? 'counted before it is read' : '',
   ]
     .filter(Boolean)
     .join(', ');
@@ -120,8 +122,7 @@ function deletionsOf(deletes: Deletes): string {
   return `not seen: ${deletes.why}`;
 }
 
-function ratesOf(rates: readonly Rate[] | undefined, level: Level): string[] {
-  const whose = { platform: 'over all connections', connection: 'a connection', endpoint: '' }[level];
+function ratesOf(rates: readonly Rate[] | undefined, whose: string): string[] {
   return (rates ?? []).map(({ requests, perMs }) => `${number(requests)} in ${span(perMs)} ${whose}`.trim());
 }
 

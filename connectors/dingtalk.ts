@@ -67,7 +67,7 @@ export const dingtalk: Connector = {
       },
       { code: [33012, 60121, 60003], verdict: 'gone' },
       { code: [90018, 90019], verdict: 'retry-after', waitMs: 1_000, level: 'endpoint' },
-      { code: [90002], verdict: 'retry-after', waitMs: 1_000, level: 'endpoint' },
+      { code: [90002], verdict: 'retry-after', waitMs: 1_000, level: 'api' },
       {
         code: [90020, 'Forbidden.AccessDenied.ApiCountLimitForOrg'],
         verdict: 'quota',

@@ -80,7 +80,7 @@ export const jushuitan: Connector = {
     shapes: [{ ok: { path: 'code', is: [0] }, code: ['code'], text: ['msg'], data: 'data' }],
     rules,
   },
-  limits: { connection: rates },
+  limits: { app: 'appKey', platform: rates },
   streams,
   unconfirmed: [
     { at: 'auth.obtain.answer.lifeSeconds', what: 'How long a token lives; 30 days by hearsay, the answer names it.' },
@@ -89,7 +89,7 @@ export const jushuitan: Connector = {
     { at: 'envelope.rules.2.text', what: 'Words and code for too many calls.' },
     { at: 'envelope.rules.3.text', what: 'Words for a token that ended.' },
     { at: 'envelope.rules.4.text', what: 'Words for a window that is too wide.' },
-    { at: 'limits.connection', what: 'Numbers from the code of clients; no page was seen.' },
+    { at: 'limits.platform', what: 'Numbers from the code of clients; no page was seen.' },
     { at: 'streams.other_inout.paging.size.rows', what: '50 to 100 rows a page; and whether start_ts is understood.' },
     { at: 'streams.refunds.call.api', what: 'Known from the old gateway; its path here was not seen.' },
     { at: 'streams.inventory.rows', what: 'Name of the list in the answer.' },

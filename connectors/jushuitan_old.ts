@@ -91,7 +91,7 @@ export const jushuitan_old: Connector = {
         : rule,
     ),
   },
-  limits: { connection: rates },
+  limits: { app: 'partnerId', platform: rates },
   streams: {
     orders: list('Orders', 'orders.single.query', 'orders', 'o_id', withdrawn, {
       status,
@@ -141,7 +141,7 @@ export const jushuitan_old: Connector = {
   unconfirmed: [
     { at: 'envelope.shapes.0.data', what: 'That lists stand beside code and msg, not inside data.' },
     { at: 'envelope.rules', what: 'Words and codes for token, rate, window and white list; as in the new gateway.' },
-    { at: 'limits.connection', what: 'Numbers of the new gateway, from the code of clients.' },
+    { at: 'limits.platform', what: 'Numbers of the new gateway, from the code of clients.' },
     { at: 'streams.orders.paging.size.rows', what: '50 or 100 rows a page; and whether start_ts is understood.' },
     { at: 'streams.orders.window.end', what: 'Whether a row changed exactly at modified_end is in the answer.' },
     { at: 'streams.inventory.rows', what: 'Name of the list in the answer.' },

@@ -83,8 +83,22 @@ export const kuaishou: Connector = {
         text: 'exceed qps limit',
         verdict: 'retry-after',
         waitMs: 1000,
-        level: 'platform',
-        hint: 'The app asks one API too often. Ask for more traffic in the console (应用流量), or lower requestsPerSecond.',
+        level: 'api',
+        hint: 'The app asks one API too often. Ask for more traffic in the console (应用流量), or lower apiRequestsPerSecond.',
+      },
+      {
+        text: '\\[1017\\] ?exceed quota limit',
+        verdict: 'quota',
+        until: 'midnight',
+        level: 'endpoint',
+        hint: "The merchant's calls of this API are used up for the day.",
+      },
+      {
+        text: 'exceed quota limit.*primaryUserId',
+        verdict: 'quota',
+        until: 'midnight',
+        level: 'connection',
+        hint: "The merchant's calls of the day are used up: test users have 2,000.",
       },
       {
         text: 'exceed quota limit',
@@ -126,19 +140,20 @@ export const kuaishou: Connector = {
       { code: [100200500], verdict: 'busy', waitMs: 5000 },
     ],
   },
-  limits: { platform: [{ requests: 300, perMs: 1000 }] },
+  // Each API of an app is counted by itself, over all merchants; no sum of all is named.
+  limits: { app: 'appKey' },
   streams,
   unconfirmed: [
-    {
-      at: 'limits.platform',
-      what: 'The gateway counts 100 to 5,000 requests a second for each API of an app; the sum is ours.',
-    },
     { at: 'streams.orders.window.end', what: 'Whether an order changed exactly at endTime is in the answer.' },
     { at: 'streams.orders.window.lagMs', what: 'How late a change shows in the list.' },
     { at: 'streams.orders.call.params.sort', what: 'Order of orders that changed in the same millisecond.' },
     {
       at: 'streams.refunds.window.capMs',
       what: 'Narrowed to hours or minutes during big sales; then windows are split.',
+    },
+    {
+      at: 'streams.refunds.window.count',
+      what: 'Name of the count on the first page, and whether a page may be of one row.',
     },
     { at: 'streams.items.paging.total', what: 'Name of the count; no published answer was seen.' },
     { at: 'streams.items.paging.order', what: 'Order of the list.' },

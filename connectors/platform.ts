@@ -15,6 +15,8 @@ export const platformOptions = {
   parallel: whole(8, 1, 32),
   /** Requests a second of this connection, where the platform granted other than its usual limit. */
   requestsPerSecond: v.optional(v.pipe(v.number(), v.minValue(0.01), v.maxValue(10_000))),
+  /** Requests a second that the app of this connection was granted for each API, where not the usual limit; the same for all its connections. */
+  apiRequestsPerSecond: v.optional(v.pipe(v.number(), v.minValue(0.01), v.maxValue(10_000))),
   /** Parts a window with too many rows is split into, 2-100. Default: the stream's. */
   splitParts: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2), v.maxValue(100))),
   /** Shortest part in seconds. Default: the stream's. */

@@ -22,8 +22,13 @@ export interface Stream {
   columns: Record<string, Column>;
   /** Fields that hold JSON as text; they are opened before landing. */
   jsonText?: readonly Path[];
-  /** Limits of this API alone. */
+  /** Limits of this API alone, for one connection. */
   limits?: readonly Rate[];
+  /**
+   * Limits of this API alone, over all connections of the app (`limits.app` of the connector). A connection may say with
+   * the option `apiRequestsPerSecond` that its app was granted another one.
+   */
+  appLimits?: readonly Rate[];
 }
 
 export interface ApiCall {
@@ -40,7 +45,8 @@ export interface ApiCall {
 
 /** A table of a foreign database, read by keyset. Never an OFFSET. */
 export interface SqlCall {
-  dialect: 'postgres' | 'mysql';
+  /** Absent: the scheme of the address tells (credential field `databaseUrl`), postgres:// or mysql://. */
+  dialect?: 'postgres' | 'mysql';
   /** Time zone of columns that have none, e.g. `Asia/Shanghai`. Default `UTC`. */
   zone?: string;
   /** Table or view, as the source names it. */
@@ -56,6 +62,11 @@ export interface SqlCall {
   changed?: { column: string; overlapMs: number };
   /** Columns compared with options of the connection, e.g. the shop. */
   where?: Record<string, Value>;
+  /**
+   * True: the rows of a window are counted before it is read, and a dense one is cut. Worth it where an index begins with
+   * the columns of `where` and the time. Default false: a window is read as it was cut by its cap.
+   */
+  count?: boolean;
 }
 
 /** Time windows: both ends are sent with each call. */
@@ -79,6 +90,21 @@ export interface Window {
   parts?: number;
   /** Rows above which a window is split although the platform would page it: parts are read side by side. Default 10,000. */
   denseRows?: number;
+  /**
+   * Asked before the first page of a window, so that a dense one is cut before pages are paid for. It costs a request a
+   * window. Absent: the first page tells the total, where `paging.total` says so; else the cap alone decides.
+   */
+  count?: CountCall;
+}
+
+/** A cheap call that tells how many rows a window holds. */
+export interface CountCall {
+  /** Absent: the stream's own call; then 0 ends the window without a page. */
+  call?: ApiCall;
+  /** Sent besides the bounds of the window, e.g. a page of one row. */
+  params?: Record<string, Value>;
+  /** Where the answer holds the number; from the payload, as `rows` does. */
+  total: Path;
 }
 
 /** A stream that is read once for each id of another. */

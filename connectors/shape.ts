@@ -85,7 +85,13 @@ export interface Rate {
 }
 
 export interface Limits {
-  /** Of our app, over all connections. */
+  /**
+   * Option that names the app whose limits these are, e.g. `appKey`: connections that give it the same value share
+   * `platform` and the streams' `appLimits`, those of another app have their own. Absent: all connections share them,
+   * as where the platform counts by address.
+   */
+  app?: string;
+  /** Over all connections of an app. */
   platform?: readonly Rate[];
   /** Of one connection; a connection may set its own with the option `requestsPerSecond`. */
   connection?: readonly Rate[];

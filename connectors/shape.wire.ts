@@ -132,8 +132,11 @@ export type Verdict =
   | 'gone'
   | 'unknown';
 
-/** The level that a limit counts at, widest first. */
-export type Level = 'platform' | 'connection' | 'endpoint';
+/**
+ * The level that a limit counts at: all calls of an app, its calls of one API over all connections, all calls of one
+ * connection, and those of one API.
+ */
+export type Level = 'platform' | 'api' | 'connection' | 'endpoint';
 
 export interface Envelope {
   /** The first whose `when` is there (or that has no `when`) tells how to read the body. */

@@ -18,7 +18,8 @@ export const taobao: Connector = {
     session: { secret: true, about: 'Session key from the consent of the seller; it ends with the subscription.' },
     databaseUrl: {
       secret: true,
-      about: 'Address of the push database, postgres://user:password@host/database; only for the push streams.',
+      about:
+        'Address of the push database, mysql://user:password@host (or postgres://… for a copy); only for the push streams.',
       default: '',
     },
   },
@@ -92,7 +93,7 @@ export const taobao: Connector = {
       { code: [15], verdict: 'busy', waitMs: 3000 },
     ],
   },
-  limits: { platform: [{ requests: 40, perMs: 1000 }] },
+  limits: { app: 'appKey', platform: [{ requests: 40, perMs: 1000 }] },
   streams,
   unconfirmed: [
     { at: 'auth', what: 'How long a session key lives; it depends on the kind of app and the subscription.' },
@@ -108,11 +109,14 @@ export const taobao: Connector = {
     { at: 'streams.refunds.call.params.status', what: 'Whether a call without status lists every status.' },
     { at: 'streams.items_onsale.paging.size.rows', what: 'Largest page.' },
     { at: 'streams.items_onsale.window', what: 'Whether and how the lists can be asked by time of change.' },
-    { at: 'streams.push_trades.sql.dialect', what: 'Jushita runs MySQL; a Postgres copy or foreign table is read.' },
     { at: 'streams.push_trades.window.lagMs', what: 'How late the platform pushes, and how long rows are kept.' },
     {
+      at: 'streams.push_distributions.sql',
+      what: 'Columns of jdp_fx_trade, known from the code of several who read it; and the words of its states.',
+    },
+    {
       at: 'streams.history',
-      what: 'taobao.trades.sold.history.get (3 months to 2 years): its parameters are not known.',
+      what: 'taobao.trades.sold.history.get (3 months to 2 years) is not read: no longest window and no largest page is named.',
     },
   ],
 };

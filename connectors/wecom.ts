@@ -10,6 +10,12 @@ const perApi: readonly Rate[] = [
   { requests: 145_000, perMs: 3_600_000, burst: 5_000 },
 ];
 
+/** Of one address and one API, over all companies: 20,000 a minute, 600,000 an hour. */
+const perAddress: readonly Rate[] = [
+  { requests: 20_000, perMs: 60_000 },
+  { requests: 580_000, perMs: 3_600_000, burst: 20_000 },
+];
+
 export const wecom: Connector = {
   platform: 'wecom',
   title: 'WeCom (企业微信)',
@@ -70,13 +76,7 @@ export const wecom: Connector = {
       { code: [-1], verdict: 'busy', waitMs: 5_000 },
     ],
   },
-  // 20,000 a minute and 600,000 an hour for an IP and API; counted over all APIs, since one makes nearly all calls.
-  limits: {
-    platform: [
-      { requests: 20_000, perMs: 60_000 },
-      { requests: 580_000, perMs: 3_600_000, burst: 20_000 },
-    ],
-  },
+  limits: {},
   streams: {
     departments: {
       title: 'Departments the app may see, with names',
@@ -91,6 +91,7 @@ export const wecom: Connector = {
         position: { path: 'order', type: 'bigint' },
       },
       limits: perApi,
+      appLimits: perAddress,
     },
     users: {
       title: 'People the app may see, department by department',
@@ -108,6 +109,7 @@ export const wecom: Connector = {
         title: { path: 'position', type: 'text' },
       },
       limits: perApi,
+      appLimits: perAddress,
     },
     department_ids: {
       title: 'Ids of all departments',
@@ -118,6 +120,7 @@ export const wecom: Connector = {
       deletes: { kind: 'sweep' },
       columns: { parent: { path: 'parentid', type: 'bigint' }, position: { path: 'order', type: 'bigint' } },
       limits: perApi,
+      appLimits: perAddress,
     },
     user_ids: {
       title: 'Ids of all people and their departments, one row a pair (contact-sync secret)',
@@ -128,6 +131,7 @@ export const wecom: Connector = {
       deletes: { kind: 'sweep' },
       columns: { userid: { path: 'userid', type: 'text' }, department: { path: 'department', type: 'bigint' } },
       limits: perApi,
+      appLimits: perAddress,
     },
   },
   unconfirmed: [
@@ -138,7 +142,10 @@ export const wecom: Connector = {
     },
     { at: 'streams.user_ids.key', what: 'third-party apps get open_userid in place of userid; only userid is read' },
     { at: 'streams.departments.rows', what: 'the parent of the root is taken for none, whatever number stands there' },
-    { at: 'limits.platform', what: 'third-party suites have 40,000 a minute and 1,200,000 an hour for an IP and API' },
+    {
+      at: 'streams.users.appLimits',
+      what: 'third-party suites have 40,000 a minute and 1,200,000 an hour for an IP and API',
+    },
   ],
 };
 

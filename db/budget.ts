@@ -7,7 +7,10 @@ export interface Pace {
   burst: number;
 }
 
-/** A place where requests are counted: '' is the platform, then `connection`, then `connection/endpoint`. */
+/**
+ * A place where requests are counted: '' is the platform (or one app of it), `/endpoint` one API over all connections, then
+ * `connection` and `connection/endpoint`.
+ */
 export interface Scope {
   scope: string;
   /** Empty: counted nowhere, yet a refusal can block it. */
@@ -86,7 +89,8 @@ const readStatement = `
 WITH told AS (SELECT worker, waits FROM syncline.budget_waits WHERE platform = $1 AND worker <> $2 AND until > ${now}),
   keys AS (
     SELECT unnest($3::text[]) AS scope UNION SELECT k FROM told, jsonb_object_keys(waits) k
-    UNION SELECT split_part(k, '/', 1) FROM told, jsonb_object_keys(waits) k),
+    UNION SELECT split_part(k, '/', 1) FROM told, jsonb_object_keys(waits) k
+    UNION SELECT substr(k, strpos(k, '/')) FROM told, jsonb_object_keys(waits) k WHERE strpos(k, '/') > 0),
   states AS (
     SELECT b.scope COLLATE "C" AS scope, min(${tokens}) AS tokens, min(CASE WHEN b.live_at > ${now} - interval '${liveSeen}' THEN ${bulkTokens('$4::float8')} END) AS bulk,
            min(b.pace * ${factor}) AS pace, min(b.burst) AS burst, max(b.served) AS served,

@@ -1,8 +1,9 @@
 import pg from 'pg';
 import { writeUnderClaim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
-import { type Pass, seenTable, undone } from './passes.ts';
+import { type Pass, undone } from './passes.ts';
 import { rejectPipeline } from './rejects.ts';
+import { dropSeen, seenOf } from './seen.ts';
 import { type StreamTable, sqlName } from './streams.ts';
 
 /** Most rows a sweep may take without being asked; the smaller of count and share (see connectors/platform.ts). */
@@ -73,7 +74,7 @@ export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rule
       doubt === null ? 'whole' : 'doubtful',
       counts,
     ]);
-    await client.query(`DROP TABLE IF EXISTS ${seenTable(pass.id)}`);
+    await dropSeen(client, pass);
     await client.query('DELETE FROM syncline.slices WHERE pass_id = $1', [pass.id]);
     return { undone: null, counts };
   });
@@ -92,7 +93,7 @@ async function sumSlices(client: Client, pass: Pass) {
 
 /** An unlogged set is empty after a crash of the server: then nobody knows who is missing. */
 async function seenLost(client: Client, pass: Pass, committed: number): Promise<string | null> {
-  const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${seenTable(pass.id)}`);
+  const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${seenOf(pass)} s`);
   return rows[0].n === committed
     ? null
     : `the set of ids seen holds ${rows[0].n} of ${committed}: the database restarted during the pass`;
@@ -116,7 +117,7 @@ async function sweep(
   // A row that was read after the pass began is alive, whoever read it.
   const missing = `t.connection_id = $1 AND t.deleted_at IS NULL AND t.synced_at < to_timestamp($2::float8 / 1000)
     AND ($3::float8 IS NULL OR t.source_time >= to_timestamp($3::float8 / 1000) AND t.source_time < to_timestamp($4::float8 / 1000))
-    AND NOT EXISTS (SELECT 1 FROM ${seenTable(pass.id)} s WHERE s.id = t.id)`;
+    AND NOT EXISTS (SELECT 1 FROM ${seenOf(pass)} s WHERE s.id = t.id)`;
   const { rows } = await client.query(
     `SELECT count(*) FILTER (WHERE ${missing})::int AS missing, count(*)::int AS living FROM ${sqlName(table)} t
      WHERE t.connection_id = $1 AND t.deleted_at IS NULL`,

@@ -104,11 +104,11 @@ function statement(table: StreamTable, touch: boolean): Statement {
   const known = made.get(table);
   if (known !== undefined) return known;
   const names = table.columns.map((c) => pg.escapeIdentifier(c.name));
-  const own = ['data', 'source_time', 'generation', 'synced_at', 'deleted_at', ...names];
+  const own = ['data', 'source_time', 'generation', 'synced_at', 'deleted_at', 'row_version', ...names];
   const text = `WITH put AS (
     INSERT INTO ${sqlName(table)} AS t (connection_id, id, ${own.join(', ')})
     SELECT DISTINCT ON (2) $1, r->>'i', r->'d', to_timestamp((r->>'t')::float8 / 1000), $2::bigint, to_timestamp((r->>'r')::float8 / 1000),
-      CASE WHEN (r->>'x')::boolean THEN to_timestamp((r->>'r')::float8 / 1000) END
+      CASE WHEN (r->>'x')::boolean THEN to_timestamp((r->>'r')::float8 / 1000) END, (SELECT pg_current_xact_id()::text::bigint)
       ${table.columns.map((c, i) => `, ${castOf(`r->'c'`, i, c.type)}`).join('')}
     FROM jsonb_array_elements($3::jsonb) WITH ORDINALITY AS e(r, n)
     ORDER BY 2, coalesce((r->>'t')::float8, (r->>'r')::float8) DESC, n DESC

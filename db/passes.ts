@@ -1,5 +1,6 @@
 import { type Claim, writeUnderClaim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
+import { dropSeen, makeSeen } from './seen.ts';
 
 export type PassKind = 'full' | 'incremental' | 'replay';
 
@@ -13,11 +14,11 @@ export interface Pass {
   startedMs: number;
   fromMs: number | null;
   toMs: number | null;
-  /** The ids that come are kept: for a sweep, or to prove a list whose rows move. Only full passes keep them. */
+  /** The ids that come are kept: for a sweep, or to prove a list whose rows move (db/seen.ts). */
   keepsSeen: boolean;
 }
 
-/** A part to read: a window, a range of ids, or everything. */
+/** A part to read: a window, a range of ids, or everything. Batches of ids are cut by db/visits.ts. */
 export interface Range {
   fromMs?: number;
   toMs?: number;
@@ -54,12 +55,12 @@ export interface PassRequest {
 /**
  * Goes on with the pass that a terminated run left open, when it is of the same kind, scope and start; drops it otherwise.
  * A resumed incremental pass keeps its old end: the next one reads on from there.
- * @param cut gives the parts of a new pass
+ * @param cut gives the parts of a new pass, or adds them itself
  */
 export async function openPass(
   pool: Pool,
   request: PassRequest,
-  cut: (client: Client) => Promise<readonly Range[]>,
+  cut: (client: Client, passId: number) => Promise<readonly Range[]>,
 ): Promise<{ pass: Pass; resumed: boolean }> {
   const { claim, stream, kind, scope } = request;
   return writeUnderClaim(pool, claim, { name: 'openPass', heavy: true }, async (client) => {
@@ -71,7 +72,7 @@ export async function openPass(
     );
     const last = open[0];
     const same = last?.kind === kind && last.scope === scope && (kind !== 'replay' || rangeIs(last, request));
-    for (const old of same ? open.slice(1) : open) await dropPass(client, old.id);
+    for (const old of same ? open.slice(1) : open) await dropPass(client, old);
     if (same)
       return {
         pass: passOf(last.id, request, Number(last.started), msOf(last.from_ms), msOf(last.to_ms)),
@@ -84,9 +85,8 @@ export async function openPass(
       [claim.connection, stream, kind, scope, request.fromMs, request.toMs],
     );
     const { id, started } = rows[0];
-    if (request.keepsSeen)
-      await client.query(`CREATE UNLOGGED TABLE ${seenTable(id)} (id text COLLATE "C" PRIMARY KEY)`);
-    await addSlices(client, id, await cut(client));
+    if (request.keepsSeen) await makeSeen(client, { id, kind });
+    await addSlices(client, id, await cut(client, id));
     return { pass: passOf(id, request, Number(started), request.fromMs, request.toMs), resumed: false };
   });
 }
@@ -110,11 +110,8 @@ function passOf(id: number, r: PassRequest, started: number, fromMs: number | nu
   };
 }
 
-/** Ids a full pass has seen. Unlogged: empty after a crash of the server, which `sweep` finds out by its size. */
-export const seenTable = (passId: number) => `syncline_pass.p${passId}`;
-
-async function dropPass(client: Client, id: number): Promise<void> {
-  await client.query(`DROP TABLE IF EXISTS ${seenTable(id)}`);
+async function dropPass(client: Client, { id, kind }: Pick<Pass, 'id' | 'kind'>): Promise<void> {
+  await dropSeen(client, { id, kind });
   await client.query('DELETE FROM syncline.slices WHERE pass_id = $1', [id]);
   await client.query(`UPDATE syncline.passes SET ended_at = now(), verdict = 'dropped' WHERE id = $1`, [id]);
 }
@@ -209,14 +206,4 @@ export async function splitSlice(
     );
     return { first, count: parts.length };
   });
-}
-
-/** Ids seen by a full pass for the first time; returns how many were new. */
-export async function keepSeen(client: Client, pass: Pass, ids: readonly string[]): Promise<number> {
-  if (!pass.keepsSeen || ids.length === 0) return 0;
-  const { rowCount } = await client.query(
-    `INSERT INTO ${seenTable(pass.id)} SELECT DISTINCT id FROM unnest($1::text[]) AS id ORDER BY 1 ON CONFLICT DO NOTHING`,
-    [ids],
-  );
-  return rowCount ?? 0;
 }

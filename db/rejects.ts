@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Claim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 
@@ -30,6 +31,12 @@ export interface RejectRow {
   position: string | null;
 }
 
+const nobody = 'no id ';
+
+/** Under what a record without an id is kept: the same record has the same name, wherever it stands. */
+export const nameOfNobody = (record: string) =>
+  nobody + createHash('sha256').update(record).digest('base64url').slice(0, 16);
+
 /** Keeps records that could not be written, one row each; a record that is met again is refreshed. */
 export async function setAside(
   client: Client,
@@ -43,7 +50,8 @@ export async function setAside(
      SELECT DISTINCT ON (f->>'id') $1, $5, $2, f->>'id', f->>'reason', f->>'field', f->>'record', f->>'position', $3
      FROM unnest($4::text[]) AS t(one), LATERAL (SELECT one::json AS f) x ORDER BY f->>'id'
      ON CONFLICT (connection_id, pipeline, stream, source_id) DO UPDATE SET reason = excluded.reason, field = excluded.field,
-       record = excluded.record, position = excluded.position, epoch = excluded.epoch, last_seen = now(), resolved_at = NULL`,
+       record = excluded.record, position = excluded.position, epoch = excluded.epoch, last_seen = now(),
+       resolved_at = CASE WHEN r.accepted_at IS NULL THEN NULL ELSE r.resolved_at END`,
     [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row)), rejectPipeline(claim)],
   );
 }
@@ -61,14 +69,55 @@ export async function settle(
   );
 }
 
-/** True while some record of the stream stands aside: only then is a landing worth the look. */
-export async function hasOpen(pool: Pool, { connection, pipeline, stream }: RejectPlace): Promise<boolean> {
+export interface KnownRejects {
+  /** Some record of the stream stands aside: only then is a landing worth the look. */
+  open: boolean;
+  /** Names of records without an id that a person has accepted. */
+  accepted: ReadonlySet<string>;
+}
+
+export async function knownRejects(pool: Pool, { connection, pipeline, stream }: RejectPlace): Promise<KnownRejects> {
   const { rows } = await pool.query(
-    `SELECT EXISTS (SELECT 1 FROM syncline.rejects WHERE connection_id = $1 AND pipeline = $3 AND stream = $2 AND resolved_at IS NULL) AS open`,
+    `SELECT coalesce(bool_or(resolved_at IS NULL), false) AS open,
+       coalesce(array_agg(source_id) FILTER (WHERE accepted_at IS NOT NULL), '{}') AS accepted
+     FROM syncline.rejects WHERE connection_id = $1 AND pipeline = $3 AND stream = $2 AND (resolved_at IS NULL OR accepted_at IS NOT NULL)`,
     [connection, stream, pipeline],
   );
-  return rows[0].open;
+  return { open: rows[0].open, accepted: new Set(rows[0].accepted) };
 }
+
+/**
+ * Settles a record without an id, or takes that back.
+ * @returns its stream; null where the connection has no such record of that number
+ */
+export async function acceptNobody(
+  pool: Pool,
+  connection: string,
+  id: number,
+  accepted: boolean,
+): Promise<string | null> {
+  const moment = accepted ? 'now()' : 'NULL';
+  const { rows } = await pool.query(
+    `UPDATE syncline.rejects SET accepted_at = ${moment}, resolved_at = ${moment}
+     WHERE connection_id = $1 AND pipeline = 'platform' AND id = $2 AND starts_with(source_id, $3) AND (accepted_at IS NULL) = $4
+     RETURNING stream`,
+    [connection, id, nobody, accepted],
+  );
+  return rows[0]?.stream ?? null;
+}
+
+/** Numbers of records without an id that can be accepted, or whose acceptance can be taken back; the latest 20. */
+export async function nobodies(pool: Pool, connection: string, accepted: boolean): Promise<number[]> {
+  const { rows } = await pool.query(
+    `SELECT id::int FROM syncline.rejects WHERE connection_id = $1 AND pipeline = 'platform' AND starts_with(source_id, $2)
+       AND CASE WHEN $3 THEN accepted_at IS NOT NULL ELSE resolved_at IS NULL END ORDER BY last_seen DESC LIMIT 20`,
+    [connection, nobody, accepted],
+  );
+  return rows.map((row) => row.id);
+}
+
+/** Whether a reject is a record without an id. */
+export const isNobody = (sourceId: string) => sourceId.startsWith(nobody);
 
 /** Records that stand aside, by id behind `after`, for replay. Ids that the platform refused have none. */
 export async function openRejects(

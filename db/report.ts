@@ -30,6 +30,8 @@ export interface HandedBack {
   position: string | null;
   firstSeen: Date;
   lastSeen: Date;
+  /** When it was repaired or accepted; null while it stands. */
+  resolvedAt: Date | null;
   /** The raw record, only when asked for: it is personal data. */
   record?: string | null;
 }
@@ -38,6 +40,8 @@ export interface HandedBackFilter {
   connection?: string;
   pipeline?: HandedBack['pipeline'];
   stream?: string;
+  /** True: records without an id that a person has accepted, in place of those that stand aside. Default false. */
+  accepted?: boolean;
   limit: number;
 }
 
@@ -46,11 +50,11 @@ export async function listRejects(
   pool: Pool,
   filter: HandedBackFilter & { records: boolean },
 ): Promise<{ rows: HandedBack[]; total: number }> {
-  const where = `resolved_at IS NULL AND ($1::text IS NULL OR connection_id = $1) AND ($2::text IS NULL OR stream = $2) AND ($3::text IS NULL OR pipeline = $3)`;
+  const where = `${filter.accepted ? 'accepted_at IS NOT NULL' : 'resolved_at IS NULL'} AND ($1::text IS NULL OR connection_id = $1) AND ($2::text IS NULL OR stream = $2) AND ($3::text IS NULL OR pipeline = $3)`;
   const values = [filter.connection ?? null, filter.stream ?? null, filter.pipeline ?? null];
   const { rows } = await pool.query(
     `SELECT id::int, connection_id AS connection, pipeline, stream, source_id AS "sourceId", reason, field, position,
-            first_seen AS "firstSeen", last_seen AS "lastSeen" ${filter.records ? ', record' : ''}
+            first_seen AS "firstSeen", last_seen AS "lastSeen", resolved_at AS "resolvedAt" ${filter.records ? ', record' : ''}
      FROM syncline.rejects WHERE ${where} ORDER BY last_seen DESC, rejects.id LIMIT $4`,
     [...values, filter.limit],
   );

@@ -30,7 +30,8 @@ export class ColumnConflict extends Error {
 /**
  * Makes the table of a stream, or adds the columns it lacks; never changes or drops one. Every row has `connection_id, id`
  * (key), `data` (the record as it came), `source_time` (the source's clock), `generation` (pass that wrote it), `synced_at`
- * (when the request that brought it began) and `deleted_at`.
+ * (when the request that brought it began), `deleted_at` and `row_version` (transaction that wrote it last: what is read for
+ * the row is asked for again when it is another one).
  * @returns columns that must still be filled from `data`
  * @throws ColumnConflict with the command that frees the column
  */
@@ -43,13 +44,15 @@ export async function ensureTable(pool: Pool, table: StreamTable): Promise<strin
       await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(table.schema)}`);
       await client.query(`CREATE TABLE ${where} (
         connection_id text NOT NULL, id text COLLATE "C" NOT NULL, data jsonb NOT NULL, source_time timestamptz,
-        generation bigint NOT NULL, synced_at timestamptz NOT NULL, deleted_at timestamptz,
+        generation bigint NOT NULL, synced_at timestamptz NOT NULL, deleted_at timestamptz, row_version bigint NOT NULL DEFAULT 0,
         ${table.columns.map((c) => `${pg.escapeIdentifier(c.name)} ${c.type},`).join(' ')}
         PRIMARY KEY (connection_id, id))`);
       if (table.index)
         await client.query(`CREATE INDEX ON ${where} (connection_id, ${pg.escapeIdentifier(table.index)})`);
       return [];
     }
+    if (!known.has('row_version'))
+      await client.query(`ALTER TABLE ${where} ADD COLUMN row_version bigint NOT NULL DEFAULT 0`);
     for (const column of table.columns) await ensureColumn(client, table, column, known.get(column.name));
     const marked = await columnsOf(client, table);
     return table.columns.flatMap((c) => (marked.get(c.name)?.comment === unfilled ? [c.name] : []));

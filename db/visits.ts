@@ -5,8 +5,8 @@ import { type StreamTable, sqlName } from './streams.ts';
 
 /** What a batch says of ids: asked for, newly found (tree), or gone at the source. */
 export interface Visits {
-  /** Id and when the request for it began, ms. */
-  visited: { id: string; atMs: number }[];
+  /** Id, when the request for it began, ms, and the version it had then; a node of a tree has none. */
+  visited: { id: string; atMs: number; version?: string }[];
   /** Nodes to read in this pass. */
   found: string[];
   /** Rows of ids that the source says do not exist. */
@@ -19,10 +19,11 @@ export async function keepVisits(client: Client, pass: Pass, table: StreamTable,
   if (visits.found.length > 0) await keepFound(client, pass, visits.found);
   if (visits.visited.length > 0)
     await client.query(
-      `INSERT INTO syncline.visits AS v (connection_id, stream, over_id, visited_at, pass_id)
-       SELECT DISTINCT ON (x->>'id') $1, $2, x->>'id', to_timestamp((x->>'atMs')::float8 / 1000), $3
+      `INSERT INTO syncline.visits AS v (connection_id, stream, over_id, visited_at, version, pass_id)
+       SELECT DISTINCT ON (x->>'id') $1, $2, x->>'id', to_timestamp((x->>'atMs')::float8 / 1000), (x->>'version')::bigint, $3
        FROM jsonb_array_elements($4::jsonb) x ORDER BY x->>'id'
-       ON CONFLICT (connection_id, stream, over_id) DO UPDATE SET visited_at = excluded.visited_at, pass_id = excluded.pass_id`,
+       ON CONFLICT (connection_id, stream, over_id) DO UPDATE
+         SET visited_at = excluded.visited_at, version = excluded.version, pass_id = excluded.pass_id`,
       [connection, pass.stream, pass.id, JSON.stringify(visits.visited)],
     );
   if (visits.gone.length > 0)
@@ -59,7 +60,7 @@ export interface IdSource {
   parent: StreamTable;
   /** Keys in the parent's data; null: its id. */
   path: string[] | null;
-  /** False: only ids whose row landed after they were last asked for. */
+  /** False: only ids whose rows are not what they were when the id was last asked for. */
   all: boolean;
   /** True: a deleted row of the parent still exists at the source (its status says deleted) and is asked for. */
   withDeleted: boolean;
@@ -70,64 +71,65 @@ export interface IdSource {
 }
 
 /**
- * Ids still to be asked for in a pass, in the order of ids: rows of the parent that were never visited, or (`all`) not
- * in this pass, or (`changed`) not since the row was last written. Nothing is remembered but the visits, so ties and kills
- * lose nothing.
+ * Cuts a pass into batches of at most `size` ids, in order of time and id of the rows that name them. Each batch holds its
+ * ids, so that ties at an edge, rows that change their time and kills lose nothing. Rows that come or change later differ
+ * from the version that is noted here: the next pass asks for them.
  */
-export async function waitingIds(
-  pool: Pool,
-  pass: Pass,
-  source: IdSource,
-  range: { afterId: string | null; toId: string | null },
-  limit: number,
-): Promise<string[]> {
-  const { rows } = await pool.query(`${idsQuery(source)} LIMIT $6`, [
-    pass.claim.connection,
-    pass.stream,
-    pass.id,
-    range.afterId,
-    range.toId,
-    limit,
-    ...(source.path ? [source.path] : []),
-  ]);
-  return rows.map((r) => r.id);
-}
-
-/** Every `step`th of the ids to be asked for: the ends of a pass's slices. */
-export async function idBounds(
+export async function cutIds(
   client: Client,
   pass: Omit<Pass, 'id'>,
+  passId: number,
   source: IdSource,
-  step: number,
-): Promise<string[]> {
-  const { rows } = await client.query(
-    `SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM (${idsQuery(source)} LIMIT $6) q) x WHERE n % ${step} = 0 ORDER BY id`,
-    [pass.claim.connection, pass.stream, 0, null, null, null, ...(source.path ? [source.path] : [])],
+  size: number,
+): Promise<void> {
+  await client.query(
+    `INSERT INTO syncline.slices (pass_id, no, ids, versions)
+     SELECT $3, 1 + (n - 1) / $4, array_agg(id ORDER BY n), array_agg(version ORDER BY n)
+     FROM (SELECT i.id, i.version, row_number() OVER (ORDER BY i.at, i.id) AS n FROM (${idsQuery(source)}) i
+       LEFT JOIN syncline.visits v ON v.connection_id = $1 AND v.stream = $2 AND v.over_id = i.id
+       WHERE ${source.all ? 'true' : 'v.visited_at IS NULL OR v.version IS DISTINCT FROM i.version'}) x
+     GROUP BY 2`,
+    [pass.claim.connection, pass.stream, passId, size, ...(source.path ? [source.path] : [])],
   );
-  return rows.map((r) => r.id);
 }
 
-function idsQuery({ parent, path, all, withDeleted, also, range }: IdSource): string {
+/** Ids with the time and the version of the rows that name them. */
+function idsQuery({ parent, path, withDeleted, also, range }: IdSource): string {
   const time = 'coalesce(p.source_time, p.synced_at)';
   const within = range
     ? `AND ${time} >= to_timestamp(${Number(range.fromMs)}::float8 / 1000) AND ${time} < to_timestamp(${Number(range.toMs)}::float8 / 1000)`
     : '';
   const living = `${withDeleted ? '' : 'AND p.deleted_at IS NULL'} ${within}`;
-  const value = 'p.data #> $7::text[]';
+  const value = 'p.data #> $5::text[]';
+  // Of several rows that name an id one may change while another one goes: a digest of all tells either.
   const ids = path
-    ? `SELECT e.id COLLATE "C" AS id, max(p.synced_at) AS at FROM ${sqlName(parent)} p
+    ? `SELECT e.id COLLATE "C" AS id, max(${time}) AS at, bit_xor(hashtextextended(p.id, p.row_version)) AS version FROM ${sqlName(parent)} p
        CROSS JOIN LATERAL jsonb_array_elements_text(
          CASE jsonb_typeof(${value}) WHEN 'array' THEN ${value} WHEN 'string' THEN jsonb_build_array(${value}) WHEN 'number' THEN jsonb_build_array(${value}) ELSE '[]'::jsonb END) AS e(id)
        WHERE p.connection_id = $1 ${living} AND e.id <> '' GROUP BY 1`
-    : `SELECT p.id, p.synced_at AS at FROM ${sqlName(parent)} p WHERE p.connection_id = $1 ${living}`;
-  const known =
-    also.length > 0 ? `SELECT id, max(at) AS at FROM (${ids} UNION ALL ${valuesOf(also)}) u GROUP BY 1` : ids;
-  return `SELECT i.id FROM (${known}) i
-    LEFT JOIN syncline.visits v ON v.connection_id = $1 AND v.stream = $2 AND v.over_id = i.id
-    WHERE ($4::text IS NULL OR i.id > $4) AND ($5::text IS NULL OR i.id <= $5)
-      AND (v.visited_at IS NULL OR ${all ? 'v.pass_id <> $3::bigint' : 'v.visited_at < i.at AND v.pass_id <> $3::bigint'})
-    ORDER BY i.id`;
+    : `SELECT p.id, ${time} AS at, p.row_version AS version FROM ${sqlName(parent)} p WHERE p.connection_id = $1 ${living}`;
+  return also.length > 0
+    ? `SELECT id, max(at) AS at, bit_xor(version) AS version FROM (${ids} UNION ALL ${valuesOf(also)}) u GROUP BY 1`
+    : ids;
 }
 
+/** Named by no row, they are the first and never change. */
 const valuesOf = (ids: readonly string[]) =>
-  ids.map((id) => `SELECT ${pg.escapeLiteral(id)} COLLATE "C", to_timestamp(0)`).join(' UNION ALL ');
+  ids.map((id) => `SELECT ${pg.escapeLiteral(id)} COLLATE "C", to_timestamp(0), 0::bigint`).join(' UNION ALL ');
+
+/** Ids of a batch that this pass has not asked for yet, in the order of the batch, with their versions. */
+export async function waitingIds(
+  pool: Pool,
+  pass: Pass,
+  no: number,
+  limit: number,
+): Promise<{ id: string; version: string }[]> {
+  const { rows } = await pool.query(
+    `SELECT b.id, b.version::text FROM syncline.slices s, unnest(s.ids, s.versions) WITH ORDINALITY AS b(id, version, n)
+     WHERE s.pass_id = $3 AND s.no = $4 AND NOT EXISTS (SELECT 1 FROM syncline.visits v
+       WHERE v.connection_id = $1 AND v.stream = $2 AND v.over_id = b.id COLLATE "C" AND v.pass_id = $3)
+     ORDER BY b.n LIMIT $5`,
+    [pass.claim.connection, pass.stream, pass.id, no, limit],
+  );
+  return rows;
+}

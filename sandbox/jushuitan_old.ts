@@ -58,7 +58,7 @@ export const jushuitan_old: Fixture = {
   // The token of a merchant does not end.
   tokens: { lifeMs: 100 * 365 * day },
   limits: {
-    connection: [
+    platform: [
       { requests: 5, perMs: 1000 },
       { requests: 100, perMs: 60_000, burst: 20 },
     ],

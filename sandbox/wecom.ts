@@ -203,6 +203,10 @@ export const wecom: Fixture = {
       {
         ...api,
         limits: {
+          platform: [
+            { requests: 20_000, perMs: 60_000 },
+            { requests: 600_000, perMs: hour, burst: 20_000 },
+          ],
           connection: [
             { requests: 10_000, perMs: 60_000 },
             { requests: 150_000, perMs: hour, burst: 5_000 },
@@ -212,12 +216,7 @@ export const wecom: Fixture = {
     ]),
   ),
   tokens: { lifeMs: 2 * hour },
-  limits: {
-    platform: [
-      { requests: 20_000, perMs: 60_000 },
-      { requests: 600_000, perMs: hour, burst: 20_000 },
-    ],
-  },
+  limits: {},
   connect: (account) => ({
     credential: { corpsecret: wecomSecrets.old },
     options: { corpid: corpid(account), agentId },

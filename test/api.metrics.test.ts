@@ -23,7 +23,7 @@ const ask = (authorization?: string) =>
   fetch(`http://127.0.0.1:${api.port}/metrics`, { headers: authorization === undefined ? {} : { authorization } });
 
 /** Value of a line of the text format; undefined where there is none. */
-async function valueOf(name: string, labels: Record<string, string>): Promise<number | undefined> {
+async function gaugeAt(name: string, labels: Record<string, string>): Promise<number | undefined> {
   const text = await (await ask(`Bearer ${token}`)).text();
   const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
   const line = text.split('\n').find((one) => one.startsWith(`${name}{`) && wanted.every((part) => one.includes(part)));
@@ -45,7 +45,7 @@ it('shows the lag of a directory and the records of a stream that stand aside, a
   const { name } = await world.scim({ users: 30, groups: 5 });
   await world.run(name);
   expect(
-    await valueOf('syncline_lag_seconds', { connection: name, platform: 'scim', stream: 'directory' }),
+    await gaugeAt('syncline_lag_seconds', { connection: name, platform: 'scim', stream: 'directory' }),
   ).toBeLessThan(60);
 
   const shop = await openShop(world, kuaishou, { rows: 40, now: () => Date.now() - 60_000 });
@@ -54,15 +54,15 @@ it('shows the lag of a directory and the records of a stream that stand aside, a
   refunds?.update(bad, { status: 'open?' });
   await shop.sync();
   const place = { connection: shop.name, pipeline: 'platform', stream: 'refunds' };
-  expect(await valueOf('syncline_rejects', place)).toBe(1);
-  expect(await valueOf('syncline_doubtful', { connection: shop.name, stream: 'refunds' })).toBe(0);
-  expect(await valueOf('syncline_lag_seconds', { connection: shop.name, stream: 'orders' })).toBeGreaterThan(0);
+  expect(await gaugeAt('syncline_rejects', place)).toBe(1);
+  expect(await gaugeAt('syncline_doubtful', { connection: shop.name, stream: 'refunds' })).toBe(0);
+  expect(await gaugeAt('syncline_lag_seconds', { connection: shop.name, stream: 'orders' })).toBeGreaterThan(0);
   refunds?.update(bad, { status: 10 });
   await expect
     .poll(
       async () => {
         await shop.sync();
-        return valueOf('syncline_rejects', place);
+        return gaugeAt('syncline_rejects', place);
       },
       { timeout: 30_000 },
     )

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { openThrottle } from '../activities/http/throttle.ts';
+import { type BudgetUse, openThrottle } from '../activities/http/throttle.ts';
 import { chargeBudget } from '../db/budget.ts';
 import { createPool } from '../db/client.ts';
 import { msOf, openBudgetWorld, options, rate, signal, use, waitOf } from './harness/budget-world.ts';
@@ -27,6 +27,39 @@ describe('take', () => {
     // The endpoint's fifth request is its third after the burst: 600 ms at 5 a second.
     const five = Promise.all([gate.take(both, signal), gate.take(both, signal), gate.take(both, signal)]);
     expect(await msOf(five)).toBeGreaterThan(350);
+  });
+
+  it('holds what an app may ask of one API over all its connections and workers', async () => {
+    const gates = [worker(), worker()];
+    const at = use({ app: 'a1', endpoint: { name: 'orders', rates: [], shared: [rate(20)] } });
+    // 6 may leave at once, the others at 19.8 a second.
+    const ask = (count: number, change: Partial<BudgetUse>) =>
+      Promise.all(
+        Array.from({ length: count }, (_, i) =>
+          gates[i % 2]!.take({ ...at, connection: `c${i % 3}`, ...change }, signal),
+        ),
+      );
+    let held = true;
+    const orders = msOf(ask(50, {})).finally(() => {
+      held = false;
+    });
+    await ask(10, { endpoint: { name: 'items', rates: [], shared: [rate(1000)] } });
+    expect(held, 'another API was not held up').toBe(true);
+    expect(await orders, 'one after the other').toBeGreaterThan(2_000);
+    expect((await stateOf({ ...at, platform: `${at.platform} a1` }, '/orders')).perSecond).toBeCloseTo(19.8, 5);
+  });
+
+  it('counts each app by itself, and all that name none together', async () => {
+    const gate = worker();
+    const at = use({ platformRates: [rate(1, 3_600_000, 10)] });
+    const taken = async (change: Partial<BudgetUse>) => {
+      for (let n = 0; ; n++) if ((await waitOf(gate.take({ ...at, ...change }, signal))) > 0) return n;
+    };
+    expect(await taken({ app: 'a1', connection: 'c1' })).toBe(3);
+    expect(await taken({ app: 'a1', connection: 'c2' })).toBe(0);
+    expect(await taken({ app: 'a2', connection: 'c3' })).toBe(3);
+    expect(await taken({ connection: 'c4' })).toBe(3);
+    expect(await taken({ connection: 'c5' })).toBe(0);
   });
 
   it('sends away who would wait longer than some seconds, with the time', async () => {
@@ -134,6 +167,20 @@ describe('refused', () => {
     await one.refused(at, 'platform', 1200);
     const waits = Promise.all([msOf(one.take(at, signal)), msOf(two.take({ ...at, connection: 'other' }, signal))]);
     for (const ms of await waits) expect(ms).toBeGreaterThan(1000);
+  });
+
+  it('of one API stops it for all connections of the app, and no other API', async () => {
+    const [one, two] = [worker(), worker()];
+    const at = use({ app: 'a1', endpoint: { name: 'orders', rates: [], shared: [rate(100)] } });
+    await one.take(at, signal);
+    await one.refused(at, 'api', 60_000);
+    expect(await waitOf(two.take({ ...at, connection: 'other' }, signal))).toBeGreaterThan(50_000);
+    await two.take({ ...at, endpoint: { name: 'items', rates: [], shared: [] } }, signal);
+    await two.take({ ...at, app: 'a2' }, signal);
+    // An API without a scope of its own: its app waits.
+    await one.refused({ ...at, endpoint: undefined }, 'api', 60_000);
+    expect(await waitOf(two.take({ ...at, connection: 'third', endpoint: undefined }, signal))).toBeGreaterThan(50_000);
+    await two.take({ ...at, app: 'a2' }, signal);
   });
 
   it('of one connection stops no other, nor of one endpoint its connection', async () => {

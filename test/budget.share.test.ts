@@ -143,6 +143,28 @@ describe('share', () => {
     expect(granted.reduce((a, b) => a + b)).toBe(7);
   });
 
+  it('deals out one API over the connections, and keeps what it holds back from no other API', () => {
+    const view = {
+      scopes: new Map([
+        ['', scope(100)],
+        ['/x', scope(4)],
+        ['/y', { ...scope(100), blockedMs: 700 }],
+        ['b', scope(3)],
+      ]),
+      others: [],
+    };
+    const of = (connection: string, api: string, waiting: number) => ({
+      ...want('w', connection, waiting),
+      scope: `${connection}/${api}`,
+    });
+    const wants = [of('a', 'x', 9), of('b', 'x', 9), of('a', 'z', 2), of('b', 'y', 9)];
+    const shares = share(view, wants, 'w');
+    expect(shares.short, 'the platform has enough').toBe(false);
+    expect(wants.map((w) => shares.of.get(w)?.granted)).toEqual([2, 2, 2, 0]);
+    expect(shares.of.get(wants[0]!)?.waitMs).toHaveLength(7);
+    expect(shares.of.get(wants[3]!)?.waitMs[0]).toBe(700);
+  });
+
   it('lets who was away go on where the others are', () => {
     const view = {
       scopes: new Map([

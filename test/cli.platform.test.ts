@@ -79,6 +79,28 @@ describe('start platformSync', () => {
     );
   });
 
+  test('ends with 4 when a stream was read and may lack rows, and says so in the result', async () => {
+    const { name, source } = await shop({ rows: 1_500 });
+    const line = `start platformSync ${name} ${two} --wait`;
+    expect((await cli(line)).code).toBe(0);
+    for (const id of source.lists.comments?.ids().slice(0, 90) ?? []) source.lists.comments?.remove(id);
+    const said = await cli(line);
+    expect(said.code).toBe(4);
+    expect(said.out).toMatch(/\nDoubtful: 1 of 2 streams whole, \d+ s\n/);
+    expect(said.out).toMatch(/\ncomments +doubtful +full +60 rows/);
+    expect(said.out).toContain(`npx syncline start platformSync ${name} --streams comments --mode full`);
+    expect((await stateOf(name)).outcome).toBe('doubtful');
+    expect(await world.client.workflow.getHandle(`platformSync-${name}`).result()).toMatchObject({
+      outcome: 'doubtful',
+      streams: expect.arrayContaining([expect.objectContaining({ stream: 'comments', outcome: 'doubtful' })]),
+    });
+    const replayed = await cli(`replay ${name} comments --from 2026-01-01 --to 2026-01-02 --wait`);
+    expect(replayed, `a replay sweeps nobody, and doubts nothing ${replayed.out}`).toMatchObject({ code: 0 });
+    // One that was not read weighs more.
+    source.setFaults([{ type: 'refuse', kind: 'permission', api: 'open.promotion.coupon.page.list' }]);
+    expect(await cli(line)).toMatchObject({ code: 1, out: expect.stringContaining('Partial: 0 of 2 streams whole') });
+  });
+
   test('ends with 1 and the reason when nothing could be read', async () => {
     const { name } = await shop({ faults: [{ type: 'refuse', kind: 'permission' }] });
     const said = await cli(`start platformSync ${name} ${two} --wait`);
@@ -144,10 +166,54 @@ describe('a run at work', () => {
     expect(await streamOf(name, 'refund_details')).toMatchObject({ state: 'whole', rows: 12 });
   });
 
+  test('shows rows, rate and estimate while its first slice is read', async () => {
+    const { name, source } = await shop({ rows: 9_000 });
+    source.setFaults([{ type: 'slow', ms: 40, api: 'open.comment.list.get' }]);
+    expect((await cli(`start platformSync ${name} --streams comments`)).code).toBe(0);
+    const child = world.client.workflow.getHandle(`platformSync-${name}/comments`);
+    const seen: number[] = [];
+    const told = await until('numbers that move while the run is told nothing', async () => {
+      const one = await streamOf(name, 'comments');
+      const rows = one?.progress?.rows ?? 0;
+      if (rows > (seen.at(-1) ?? 0)) seen.push(rows);
+      return seen.length >= 3 && one;
+    });
+    expect(told).toMatchObject({
+      state: 'running',
+      covered: expect.any(Number),
+      progress: { kind: 'full', rowsPerSecond: expect.any(Number), etaSeconds: expect.any(Number) },
+    });
+    expect(told.progress.rowsPerSecond).toBeGreaterThan(0);
+    expect(told.covered).toBeGreaterThan(0);
+    expect(await child.query('progress'), 'its slice has not ended').toMatchObject({ rows: 0 });
+    // Without a worker Postgres tells the same.
+    const env = { SYNCLINE_TASK_QUEUE: `deserted-${name}` };
+    expect((await cli(`status ${name}`, { env })).out).toMatch(
+      / comments +█*░+ \d+ % +open, but no worker .+ \d+ rows/,
+    );
+    expect((await cli(`cancel ${name}`)).code).toBe(0);
+    const { rows: kept } = await world.pool.query(
+      'SELECT count(*)::int AS n FROM kuaishou.comments WHERE connection_id = $1',
+      [name],
+    );
+    expect(kept[0].n).toBeGreaterThan(0);
+    expect(await streamOf(name, 'comments')).toMatchObject({ state: 'interrupted', rows: kept[0].n, progress: null });
+    source.setFaults([]);
+    const again = await cli(`start platformSync ${name} --streams comments --wait`);
+    expect(again).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/comments +whole +full +\d+ rows +900 written/),
+    });
+  });
+
   test('is cancelled with its streams, and the next run goes on from there', async () => {
     const { name } = await held();
     expect(await cli(`cancel ${name}`)).toMatchObject({ code: 0, out: expect.stringContaining('What it wrote stays') });
     expect((await stateOf(name)).state).toBe('cancelled');
+    expect((await cli(`status ${name}`)).out).toMatch(
+      / refunds +█+░* \d\d? % +left off; the next run goes on there +\d+ rows? /,
+    );
+    expect(await streamOf(name, 'refund_details')).toMatchObject({ state: 'idle', rows: null });
     const child = await world.client.workflow.getHandle(`platformSync-${name}/refunds`).describe();
     expect(child.status.name).toBe('CANCELLED');
     for (const verb of ['pause', 'resume', 'cancel'])

@@ -164,7 +164,7 @@ describe('what a stream may lack', () => {
   test('a list that does not prove itself says why, with the command that reads it again', async () => {
     const { name, source } = await shop({ faults: [{ type: 'total', total: 99, api: 'open.comment.list.get' }] });
     const said = await cli(`start platformSync ${name} --streams comments --wait`);
-    expect(said.code).toBe(0);
+    expect(said.code, 'read, with a doubt').toBe(4);
     expect(said.out).toMatch(/comments +doubtful +full/);
     const hint =
       /comments: may lack rows: .+\. Read it again: npx syncline start platformSync \S+ --streams comments --wait\n/;

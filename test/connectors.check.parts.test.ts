@@ -11,6 +11,12 @@ const parts: WrongPart[] = [
     '~gateway.system.params.shop.option: got "shop", accepted a setting that is no secret: shopId, digest',
   ],
   [
+    'an app that no option names',
+    'limits.app',
+    'appSecret',
+    'got "appSecret", accepted a setting that is no secret: shopId, digest',
+  ],
+  [
     'a secret that is no setting',
     'streams.orders.call.params.status',
     [{ secret: 'shopId' }],

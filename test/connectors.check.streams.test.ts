@@ -1,6 +1,7 @@
 import { describe, test } from 'vitest';
 import { refused, type WrongPart } from './harness/sound-connector.ts';
 
+const dayMs = 86_400_000;
 const streams: WrongPart[] = [
   ['nothing to read', 'streams.gone.call', undefined, 'got nothing, accepted a call, or sql'],
   [
@@ -102,6 +103,30 @@ const streams: WrongPart[] = [
     'streams.orders.window.format',
     'day',
     '~streams.orders.window.leastMs: got 1000, accepted at least 86400000: format day says nothing shorter',
+  ],
+  [
+    'a count beside a total',
+    'streams.orders.window.count',
+    { total: 'n' },
+    'got an object, accepted nothing: the first page tells the total that paging.total names',
+  ],
+  [
+    'a count of a table by a call',
+    'streams.pushed.window',
+    { from: 'a', to: 'b', format: 'iso', capMs: dayMs, overlapMs: 0, lagMs: 0, count: { total: 'n' } },
+    '~streams.pushed.window.count: got an object, accepted nothing, since sql is read: sql.count counts',
+  ],
+  [
+    'a count of no window',
+    'streams.pushed.sql.count',
+    true,
+    'got true, accepted false: without a window nothing is cut',
+  ],
+  [
+    'a zone that is none',
+    'streams.pushed.sql.zone',
+    'Asia/Shangri-La',
+    'got "Asia/Shangri-La", accepted a time zone such as Asia/Shanghai',
   ],
   [
     'a sweep over a part of history',

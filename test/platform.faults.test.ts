@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { kuaishou } from '../sandbox/kuaishou.ts';
 import type { Fault } from '../sandbox/platform.ts';
-import { openShop, reasonOf, resultOf, type Shop } from './harness/platforms.ts';
+import { failureOfRun, openShop, reasonOf, resultOf, type Shop } from './harness/platforms.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -133,6 +133,15 @@ describe('trouble on the way', () => {
     await shop.sync({ streams: ['comments'] });
     const copy = await shop.copy('comments');
     for (const id of shop.source.lists.comments?.ids() ?? []) expect(copy.has(id), id).toBe(true);
+  });
+
+  test('what a person must do is a command for this very connection, wherever the trouble came up', async () => {
+    const refuse = { type: 'refuse', kind: 'consent', after: 2 } as const;
+    const shop = await openShop(world, kuaishou, { rows: 700, faults: [refuse] }, { parallel: 1 });
+    const { message } = await failureOfRun(shop.sync({ streams: ['orders'] }));
+    expect(message).toContain('readSlice: ');
+    expect(message).toContain(`Then store the fresh credential: npx syncline connect ${shop.name} --credential-env`);
+    expect(message).not.toContain('NAME');
   });
 
   test('a page of a person instead of JSON ends the stream with the reason, and the other one goes on', async () => {

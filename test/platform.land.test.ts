@@ -134,6 +134,6 @@ describe('tables of streams', () => {
     const { rows } = await world.pool.query(
       `SELECT count(*)::int AS n FROM information_schema.columns WHERE table_schema = 'fresh'`,
     );
-    expect(rows[0].n).toBe(8);
+    expect(rows[0].n).toBe(9);
   });
 });

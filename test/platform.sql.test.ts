@@ -1,10 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { startPlatformSandbox } from '../sandbox/platform.ts';
+import { pushStatementsMysql } from '../sandbox/taobao.push.ts';
 import { taobao } from '../sandbox/taobao.ts';
 import { platformSync } from '../workflows/index.ts';
-import { resultOf } from './harness/platforms.ts';
+import { type Mariadb, mariadbMissing, startMariadb } from './harness/mariadb.ts';
+import { failureOfRun, openShop, resultOf, type Shop } from './harness/platforms.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
+
+const missing = mariadbMissing();
+if (missing !== null)
+  process.stdout.write(`The MySQL tests need MariaDB and are skipped. Install it with: ${missing}\n`);
 
 const world = await openWorld();
 const hour = 3_600_000;
@@ -65,4 +72,77 @@ test('a connection that names no database is whole without the streams of one', 
   const result = await sync(await connect(false));
   expect(result.outcome).toBe('whole');
   expect(result.streams.map(({ stream }) => stream)).not.toContain('push_trades');
+});
+
+describe.skipIf(missing !== null)('a push database on MySQL, as Jushita runs it', () => {
+  const streams = ['push_trades', 'push_refunds', 'push_items', 'push_distributions'];
+  let server: Mariadb;
+  afterAll(() => server.stop());
+
+  /** A source whose tables hold what the sandbox holds. */
+  async function openPush(rows: number, options: Record<string, unknown> = {}): Promise<Shop> {
+    const shop = await openShop(world, taobao, { rows }, options, server.url);
+    await push(shop);
+    return shop;
+  }
+
+  async function push({ source }: Shop): Promise<void> {
+    for (const { text, values } of pushStatementsMysql(source.account('main'))) await server.query(text, values);
+  }
+
+  test('is read whole, then by what was pushed since', async () => {
+    server = await startMariadb();
+    const shop = await openPush(3_000);
+    const first = await shop.sync({ streams });
+    expect(first.outcome).toBe('whole');
+    expect(resultOf(first, 'push_trades')).toMatchObject({ kind: 'full', written: 3_000, rejected: 0 });
+    for (const stream of streams) await shop.expectSame(stream);
+
+    const { trades } = shop.source.lists;
+    const moments = [Date.now() - 120_000, Date.now() - 90_000];
+    for (const [i, id] of trades?.ids().slice(0, 30).entries() ?? []) trades?.update(id, {}, moments[i % 2]);
+    for (let i = 0; i < 5; i++) trades?.create({}, moments[0]);
+    await push(shop);
+    const next = resultOf(await shop.sync({ streams }), 'push_trades');
+    expect(next).toMatchObject({ kind: 'incremental', written: 35 });
+    expect(next.rows, 'of the rows that did not change, only the overlap is read').toBeLessThan(1_000);
+    for (const stream of streams) await shop.expectSame(stream);
+  });
+
+  test('a run that is terminated in a crowd of equal times leaves its place to the next one', async () => {
+    await server.query('DROP DATABASE sys_info');
+    const shop = await openShop(world, taobao, { rows: 0 }, { parallel: 1 }, server.url);
+    await push(shop);
+    const { sellerNick } = shop.source.connection().options;
+    // 20,000 trades that were pushed in one second: nothing but the id tells them apart.
+    await server.query(
+      `INSERT INTO sys_info.jdp_tb_trade (tid, seller_nick, status, type, jdp_hashcode, jdp_response, created, modified, jdp_created, jdp_modified)
+       SELECT seq, ?, 'TRADE_FINISHED', 'fixed', '1', '{}', ?, ?, ?, ? FROM sys_info.seq_1_to_20000`,
+      [sellerNick, ...Array(4).fill(beijing(Date.now() - hour))],
+    );
+    const committed = async () => {
+      const { rows } = await world.pool.query(
+        `SELECT coalesce(sum(s.rows), 0)::int AS n FROM syncline.slices s JOIN syncline.passes p ON p.id = s.pass_id
+         WHERE p.connection_id = $1 AND p.ended_at IS NULL AND NOT s.done`,
+        [shop.name],
+      );
+      return rows[0].n as number;
+    };
+    const run = await shop.start({ streams: ['push_trades'] });
+    await until('pages in the crowd', async () => (await committed()) >= 3_000);
+    await run.terminate();
+    const kept = await committed();
+    const result = resultOf(await shop.sync({ streams: ['push_trades'] }), 'push_trades');
+    expect(result).toMatchObject({ outcome: 'whole', rows: 20_000, written: 20_000 });
+    expect(kept, 'it was in the middle').toBeLessThan(20_000);
+    expect((await shop.copy('push_trades')).size).toBe(20_000);
+  });
+
+  test('that refuses the password is told by its code', async () => {
+    const shop = await openShop(world, taobao, { rows: 0 }, {}, server.url.replace('root@', 'nobody:wrong@'));
+    const { message } = await failureOfRun(shop.sync({ streams: ['push_trades'] }));
+    expect(message).toContain(
+      `The source database of "${shop.name}" refused the user or password (ER_ACCESS_DENIED_ERROR)`,
+    );
+  });
 });

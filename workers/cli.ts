@@ -29,7 +29,7 @@ function build(run: Run): Command {
     .option('--debug', 'show where an error came from')
     .addHelpText(
       'after',
-      '\nEnds with 0 when done, 1 when it failed, 2 when typed wrong, 3 when a run waits for approve or decline.',
+      '\nEnds with 0 when done, 1 when it failed, 2 when typed wrong, 3 when a run waits for approve or decline,\n4 when a stream was read and may lack rows (--wait).',
     );
 
   program
@@ -123,6 +123,9 @@ function build(run: Run): Command {
     .option('--stream <name>', 'users, groups or memberships of a directory, or a stream of an open platform')
     .option('--limit <n>', 'rows at most', atLeastOne, 50)
     .option('--show-records', 'with the raw records, which are personal data')
+    .option('--accept <n>', 'a record without an id is nobody: it no longer puts its stream in doubt', atLeastOne)
+    .option('--take-back <n>', 'takes an --accept back', atLeastOne)
+    .option('--accepted', 'lists what was accepted')
     .option('--json', 'for programs')
     .action(run(async () => (await import('./cli/rejects.ts')).rejects));
 

@@ -34,8 +34,8 @@ export type StreamOutcome = StreamResult | { stream: string; outcome: 'parked' |
 
 export interface PlatformSyncResult {
   connection: string;
-  /** `whole`: every stream was read whole. `partial`: look at the streams. */
-  outcome: 'whole' | 'partial';
+  /** `whole`: every stream was read whole. `doubtful`: all were read, and one may lack rows. `partial`: one was not read. */
+  outcome: 'whole' | 'doubtful' | 'partial';
   streams: StreamOutcome[];
   durationMs: number;
 }
@@ -79,7 +79,6 @@ export async function syncStreams(
     if (end.status === 'rejected') throw end.reason;
     return end.value;
   });
-  const whole = streams.every(({ outcome }) => outcome === 'whole');
   if (streams.length > 0 && streams.every(({ outcome }) => outcome === 'failed' || outcome === 'parked'))
     throw ApplicationFailure.nonRetryable(
       `No stream was read. ${streams
@@ -88,7 +87,12 @@ export async function syncStreams(
         .slice(0, 2_000)}`,
       'NothingRead',
     );
-  return { connection, outcome: whole ? 'whole' : 'partial', streams, durationMs: Date.now() - started };
+  return { connection, outcome: worstOf(streams), streams, durationMs: Date.now() - started };
+}
+
+function worstOf(streams: readonly StreamOutcome[]): PlatformSyncResult['outcome'] {
+  if (streams.every(({ outcome }) => outcome === 'whole')) return 'whole';
+  return streams.every(({ outcome }) => outcome === 'whole' || outcome === 'doubtful') ? 'doubtful' : 'partial';
 }
 
 class PlatformRun {

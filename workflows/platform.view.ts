@@ -1,6 +1,7 @@
 import type { Begun } from '../activities/platform/begin.ts';
 import type { SliceResult } from '../activities/platform/slice.ts';
 import type { PassCounts } from '../db/close.ts';
+import { coveredOf, paceOf, type Standing, type Start } from './platform.estimate.ts';
 import { type Bar, drawShare, showDetails } from './progress.ts';
 
 /** Answer of the `progress` query of a stream: the same numbers the Temporal UI shows. */
@@ -20,11 +21,15 @@ export interface StreamProgress {
   /** Seconds until the range is covered, at the pace so far and within the budget; null while nobody can tell. */
   etaSeconds: number | null;
   notes: string[];
+  /** What the rate and the estimate are made with. */
+  start: Start;
 }
 
 /** Counters that outlive an execution whose history got long. */
 export interface Carried {
   started: number;
+  /** What an earlier run had read of the pass when this one went on with it. */
+  before: Start['before'];
   /** Totals of slices that ended in executions before this one. */
   rows: number;
   written: number;
@@ -38,6 +43,7 @@ export interface Carried {
 
 export const nothingCarried = (started: number): Carried => ({
   started,
+  before: { rows: 0, covered: 0 },
   rows: 0,
   written: 0,
   rejected: 0,
@@ -46,6 +52,8 @@ export const nothingCarried = (started: number): Carried => ({
   slices: 0,
   open: [],
 });
+
+const nothingDone: Begun['before'] = { done: 0, rows: 0, written: 0, rejected: 0, requests: 0, coveredMs: 0 };
 
 /** Everything a person sees of a stream's run; holds no decision. */
 export class StreamView {
@@ -63,7 +71,8 @@ export class StreamView {
     this.connection = connection;
     this.stream = stream;
     const { slices, open, ...sums } = carried;
-    this.sums = sums;
+    // A run of an earlier version carried no `before`.
+    this.sums = { ...sums, before: sums.before ?? { rows: 0, covered: 0 } };
     this.slices = { done: slices, all: slices };
     this.open = new Map(open);
     this.show();
@@ -76,8 +85,18 @@ export class StreamView {
   begin(begun: Begun): void {
     this.begun = begun;
     this.slices.all += begun.slices.length;
-    if (begun.resumed) this.passing.set('resumed', 'goes on with the pass that an earlier run left open');
+    // An activity of an earlier version tells no `before`.
+    if (begun.resumed) this.goOn(begun.before ?? nothingDone);
     this.show();
+  }
+
+  /** What an earlier run read of the pass counts, and not for the pace. */
+  private goOn({ done, ...read }: Begun['before']): void {
+    this.passing.set('resumed', 'goes on with the pass that an earlier run left open');
+    for (const key of ['rows', 'written', 'rejected', 'requests', 'coveredMs'] as const) this.sums[key] += read[key];
+    this.slices.done += done;
+    this.slices.all += done;
+    this.sums.before = { rows: read.rows, covered: coveredOf(this.standing()) };
   }
 
   more(slices: number): void {
@@ -122,64 +141,51 @@ export class StreamView {
   }
 
   progress(): StreamProgress {
-    const counts = this.counts();
-    const seconds = Math.max(1, (Date.now() - this.sums.started) / 1000);
-    const covered = this.done ? 1 : this.covered(counts.rows);
-    const eta =
-      covered > 0.005 && covered < 1
-        ? Math.ceil(Math.max((seconds * (1 - covered)) / covered, this.budgetSeconds(counts.rows)))
-        : null;
+    const standing = this.standing();
+    const covered = this.done ? 1 : coveredOf(standing);
+    const start = this.start();
     return {
       connection: this.connection,
       stream: this.stream,
       state: this.done ? 'done' : this.paused ? 'paused' : 'running',
       kind: this.begun?.pass.kind ?? null,
       covered,
-      ...counts,
-      rowsPerSecond: Math.round(counts.rows / seconds),
-      etaSeconds: eta,
+      ...this.counts(),
+      ...paceOf({ ...standing, covered }, start, Date.now()),
       notes: [...this.passing.values()],
+      start,
     };
   }
 
   private counts() {
-    const sum = {
-      rows: this.sums.rows,
-      written: this.sums.written,
-      rejected: this.sums.rejected,
-      requests: this.sums.requests,
-    };
+    const { rows, written, rejected, requests } = this.sums;
+    const sum = { rows, written, rejected, requests };
     for (const result of this.open.values())
       for (const key of ['rows', 'written', 'rejected', 'requests'] as const) sum[key] += result[key];
     return sum;
   }
 
-  /** Rows of open slices that the source counts, beside what is read of them. */
-  private known(): { read: number; total: number } {
-    const known = { read: 0, total: 0 };
+  private standing(): Standing {
+    const known = { parts: 0, read: 0, total: 0 };
     for (const { rows, total } of this.open.values()) {
       if (total === null) continue;
+      known.parts += 1;
       known.read += Math.min(rows, total);
       known.total += total;
     }
-    return known;
+    return {
+      rows: this.counts().rows,
+      done: this.slices.done,
+      slices: this.slices.all,
+      spanMs: this.begun?.spanMs ?? 0,
+      coveredMs: this.sums.coveredMs,
+      known,
+    };
   }
 
-  private covered(rows: number): number {
-    const { read, total } = this.known();
-    const ended = rows - read;
-    if (total > 0 && this.slices.all - this.slices.done <= this.open.size)
-      return Math.min(0.99, rows / (ended + total));
-    const span = this.begun?.spanMs ?? 0;
-    if (span > 0) return Math.min(0.99, this.sums.coveredMs / span);
-    return Math.min(0.99, this.slices.done / Math.max(1, this.slices.all));
-  }
-
-  /** What the budget needs for the rows that are known to come. */
-  private budgetSeconds(rows: number): number {
-    const { requestsPerSecond, pageRows } = this.begun ?? { requestsPerSecond: null, pageRows: 1 };
-    const { read, total } = this.known();
-    return requestsPerSecond === null || rows === 0 ? 0 : (total - read) / pageRows / requestsPerSecond;
+  private start(): Start {
+    const { requestsPerSecond = null, pageRows = 1 } = this.begun ?? {};
+    return { startedMs: this.sums.started, before: this.sums.before, requestsPerSecond, pageRows };
   }
 
   private show(): void {

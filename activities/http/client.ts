@@ -1,11 +1,11 @@
-import type { ApiCall, Connector, Rate } from '../../connectors/shape.ts';
+import type { ApiCall, Connector, Level, Rate } from '../../connectors/shape.ts';
 import type { Connection } from '../../db/connections.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Token, Tokens } from './auth.ts';
 import { type Judgement, judge } from './envelope.ts';
 import { Refused } from './refused.ts';
 import { type HttpAnswer, send, where } from './request.ts';
-import { connectionRates, settingsOf } from './settings.ts';
+import { appOf, appRates, connectionRates, settingsOf } from './settings.ts';
 import type { BudgetUse, Throttle } from './throttle.ts';
 import { writeCall } from './write.ts';
 
@@ -18,8 +18,9 @@ export interface CallRequest {
   params: Record<string, unknown>;
   /** Address of a next page: replaces path and parameters. It must stand on the connection's own server. */
   url?: string;
-  /** Limits of this API alone: the stream's. */
-  limits?: readonly Rate[];
+  /** Limits of this API alone: the stream's, of one connection and over all connections of the app. */
+  limits?: readonly Rate[] | undefined;
+  appLimits?: readonly Rate[] | undefined;
   /** Name of the stream, for errors. */
   stream: string;
   signal: AbortSignal;
@@ -78,15 +79,20 @@ export function openClient(
   const settings = settingsOf(connection, connector);
   const use: BudgetUse = {
     platform: connector.platform,
+    app: appOf(settings, connector),
     platformRates: connector.limits.platform ?? [],
     connection: connection.id,
     connectionRates: connectionRates(connection, connector),
     lane,
   };
   // A scope of its own costs rows in the budget: only for APIs that have a limit, or can be refused alone.
-  const refusesApis = connector.envelope.rules.some(({ level }) => level === 'endpoint');
-  const useOf = ({ call, limits = noRates }: CallRequest): BudgetUse =>
-    limits.length > 0 || refusesApis ? { ...use, endpoint: { name: call.api, rates: limits } } : use;
+  const refuses = (one: Level) => connector.envelope.rules.some(({ level }) => level === one);
+  const [refusesApps, refusesApis] = [refuses('api'), refuses('endpoint')];
+  const useOf = ({ call: { api: name }, limits = noRates, appLimits }: CallRequest): BudgetUse => {
+    const shared = appLimits ? appRates(connection, appLimits) : refusesApps ? noRates : undefined;
+    if (limits.length === 0 && !refusesApis && !shared) return use;
+    return { ...use, endpoint: { name, rates: limits, ...(shared && { shared }) } };
+  };
   const ask = { connection, connector, settings, budget: (signal: AbortSignal) => deps.throttle.take(use, signal) };
 
   async function exchange(request: CallRequest, budget: BudgetUse, token: Token | undefined): Promise<Reply> {

@@ -27,14 +27,29 @@ export function settingsOf(connection: Connection, connector: Connector): Settin
 
 /** Limits of one connection: the connector's, or the option `requestsPerSecond` instead. @throws SyncError InvalidInput */
 export function connectionRates(connection: Connection, connector: Connector): readonly Rate[] {
-  const option = connection.options.requestsPerSecond;
-  if (option === undefined) return connector.limits.connection ?? [];
+  return grantedRates(connection, 'requestsPerSecond') ?? connector.limits.connection ?? [];
+}
+
+/** A rate that a connection names in place of the connector's; null where it names none. */
+function grantedRates({ options }: Connection, name: string): readonly Rate[] | null {
+  const option = options[name];
+  if (option === undefined) return null;
   const requests = Number(option);
   if (requests > 0 && requests <= 10_000) return [{ requests, perMs: 1_000 }];
   throw new SyncError(
     'InvalidInput',
-    `Option "requestsPerSecond": got ${JSON.stringify(option)?.slice(0, 40)}, accepted a number above 0 and up to 10000. Set it: npx syncline connect NAME --option requestsPerSecond=10`,
+    `Option "${name}": got ${JSON.stringify(option)?.slice(0, 40)}, accepted a number above 0 and up to 10000. Set it: npx syncline connect NAME --option ${name}=10`,
   );
+}
+
+/** The app whose limits a connection shares with others; '' where all connections share them. */
+export function appOf({ options }: Settings, { limits }: Connector): string {
+  return limits.app === undefined ? '' : String(options[limits.app] ?? '');
+}
+
+/** Limits of one API over all connections of an app: the stream's, or the option `apiRequestsPerSecond` instead. @throws SyncError InvalidInput */
+export function appRates(connection: Connection, rates: readonly Rate[]): readonly Rate[] {
+  return grantedRates(connection, 'apiRequestsPerSecond') ?? rates;
 }
 
 function credentialOf({ credential }: Connection, connector: Connector): Record<string, string> {

@@ -4,16 +4,18 @@ import type { Pool } from '../../db/client.ts';
 import { Desk } from './budget/desk.ts';
 import { paceOf } from './budget/pace.ts';
 
-/** One request that wants to leave: which limits it counts at, widest first. */
+/** One request that wants to leave: which limits it counts at. */
 export interface BudgetUse {
   /** Connector; its rates count over all connections and workers. */
   platform: string;
+  /** Whose limits `platformRates` and `endpoint.shared` are, where the platform counts by app. Default '': all connections share. */
+  app?: string;
   /** Empty: the platform as a whole has no limit. */
   platformRates: readonly Rate[];
   connection: string;
   connectionRates: readonly Rate[];
-  /** Limit of one API inside this connection. */
-  endpoint?: { name: string; rates: readonly Rate[] };
+  /** Limits of one API: inside this connection, and `shared` over all connections of the app; absent: it has none of these. */
+  endpoint?: { name: string; rates: readonly Rate[]; shared?: readonly Rate[] };
   /** `live`: followers, pokes and people who wait. `bulk`: fills and passes. */
   lane: 'live' | 'bulk';
 }
@@ -53,22 +55,18 @@ export function openThrottle(pool: Pool, options: ThrottleOptions = {}): Throttl
   within('patienceMs', patienceMs, 0, 600_000);
   within('liveShare', liveShare, 0, 0.9);
   const desks = new Map<string, Desk>();
-  const deskOf = (platform: string): Desk => {
+  const deskOf = ({ platform: name, app = '' }: BudgetUse): Desk => {
+    const platform = app === '' ? name : `${name} ${app}`;
     const desk = desks.get(platform) ?? new Desk({ pool, platform, patienceMs, liveShare });
     desks.set(platform, desk);
     return desk;
   };
   return {
     take: async (use, signal) =>
-      deskOf(use.platform).take(
-        { scopes: scopesOf(use), connection: use.connection, live: use.lane === 'live' },
-        signal,
-      ),
+      deskOf(use).take({ scopes: scopesOf(use), connection: use.connection, live: use.lane === 'live' }, signal),
     async refused(use, level, waitMs) {
       if (!Number.isFinite(waitMs)) throw new RangeError(`throttle: a wait of ${waitMs} ms; accepted: a finite number`);
-      const scopes = scopesOf(use);
-      const scope = scopes[Math.min(levels.indexOf(level), scopes.length - 1)]!;
-      await deskOf(use.platform).refused(scope, waitMs);
+      await deskOf(use).refused(scopeOf(use, level), waitMs);
     },
     async close() {
       await Promise.all([...desks.values()].map((desk) => desk.close()));
@@ -76,16 +74,23 @@ export function openThrottle(pool: Pool, options: ThrottleOptions = {}): Throttl
   };
 }
 
-const levels: readonly Level[] = ['platform', 'connection', 'endpoint'];
-
-/** Widest first. Names of connections hold no slash (a-z, 0-9, - and _), so that a scope tells its connection. */
+/** The narrowest last: with the platform's name it tells all others, since names of connections hold no slash. */
 function scopesOf({ platformRates, connection, connectionRates, endpoint }: BudgetUse): Scope[] {
   const scopes = [
     { scope: '', paces: pacesOf(platformRates) },
     { scope: connection, paces: pacesOf(connectionRates) },
   ];
+  if (endpoint?.shared) scopes.splice(1, 0, { scope: `/${endpoint.name}`, paces: pacesOf(endpoint.shared) });
   if (endpoint) scopes.push({ scope: `${connection}/${endpoint.name}`, paces: pacesOf(endpoint.rates) });
   return scopes;
+}
+
+/** Where a refusal counts; one of an API without a scope of its own counts for what is next to it: its app, or its connection. */
+function scopeOf(use: BudgetUse, level: Level): Scope {
+  const { connection, endpoint } = use;
+  const api = endpoint ? `/${endpoint.name}` : '';
+  const names = { platform: '', api: endpoint?.shared ? api : '', connection, endpoint: `${connection}${api}` };
+  return scopesOf(use).find(({ scope }) => scope === names[level])!;
 }
 
 /** Rates come from the connector, the same list for each request. */

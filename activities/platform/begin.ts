@@ -2,9 +2,11 @@ import { type Execution, takeClaim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
 import { coverageOf } from '../../db/coverage.ts';
 import { openPass, type Pass, type PassKind, type Range, undone } from '../../db/passes.ts';
+import { type DoneSums, doneSums } from '../../db/readings.ts';
 import { ensureTable } from '../../db/streams.ts';
-import { idBounds, keepFound } from '../../db/visits.ts';
+import { cutIds, keepFound } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
+import { appRates } from '../http/settings.ts';
 import type { Call } from '../step.ts';
 import { idSource } from './each.ts';
 import { columnValues } from './extract.ts';
@@ -29,6 +31,8 @@ export interface Begun {
   /** Slices read side by side. */
   lanes: number;
   resumed: boolean;
+  /** What the parts that are done brought; zeros for a pass that begins. */
+  before: DoneSums;
   /** Length of the range to read, ms; 0 without window. */
   spanMs: number;
   /** What the connection's limits allow, for the estimate; null where none is known. */
@@ -37,7 +41,7 @@ export interface Begun {
   pageRows: number;
 }
 
-/** Ids of one slice of a stream that is read id by id. */
+/** Ids of one slice of a stream that is read id by id: 10 s at a hundred calls a second. */
 const idsPerSlice = 1_000;
 const mostNumbers = 1_000;
 
@@ -59,21 +63,32 @@ export async function beginPass(deps: Deps, input: BeginInput, call: Call): Prom
   await fillColumns(deps.pool, table, columns, (data) => columnValues(stream, columns, data), call);
   await ensureNeighbours(deps, opened);
   const span = await planSpan(deps, opened, input);
-  const scope = input.replay === 'rejects' ? `${scopeOf(opened)} rejects` : scopeOf(opened);
-  const keepsSeen = span.kind === 'full' && needsSeen(opened);
+  const scope = passScopeOf(opened, input.replay);
+  const keepsSeen = needsSeen(opened, span.kind);
   const request = { claim, stream: input.stream, scope, keepsSeen, ...span };
-  const { pass, resumed } = await openPass(deps.pool, request, (client) =>
-    input.replay === 'rejects' ? Promise.resolve([]) : cut(client, opened, { ...request, id: 0, startedMs: 0 }),
+  const { pass, resumed } = await openPass(deps.pool, request, async (client, id) =>
+    input.replay === 'rejects' ? [] : cut(client, opened, { ...request, id, startedMs: 0 }),
   );
   if (opened.stream.over?.kind === 'tree') await plantTree(deps, opened, pass);
   const slices = await undone(deps.pool, pass.id, mostNumbers);
-  const spanMs = pass.fromMs === null || pass.toMs === null ? 0 : pass.toMs - pass.fromMs;
-  return { pass, slices, lanes: opened.options.parallel, resumed, spanMs, ...paceOf(opened) };
+  const windowed = opened.stream.window !== undefined && pass.fromMs !== null && pass.toMs !== null;
+  const spanMs = windowed ? Number(pass.toMs) - Number(pass.fromMs) : 0;
+  const before = await doneSums(deps.pool, pass.id, spanMs);
+  return { pass, slices, lanes: opened.options.parallel, resumed, before, spanMs, ...paceOf(opened) };
+}
+
+/** What a pass that was left open must have been cut for to be gone on with. */
+function passScopeOf(opened: OpenStream, replay: BeginInput['replay']): string {
+  const scope = scopeOf(opened);
+  if (replay === 'rejects') return `${scope} rejects`;
+  return opened.stream.over?.kind === 'each' ? `${scope} ids` : scope;
 }
 
 /** A sweep must know who came; a list whose rows move is proven by how many came in all its calls together. */
-const needsSeen = ({ stream: { deletes, paging } }: OpenStream) =>
-  deletes.kind === 'sweep' || paging.kind === 'page' || paging.kind === 'offset';
+function needsSeen({ stream: { deletes, paging } }: OpenStream, kind: PassKind): boolean {
+  if (kind === 'full' && deletes.kind === 'sweep') return true;
+  return (paging.kind === 'page' || paging.kind === 'offset') && paging.order !== 'fixed';
+}
 
 /** Claims are kept a stream: the streams of a connection are read side by side, and a replay of one stops no other. */
 export const pipelineOf = (stream: string) => `platform/${stream}`;
@@ -87,8 +102,12 @@ async function ensureNeighbours(deps: Deps, { connector, stream }: OpenStream): 
   for (const name of names) await ensureTable(deps.pool, tableOf(connector, name));
 }
 
-function paceOf({ connector, options, stream }: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows'> {
-  const rates = [...(connector.limits.connection ?? []), ...(stream.limits ?? [])];
+function paceOf({ connection, connector, options, stream }: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows'> {
+  const rates = [
+    ...(connector.limits.connection ?? []),
+    ...(stream.limits ?? []),
+    ...(stream.appLimits ? appRates(connection, stream.appLimits) : []),
+  ];
   const usual = Math.min(...rates.map(({ requests, perMs }) => (requests * 1_000) / perMs));
   const requestsPerSecond = options.requestsPerSecond ?? (Number.isFinite(usual) ? usual : null);
   return { requestsPerSecond, pageRows: 'size' in stream.paging ? stream.paging.size.rows : 1 };
@@ -128,8 +147,8 @@ async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Prom
 async function cut(client: Client, opened: OpenStream, pass: Pass): Promise<Range[]> {
   const { window, over } = opened.stream;
   if (over?.kind === 'each') {
-    const ends = await idBounds(client, pass, idSource(opened, over, pass), idsPerSlice);
-    return [...ends, null].map((toId, i) => ({ afterId: i === 0 ? null : (ends[i - 1] ?? null), toId }));
+    await cutIds(client, pass, pass.id, idSource(opened, over, pass), idsPerSlice);
+    return [];
   }
   if (window && pass.fromMs !== null && pass.toMs !== null) return cutWindows(window, pass.fromMs, pass.toMs);
   if (opened.stream.sql?.changed && pass.fromMs !== null) return [{ fromMs: Math.floor(pass.fromMs) }];

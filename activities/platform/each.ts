@@ -8,6 +8,12 @@ import type { Call } from '../step.ts';
 import { type OpenStream, streamOf, tableOf } from './open.ts';
 import { type ReadEnd, report, type SliceWriter } from './writer.ts';
 
+/** An id and what its rows were when the pass was cut. */
+interface Asked {
+  id: string;
+  version: string;
+}
+
 type Each = Extract<Over, { kind: 'each' }>;
 
 /** Ids taken from Postgres at once. */
@@ -29,15 +35,13 @@ export function idSource(
   };
 }
 
-/** Reads the rows of each id of the slice's range that was not visited yet. */
+/** Reads the rows of each id of the slice's batch that was not visited yet. */
 export async function readIds(deps: Deps, writer: SliceWriter, over: Each, call: Call): Promise<ReadEnd> {
   const { opened, pass } = writer;
   const client = openClient(deps, opened.connection, opened.connector);
-  const source = idSource(opened, over, pass);
-  const range = { afterId: writer.state.afterId ?? null, toId: writer.state.toId ?? null };
   for (;;) {
     await writer.flush(false);
-    const ids = await waitingIds(deps.pool, pass, source, range, idsAtOnce);
+    const ids = await waitingIds(deps.pool, pass, writer.state.no, idsAtOnce);
     if (ids.length === 0) return { kind: 'done', doubt: null };
     for (let at = 0; at < ids.length; at += over.batch) {
       await readBatch(client, writer, over, ids.slice(at, at + over.batch), call);
@@ -52,25 +56,31 @@ async function readBatch(
   client: PlatformClient,
   writer: SliceWriter,
   over: Each,
-  ids: string[],
+  ids: readonly Asked[],
   call: Call,
 ): Promise<void> {
-  const started = Date.now();
+  const atMs = Date.now();
   try {
-    await readPages(client, writer, over, ids, call);
-    writer.visit({ visited: ids.map((id) => ({ id, atMs: started })) });
+    await readPages(
+      client,
+      writer,
+      over,
+      ids.map(({ id }) => id),
+      call,
+    );
+    writer.visit({ visited: ids.map((one) => ({ ...one, atMs })) });
   } catch (error) {
     if (!(error instanceof Refused) || (error.verdict !== 'gone' && error.verdict !== 'bad-request')) throw error;
     if (ids.length > 1) {
-      for (const id of ids) await readBatch(client, writer, over, [id], call);
+      for (const one of ids) await readBatch(client, writer, over, [one], call);
       return;
     }
-    refuse(writer, over, ids[0] as string, error, started);
+    refuse(writer, over, ids[0] as Asked, error, atMs);
   }
 }
 
-function refuse(writer: SliceWriter, over: Each, id: string, error: Refused, atMs: number): void {
-  writer.visit({ visited: [{ id, atMs }] });
+function refuse(writer: SliceWriter, over: Each, { id, version }: Asked, error: Refused, atMs: number): void {
+  writer.visit({ visited: [{ id, version, atMs }] });
   if (error.verdict === 'gone') {
     // Rows that are not named by the id that was asked for are found missing by the sweep.
     if (String(writer.opened.stream.key) === '$over') writer.visit({ gone: [{ id, atMs }] });

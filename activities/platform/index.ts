@@ -5,6 +5,7 @@ import { step } from '../step.ts';
 import { type BeginInput, beginPass } from './begin.ts';
 import { listStreams, type StreamsInput } from './list.ts';
 import { openStream, scopeOf, tableOf } from './open.ts';
+import { tell, toldOften } from './pace.ts';
 import { replayRejects } from './rejected.ts';
 import { readSlice, type SliceInput } from './slice.ts';
 
@@ -19,7 +20,11 @@ export function platformActivities(deps: Deps) {
   return {
     listStreams: step('listStreams', (input: StreamsInput) => listStreams(deps, input)),
     beginPass: step('beginPass', (input: BeginInput, call) => beginPass(deps, input, call)),
-    readSlice: step('readSlice', (input: SliceInput, call) => readSlice(deps, input, call)),
+    readSlice: step('readSlice', async (input: SliceInput, call) => {
+      const result = await readSlice(deps, input, toldOften(call, input.pass.id));
+      tell(input.pass.id);
+      return result;
+    }),
     closePass: step('closePass', async ({ pass, force }: CloseInput): Promise<Closed> => {
       const opened = await openStream(deps, pass.claim.connection, pass.stream);
       const { stream, connector, options } = opened;

@@ -1,6 +1,6 @@
 import type { Connector, Stream } from '../../connectors/shape.ts';
 import type { Connection } from '../../db/connections.ts';
-import { SyncError } from '../errors.ts';
+import { forConnection, SyncError } from '../errors.ts';
 import { type ClientDeps, openClient } from '../http/client.ts';
 import { paginate } from '../http/paginate.ts';
 import { extract } from './extract.ts';
@@ -36,7 +36,13 @@ export async function probePlatform(
     } catch (error) {
       if (!(error instanceof SyncError) || error.type === 'Unavailable') throw error;
       last = error;
-      found.push({ stream: name, rows: null, total: null, faults: 0, trouble: error.message });
+      found.push({
+        stream: name,
+        rows: null,
+        total: null,
+        faults: 0,
+        trouble: forConnection(error.message, connection.id),
+      });
     }
   }
   if (last !== undefined && found.every(({ rows }) => rows === null)) throw last;

@@ -33,19 +33,19 @@ export async function replayRejects(deps: Deps, pass: Pass, call: Call): Promise
     if (last === undefined) return done;
     const rows: LandRow[] = [];
     const faults: Faulty[] = [];
+    const settled: string[] = [];
     for (const { id, record, position, seenMs } of records) {
       const origin = { readMs: Math.floor(seenMs), position, over: overOf(opened.stream, id) };
       const made = extract(opened.stream, parseJson(record), origin);
-      if ('row' in made) rows.push(made.row);
-      else faults.push(made.fault);
+      if ('row' in made) {
+        rows.push(made.row);
+        // One that had no id stood aside under another name.
+        settled.push(made.row.id, id);
+      } else faults.push(made.fault.keyed ? made.fault : { ...made.fault, id });
     }
     await writeUnderClaim(deps.pool, pass.claim, { name: 'replay rejects' }, async (client) => {
       await land(client, opened.table, pass.claim.connection, pass.id, rows);
-      await settle(
-        client,
-        rejectPlace(pass.claim, pass.stream),
-        rows.map((row) => row.id),
-      );
+      await settle(client, rejectPlace(pass.claim, pass.stream), settled);
       await setAside(client, pass.claim, pass.stream, faults);
     });
     done.tried += records.length;

@@ -4,6 +4,7 @@ import { RetryLater, SyncError } from '../errors.ts';
 import { openClient, Refused } from '../http/client.ts';
 import { type Cursor, paginate } from '../http/paginate.ts';
 import type { Call } from '../step.ts';
+import { countsItself, countWindow } from './count.ts';
 import { readIds } from './each.ts';
 import { openStream } from './open.ts';
 import { readRows } from './sql.ts';
@@ -65,8 +66,12 @@ export async function readSlice(deps: Deps, { pass, no }: SliceInput, call: Call
   }
 }
 
-function readKind(deps: Deps, writer: SliceWriter, call: Call): Promise<ReadEnd> {
+async function readKind(deps: Deps, writer: SliceWriter, call: Call): Promise<ReadEnd> {
   const { stream } = writer.opened;
+  const count = await countWindow(deps, writer, call);
+  if (count === 0 && countsItself(writer)) return { kind: 'done', doubt: null };
+  const dense = count === null ? null : denser(writer);
+  if (dense !== null) return dense;
   if (stream.sql) return readRows(deps, writer, call);
   if (stream.over?.kind === 'each') return readIds(deps, writer, stream.over, call);
   if (stream.over?.kind === 'tree') return readTree(deps, writer, stream.over, call);
@@ -75,15 +80,18 @@ function readKind(deps: Deps, writer: SliceWriter, call: Call): Promise<ReadEnd>
 
 /** The first page is read alone: it may tell that the window is better split, and the next request would be for nothing. */
 async function readWindow(deps: Deps, writer: SliceWriter, call: Call): Promise<ReadEnd> {
-  const { window } = writer.opened.stream;
-  const first = writer.state.cursor === null;
+  const first = writer.state.cursor === null && writer.opened.stream.window !== undefined;
   const end = await readPages(deps, writer, call, () => first || call.shouldEnd());
   if (!first || end.kind !== 'more') return end;
-  const parts = window
-    ? partsFor(writer.state.total ?? 0, window.denseRows ?? denseRows, writer.opened.options.parallel)
-    : 1;
-  if (parts > 1 && partsOf(writer, parts) !== null) return { kind: 'split', parts };
-  return readPages(deps, writer, call, () => call.shouldEnd());
+  return denser(writer) ?? readPages(deps, writer, call, () => call.shouldEnd());
+}
+
+/** The split of a window that holds more rows than are worth one slice; null for one that is read as it is. */
+function denser(writer: SliceWriter): ReadEnd | null {
+  const { stream, options } = writer.opened;
+  if (!stream.window) return null;
+  const parts = partsFor(writer.state.total ?? 0, stream.window.denseRows ?? denseRows, options.parallel);
+  return parts > 1 && partsOf(writer, parts) !== null ? { kind: 'split', parts } : null;
 }
 
 function partsFor(total: number, dense: number, lanes: number): number {
@@ -107,7 +115,7 @@ async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd:
       // A list that has ended has no place to go on from: killed before it counts as read, it costs its last page again.
       cursor: page.ended ? writer.state.cursor : page.cursor,
       requests: writer.state.requests + page.requests,
-      total: page.total,
+      total: page.total ?? writer.state.total,
     });
     report(writer, call);
     if (page.ended) return { kind: 'done', ...page.ended };
@@ -133,11 +141,14 @@ async function conclude(deps: Deps, writer: SliceWriter, end: ReadEnd): Promise<
 async function settle(writer: SliceWriter, end: Extract<ReadEnd, { kind: 'done' }>): Promise<void> {
   await writer.flush(false);
   const { rereads, seen } = writer.state;
-  const lifted = writer.pass.keepsSeen && typeof end.owed === 'number' && seen >= end.owed;
+  // Ids of an earlier reading, of which some may have left since, say nothing of this one.
+  const alone = writer.opened.stream.window === undefined && writer.pass.keepsSeen;
+  const lifted = writer.pass.keepsSeen && typeof end.owed === 'number' && seen >= end.owed && (alone || rereads === 0);
   const doubt = lifted ? null : end.doubt;
-  if (doubt !== null && end.again !== false && rereads < rereadsMost)
+  if (doubt !== null && end.again !== false && rereads < rereadsMost) {
     writer.move({ cursor: null, rereads: rereads + 1 });
-  else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt });
+    if (alone) writer.forget();
+  } else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt });
 }
 
 /** A window that cannot be cut further is read as deep as the platform lets us, and says what it lacks. */

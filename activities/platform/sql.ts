@@ -4,7 +4,7 @@ import { SyncError } from '../errors.ts';
 import { resolveValue } from '../http/values.ts';
 import type { Call } from '../step.ts';
 import type { OpenStream } from './open.ts';
-import { type ForeignDatabase, keyName } from './sql/dialect.ts';
+import { type ForeignDatabase, keyName, type Question } from './sql/dialect.ts';
 import { openMysql } from './sql/mysql.ts';
 import { openPostgres } from './sql/postgres.ts';
 import { foreignTrouble } from './sql/trouble.ts';
@@ -21,16 +21,10 @@ const schemes = { postgres: /^postgres(ql)?:$/, mysql: /^(mysql|mariadb):$/ };
  */
 export async function readRows(_deps: Deps, writer: SliceWriter, call: Call): Promise<ReadEnd> {
   const { opened } = writer;
-  const { connection, options } = opened;
+  const { connection } = opened;
   const sql = opened.stream.sql as SqlCall;
   const rows = opened.stream.paging.kind === 'keyset' ? opened.stream.paging.size.rows : 1_000;
-  const { fromMs, toMs } = writer.state;
-  const ranged = typeof fromMs === 'number' || typeof toMs === 'number';
-  const keyset =
-    sql.changed && ranged ? [sql.changed.column, ...sql.keyset.filter((c) => c !== sql.changed?.column)] : sql.keyset;
-  const equals = Object.entries(sql.where ?? {}).map(
-    ([column, value]) => [column, resolveValue(value, { options, secrets: {}, nowMs: Date.now() })] as const,
-  );
+  const { keyset, ...meant } = meantBy(writer);
   const database = await openForeign(opened, sql);
   // Trouble of our own database, met by the writer, must not be told as the source's.
   const asked = <T>(question: Promise<T>) =>
@@ -44,9 +38,7 @@ export async function readRows(_deps: Deps, writer: SliceWriter, call: Call): Pr
       const readMs = Date.now();
       const page = await asked(
         database.page({
-          ...{ from: sql.from, select: sql.select, columns, zone: sql.zone ?? 'UTC', equals, keyset, rows },
-          time: ranged ? { column: keyset[0] as string, fromMs: fromMs ?? null, toMs: toMs ?? null } : null,
-          after: cursor?.after ?? null,
+          ...{ ...meant, select: sql.select, columns, keyset, rows, after: cursor?.after ?? null },
         }),
       );
       const last = page.at(-1);
@@ -66,6 +58,37 @@ export async function readRows(_deps: Deps, writer: SliceWriter, call: Call): Pr
     // It was read to its end or has broken: how it closes tells nothing.
     await database.close().catch(() => undefined);
   }
+}
+
+/** Rows of the slice's window. */
+export async function countRows(writer: SliceWriter): Promise<number> {
+  const { connection, stream } = writer.opened;
+  const { keyset, ...meant } = meantBy(writer);
+  const database = await openForeign({ connection }, stream.sql as SqlCall);
+  try {
+    const named = [...keyset, ...meant.equals.map(([column]) => column)];
+    const columns = await database.describe(meant.from, [...new Set(named)]);
+    return await database.count({ ...meant, columns });
+  } catch (cause) {
+    throw foreignTrouble(connection.id, cause);
+  } finally {
+    await database.close().catch(() => undefined);
+  }
+}
+
+/** Which rows the slice means, and in which order. */
+function meantBy({ opened, state }: SliceWriter): Omit<Question, 'columns'> & { keyset: readonly string[] } {
+  const { options, stream } = opened;
+  const sql = stream.sql as SqlCall;
+  const { fromMs, toMs } = state;
+  const ranged = typeof fromMs === 'number' || typeof toMs === 'number';
+  const keyset =
+    sql.changed && ranged ? [sql.changed.column, ...sql.keyset.filter((c) => c !== sql.changed?.column)] : sql.keyset;
+  const equals = Object.entries(sql.where ?? {}).map(
+    ([column, value]) => [column, resolveValue(value, { options, secrets: {}, nowMs: Date.now() })] as const,
+  );
+  const time = ranged ? { column: keyset[0] as string, fromMs: fromMs ?? null, toMs: toMs ?? null } : null;
+  return { from: sql.from, zone: sql.zone ?? 'UTC', equals, keyset, time };
 }
 
 /** The first page of a list, for a look at a connection that is not saved yet. */
@@ -100,13 +123,16 @@ async function openForeign(
       'InvalidInput',
       `The credential of connection "${connection.id}" has no field databaseUrl, the address of the database to read. ${give}`,
     );
-  if (!URL.canParse(url) || !schemes[dialect].test(new URL(url).protocol))
+  const scheme = URL.canParse(url) ? new URL(url).protocol : '';
+  const accepted = dialect === undefined ? (['postgres', 'mysql'] as const) : [dialect];
+  const found = accepted.find((one) => schemes[one].test(scheme));
+  if (found === undefined)
     throw new SyncError(
       'InvalidInput',
-      `The credential's field databaseUrl of connection "${connection.id}": got a text of ${url.length} characters, accepted ${dialect}://user:password@host:port/database. ${give}`,
+      `The credential's field databaseUrl of connection "${connection.id}": got a text of ${url.length} characters, accepted ${accepted.map((one) => `${one}://user:password@host:port/database`).join(' or ')}. ${give}`,
     );
   try {
-    return dialect === 'mysql' ? await openMysql(url) : openPostgres(url);
+    return found === 'mysql' ? await openMysql(url) : openPostgres(url);
   } catch (cause) {
     throw foreignTrouble(connection.id, cause);
   }

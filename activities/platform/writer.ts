@@ -1,7 +1,8 @@
 import { writeUnderClaim } from '../../db/claims.ts';
 import { addRows, emptyLanding, type LandBatch, type LandRow, landBatch } from '../../db/land.ts';
-import { keepSeen, type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
-import { hasOpen, rejectPlace, setAside, settle } from '../../db/rejects.ts';
+import { type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
+import { type KnownRejects, knownRejects, nameOfNobody, rejectPlace, setAside, settle } from '../../db/rejects.ts';
+import { clearSeen, keepSeen } from '../../db/seen.ts';
 import { keepVisits, type Visits } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
@@ -25,9 +26,19 @@ interface Batch {
   landing: LandBatch;
   faults: Faulty[];
   visits: Visits;
+  /** True: the set of ids that were seen is emptied before. */
+  forgets: boolean;
 }
 
-const emptyBatch = (): Batch => ({ landing: emptyLanding(), faults: [], visits: { visited: [], found: [], gone: [] } });
+const nobodyCame = ({ claim, stream }: Pass) =>
+  `records without a usable id came: nobody can tell who they are. Look at them: npx syncline rejects ${claim.connection} --stream ${stream}`;
+
+const emptyBatch = (): Batch => ({
+  landing: emptyLanding(),
+  faults: [],
+  visits: { visited: [], found: [], gone: [] },
+  forgets: false,
+});
 
 /** Collects pages of a slice and lands them together with its cursor, while the next pages are read. */
 export class SliceWriter {
@@ -39,23 +50,31 @@ export class SliceWriter {
   private since = 0;
   private writing: Promise<void> = Promise.resolve();
   private mayHaveRejects: boolean;
+  private readonly accepted: KnownRejects['accepted'];
   private written: number;
   private seen: number;
   private pages: number;
 
-  private constructor(deps: Deps, opened: OpenStream, pass: Pass, state: SliceState, mayHaveRejects: boolean) {
+  private constructor(deps: Deps, opened: OpenStream, pass: Pass, state: SliceState, known: KnownRejects) {
     this.deps = deps;
     this.opened = opened;
     this.pass = pass;
     this.state = state;
-    this.mayHaveRejects = mayHaveRejects;
+    this.mayHaveRejects = known.open;
+    this.accepted = known.accepted;
     this.written = state.written;
     this.seen = state.seen;
     this.pages = state.pages;
   }
 
   static async open(deps: Deps, opened: OpenStream, pass: Pass, state: SliceState): Promise<SliceWriter> {
-    return new SliceWriter(deps, opened, pass, state, await hasOpen(deps.pool, rejectPlace(pass.claim, pass.stream)));
+    return new SliceWriter(
+      deps,
+      opened,
+      pass,
+      state,
+      await knownRejects(deps.pool, rejectPlace(pass.claim, pass.stream)),
+    );
   }
 
   /** Takes a page in; what cannot be written is set aside. Lands when there is enough. */
@@ -66,8 +85,14 @@ export class SliceWriter {
     for (const [index, record] of records.entries()) {
       const made = extract(this.opened.stream, record, { ...origin, position: `${origin.position} row ${index + 1}` });
       if ('row' in made) rows.push(made.row);
-      else batch.faults.push(made.fault);
-      if ('fault' in made && !made.fault.keyed) unkeyed += 1;
+      else if (made.fault.keyed) batch.faults.push(made.fault);
+      else {
+        const id = nameOfNobody(made.fault.record);
+        // What a person has called nobody counts as known: it puts nothing in doubt.
+        const known = this.accepted.has(id);
+        batch.faults.push({ ...made.fault, id, keyed: known });
+        if (!known) unkeyed += 1;
+      }
     }
     addRows(batch.landing, rows);
     const faults = batch.faults.length;
@@ -75,7 +100,7 @@ export class SliceWriter {
     this.move({
       pages: this.state.pages + 1,
       rows: this.state.rows + records.length,
-      ...(unkeyed > 0 && { doubt: 'records without a usable id came: nobody can tell who they are' }),
+      ...(unkeyed > 0 && { doubt: nobodyCame(this.pass) }),
       ...change,
     });
     this.since ||= Date.now();
@@ -92,6 +117,11 @@ export class SliceWriter {
   refuse(fault: Faulty): void {
     this.batch.faults.push(fault);
     this.mayHaveRejects = true;
+  }
+
+  /** The list, which is the only one of its pass, is read anew: what was seen of it proves nothing about that read. */
+  forget(): void {
+    this.batch.forgets = true;
   }
 
   move(change: Partial<SliceState>): void {
@@ -115,13 +145,19 @@ export class SliceWriter {
     this.writing.catch(() => undefined);
   }
 
-  private async commit({ landing, faults, visits }: Batch, state: SliceState, durable: boolean): Promise<void> {
+  private async commit(
+    { landing, faults, visits, forgets }: Batch,
+    state: SliceState,
+    durable: boolean,
+  ): Promise<void> {
     const { pass, opened, deps } = this;
     const { claim } = pass;
+    const aside = faults.filter(({ id }) => !this.accepted.has(id)).length;
     const done = await writeUnderClaim(deps.pool, claim, { name: `land ${pass.stream}`, durable }, async (client) => {
       const landed = await landBatch(client, opened.table, claim.connection, pass.id, landing);
       const { ids } = landing;
       const kept = faults.flatMap((fault) => (fault.keyed ? [fault.id] : []));
+      if (forgets) await clearSeen(client, pass);
       const seen = await keepSeen(client, pass, [...ids, ...kept]);
       if (this.mayHaveRejects) {
         await settle(client, rejectPlace(pass.claim, pass.stream), ids);
@@ -130,9 +166,9 @@ export class SliceWriter {
       await keepVisits(client, pass, opened.table, visits);
       const total = {
         written: this.written + landed.inserted + landed.updated,
-        seen: this.seen + seen,
+        seen: (forgets ? 0 : this.seen) + seen,
       };
-      const next = { ...state, ...total, rejected: state.rejected + faults.length };
+      const next = { ...state, ...total, rejected: state.rejected + aside };
       if (!(await saveSlice(client, pass.id, next, this.pages)))
         throw new SyncError('Unavailable', `Another call read on in slice ${state.no}: this one was given up`);
       return total;
@@ -140,7 +176,7 @@ export class SliceWriter {
     this.written = done.written;
     this.seen = done.seen;
     this.pages = state.pages;
-    this.state = { ...this.state, rejected: this.state.rejected + faults.length };
+    this.state = { ...this.state, rejected: this.state.rejected + aside };
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Resource } from '../../connectors/stripe/catalog.ts';
 import { writeUnderClaim } from '../../db/claims.ts';
-import { keepSeen, type Pass, saveSlice } from '../../db/passes.ts';
-import { hasOpen, rejectPlace } from '../../db/rejects.ts';
+import { type Pass, saveSlice } from '../../db/passes.ts';
+import { knownRejects, rejectPlace } from '../../db/rejects.ts';
+import { keepSeen } from '../../db/seen.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import type { Segment } from './segments.ts';
@@ -38,7 +39,7 @@ export class PassWriter {
   }
 
   static async open(deps: Deps, resource: Resource, pass: Pass): Promise<PassWriter> {
-    const rejects = await hasOpen(deps.pool, rejectPlace(pass.claim, resource.key));
+    const { open: rejects } = await knownRejects(deps.pool, rejectPlace(pass.claim, resource.key));
     return new PassWriter(deps, resource, pass, rejects);
   }
 

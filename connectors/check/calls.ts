@@ -129,7 +129,7 @@ export const envelope = object({
       waitHeader: v.optional(text),
       header: v.optional(v.strictObject({ name: text, is: v.pipe(v.array(text), v.readonly()) })),
       until: v.optional(word('midnight')),
-      level: v.optional(word('platform', 'connection', 'endpoint')),
+      level: v.optional(word('platform', 'api', 'connection', 'endpoint')),
       hint: v.optional(text),
     }),
     'a list of rules',

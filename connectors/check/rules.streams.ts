@@ -86,8 +86,17 @@ function* pagingProblems({ paging }: Stream): Generator<Problem> {
 const stepsMs: Record<TimeFormat, number> = { ms: 1, s: 1_000, iso: 1, local: 1_000, day: 86_400_000 };
 const usualLeastMs = 1_000;
 
-function* windowProblems({ window, deletes }: Stream): Generator<Problem> {
+function* windowProblems({ window, deletes, sql, paging }: Stream): Generator<Problem> {
+  if (sql?.count && !window) yield { at: 'sql.count', got: 'true', accepted: 'false: without a window nothing is cut' };
   if (!window) return;
+  if (window.count && sql)
+    yield { at: 'window.count', got: 'an object', accepted: 'nothing, since sql is read: sql.count counts' };
+  if (window.count && 'total' in paging && paging.total !== undefined)
+    yield {
+      at: 'window.count',
+      got: 'an object',
+      accepted: 'nothing: the first page tells the total that paging.total names',
+    };
   const { format, capMs, floorMs, leastMs = usualLeastMs, from, to } = window;
   if (from === to) yield { at: 'window.to', got: quoted(to), accepted: 'another parameter than window.from' };
   if (capMs < leastMs)

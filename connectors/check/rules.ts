@@ -14,6 +14,7 @@ export interface Problem {
 export function* problems(connector: Connector): Generator<Problem> {
   yield* settingProblems(connector);
   yield* nameProblems(connector);
+  yield* limitProblems(connector);
   yield* authProblems(connector);
   yield* signProblems(connector);
   yield* gatewayProblems(connector);
@@ -65,6 +66,14 @@ function* valuesIn(part: unknown, at: string): Generator<{ at: string; name: str
   if (entries.length === 1 && only && ['option', 'secret', 'token'].includes(only[0]) && typeof only[1] === 'string')
     yield { at: `${at}.${only[0]}`, name: only[0], value: only[1] };
   else for (const [key, inner] of entries) yield* valuesIn(inner, at === '' ? key : `${at}.${key}`);
+}
+
+/** An app is named by what every connection says. */
+function* limitProblems(connector: Connector): Generator<Problem> {
+  const { app } = connector.limits;
+  const options = namesOf(connector, false);
+  if (app !== undefined && !options.includes(app))
+    yield { at: 'limits.app', got: quoted(app), accepted: oneOf(options, 'a setting that is no secret') };
 }
 
 function* authProblems(connector: Connector): Generator<Problem> {

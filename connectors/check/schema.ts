@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { platformOptions } from '../platform.ts';
 import type { Connector } from '../shape.ts';
 import { auth, envelope, gateway } from './calls.ts';
-import { flag, list, matching, object, rates, text, untaken } from './parts.ts';
+import { flag, list, matching, object, rates, setting, text, untaken } from './parts.ts';
 import { stream, streamName } from './streams.ts';
 
 /** Schemas of our own tables, and names of what orgSync alone reads. */
@@ -46,7 +46,7 @@ export const connectorSchema = object({
   auth,
   gateway,
   envelope,
-  limits: object({ platform: v.optional(rates), connection: v.optional(rates) }),
+  limits: object({ app: v.optional(setting), platform: v.optional(rates), connection: v.optional(rates) }),
   streams: v.record(streamName, stream, 'an object of streams'),
   unconfirmed: list(
     object({ at: matching(/^[^.\s]+(\.[^.\s]+)*$/, 'keys of the connector joined by dots'), what: text }),

@@ -3,6 +3,7 @@ import type { CustomNext, CustomPage } from '../shape.ts';
 import {
   dayMs,
   filled,
+  flag,
   kind,
   kinds,
   matching,
@@ -23,14 +24,24 @@ import {
 
 const apiCall = { api: text, version: v.optional(text), method: v.optional(method), params: valuesOrLists };
 const sqlName = matching(/^[^\s"'`;]+$/, 'a name without spaces and quotes');
+const zoneWords = 'a time zone such as Asia/Shanghai';
+function isZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
 const sqlCall = object({
-  dialect: word('postgres', 'mysql'),
-  zone: v.optional(matching(/^[A-Za-z_]+(\/[A-Za-z_]+)*$/, 'a time zone such as Asia/Shanghai')),
+  dialect: v.optional(word('postgres', 'mysql')),
+  zone: v.optional(v.pipe(v.string(zoneWords), v.check(isZone, zoneWords))),
   from: sqlName,
   select: filled(sqlName, 'a list of columns'),
   keyset: v.pipe(v.tupleWithRest([sqlName], sqlName, 'a list of columns'), v.readonly()),
   changed: v.optional(object({ column: sqlName, overlapMs: whole(0, 7 * dayMs) })),
   where: v.optional(values),
+  count: v.optional(flag),
 });
 
 const size = object({ param: v.optional(text), rows: whole(1, 1_000_000) });
@@ -107,6 +118,7 @@ const window = object({
   leastMs: v.optional(spanMs(1)),
   parts: v.optional(whole(2, 1_000)),
   denseRows: v.optional(whole(1, 1_000_000_000)),
+  count: v.optional(object({ call: v.optional(object(apiCall)), params: v.optional(values), total: path })),
 });
 const over = kinds([
   object({
@@ -128,7 +140,16 @@ const deletes = kinds([
 ]);
 
 /** What every landed row has beside the declared columns (db/streams.ts). */
-const rowColumns = ['connection_id', 'id', 'data', 'source_time', 'generation', 'synced_at', 'deleted_at'];
+const rowColumns = [
+  'connection_id',
+  'id',
+  'data',
+  'source_time',
+  'generation',
+  'synced_at',
+  'deleted_at',
+  'row_version',
+];
 const columnName = untaken(
   /^[a-z][a-z0-9_]{0,62}$/,
   (name) => rowColumns.includes(name),
@@ -160,4 +181,5 @@ export const stream = object({
   columns: v.record(columnName, column, 'an object of columns'),
   jsonText: v.optional(filled(path, 'a list of paths')),
   limits: v.optional(rates),
+  appLimits: v.optional(rates),
 });

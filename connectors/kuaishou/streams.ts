@@ -7,7 +7,7 @@ const closed: Deletes = { kind: 'status', path: 'orderBaseInfo.status', is: [80]
 const kept: Deletes = { kind: 'none', why: 'The platform never deletes them; their status tells.' };
 const listed: Deletes = { kind: 'listed', by: 'deleted_items' };
 
-/** Requests a second that the gateway lets an app make to one API, where its page names no other number. */
+/** Requests a second that the gateway lets an app make to one API over all merchants, until it is granted more (to 5,000). */
 const usual = [{ requests: 100, perMs: 1000 }];
 
 /** Windows over the time of change, in milliseconds; the history is 90 days, less an hour for clocks that differ. */
@@ -23,7 +23,7 @@ const detail = (title: string, api: string, stream: string, param: string, delet
   over: { kind: 'each', stream, param, batch: 1, when: 'changed' },
   deletes,
   columns: {},
-  limits: usual,
+  appLimits: usual,
 });
 
 const orders: Stream = {
@@ -49,6 +49,7 @@ const orders: Stream = {
     total_fee: { path: 'orderBaseInfo.totalFee', type: 'bigint' },
   },
   limits: [{ requests: 300, perMs: 1000 }],
+  appLimits: [{ requests: 300, perMs: 1000 }],
 };
 
 const refunds: Stream = {
@@ -66,7 +67,14 @@ const refunds: Stream = {
     sentinel: 'nomore',
     size: { param: 'pageSize', rows: 100 },
   },
-  window: { ...changed, capMs: day, overlapMs: 10 * 60_000, lagMs: 30_000 },
+  window: {
+    ...changed,
+    capMs: day,
+    overlapMs: 10 * 60_000,
+    lagMs: 30_000,
+    // Counts are told on the first page alone, so a page of one row is asked for them.
+    count: { params: { pcursor: '', currentPage: 1, pageSize: 1 }, total: 'totalSize' },
+  },
   deletes: kept,
   columns: {
     order_id: { path: 'oid', type: 'text' },
@@ -74,7 +82,7 @@ const refunds: Stream = {
     refund_fee: { path: 'refundFee', type: 'bigint' },
     created: { path: 'createTime', type: 'timestamptz', format: 'ms' },
   },
-  limits: usual,
+  appLimits: usual,
 };
 
 const items: Stream = {
@@ -93,7 +101,7 @@ const items: Stream = {
   },
   deletes: listed,
   columns: { title: { path: 'title', type: 'text' }, price: { path: 'price', type: 'bigint' } },
-  limits: usual,
+  appLimits: usual,
 };
 
 const deletedItems: Stream = {
@@ -104,7 +112,7 @@ const deletedItems: Stream = {
   paging: { kind: 'whole' },
   deletes: { kind: 'none', why: 'What is deleted stays deleted.' },
   columns: {},
-  limits: usual,
+  appLimits: usual,
 };
 
 const comments: Stream = {
@@ -127,7 +135,7 @@ const comments: Stream = {
     order_id: { path: 'orderId', type: 'text' },
     created: { path: 'createTime', type: 'timestamptz', format: 'ms' },
   },
-  limits: usual,
+  appLimits: usual,
 };
 
 const coupons: Stream = {
@@ -145,7 +153,7 @@ const coupons: Stream = {
   },
   deletes: { kind: 'sweep' },
   columns: { name: { path: 'couponName', type: 'text' }, status: { path: 'status', type: 'bigint' } },
-  limits: usual,
+  appLimits: usual,
 };
 
 const shop: Stream = {
@@ -157,7 +165,7 @@ const shop: Stream = {
   paging: { kind: 'whole' },
   deletes: { kind: 'sweep' },
   columns: { shop_type: { path: 'shopType', type: 'bigint' } },
-  limits: usual,
+  appLimits: usual,
 };
 
 /** Streams of Kuaishou e-commerce, one a table. */

@@ -81,12 +81,12 @@ const itemList = (title: string, name: string): Stream => ({
 const pushed = (title: string, table: string, id: string, seller: string, more: readonly string[]): Stream => ({
   title,
   sql: {
-    dialect: 'postgres',
     zone: 'Asia/Shanghai',
     from: `sys_info.${table}`,
     select: [id, seller, ...more, 'jdp_hashcode', 'jdp_response', 'jdp_created', 'jdp_modified'],
     keyset: ['jdp_modified', id],
     where: { [seller]: { option: 'sellerNick' } },
+    count: true,
   },
   rows: '',
   key: id,
@@ -99,6 +99,7 @@ const pushed = (title: string, table: string, id: string, seller: string, more: 
     capMs: 7 * day,
     overlapMs: 10 * minute,
     lagMs: minute,
+    denseRows: 50_000,
   },
   deletes: { kind: 'none', why: 'The push database keeps the last state; statuses tell.' },
   columns: { status: { path: more.includes('status') ? 'status' : 'approve_status', type: 'text' } },
@@ -171,6 +172,16 @@ export const streams: Record<string, Stream> = {
     'created',
     'modified',
   ]),
+  push_distributions: {
+    ...pushed(
+      'Distribution orders of the push database, as their supplier',
+      'jdp_fx_trade',
+      'fenxiao_id',
+      'supplier_username',
+      ['status', 'tc_order_id', 'distributor_username', 'created', 'modified'],
+    ),
+    deletes: { kind: 'status', path: 'status', is: closed },
+  },
   push_items: pushed('Items of the push database', 'jdp_tb_item', 'num_iid', 'nick', [
     'approve_status',
     'created',

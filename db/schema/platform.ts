@@ -18,7 +18,7 @@ import { syncline } from './syncline.ts';
 const id = customType<{ data: string }>({ dataType: () => 'text COLLATE "C"' });
 const instant = (name: string) => timestamp(name, { withTimezone: true });
 
-/** Unlogged sets of ids that open full passes have seen, made and dropped by db/seen.ts. */
+/** Unlogged sets of ids that open passes have seen, made and dropped by db/seen.ts. */
 export const passSets = pgSchema('syncline_pass');
 
 /** What is known of a stream's data: how far it is complete. Facts about rows; what a run does at the moment Temporal knows. */
@@ -67,11 +67,14 @@ export const passes = syncline.table(
     /** What it did, kept for whoever asks again because the first answer was lost; null while it is read. */
     counts: jsonb('counts'),
   },
-  (t) => [index('passes_stream').on(t.connectionId, t.stream, t.id)],
+  (t) => [
+    index('passes_stream').on(t.connectionId, t.stream, t.id),
+    index('passes_open').on(t.connectionId, t.stream).where(sql`ended_at IS NULL`),
+  ],
 );
 
 /**
- * Parts of an open pass: time windows, ranges of ids, or the whole list. The cursor is committed with the rows, so that a
+ * Parts of an open pass: time windows, batches of ids, or the whole list. The cursor is committed with the rows, so that a
  * killed worker goes on behind the last committed page. Rows go when the pass ends.
  */
 export const slices = syncline.table(
@@ -85,6 +88,10 @@ export const slices = syncline.table(
     /** Ids, after (not included) to (included); null ends are open. */
     afterId: id('after_id'),
     toId: id('to_id'),
+    /** Ids to ask for, in order of time and id of the rows that name them; null for other slices. */
+    ids: text('ids').array(),
+    /** What those rows were when the pass was cut (see `visits.version`); in the order of `ids`. */
+    versions: bigint('versions', { mode: 'number' }).array(),
     /** Where the reader stands; shape known to the paging strategy alone. */
     cursor: jsonb('cursor'),
     done: boolean('done').notNull().default(false),
@@ -114,6 +121,11 @@ export const visits = syncline.table(
     overId: id('over_id').notNull(),
     /** When the request for it began; null while it waits in a tree's frontier. */
     visitedAt: instant('visited_at'),
+    /**
+     * What the rows that name it were before the request: the row's `row_version`, or a digest where several rows name it.
+     * Another one than theirs: it is asked for again. No clock takes part. Null in a tree.
+     */
+    version: bigint('version', { mode: 'number' }),
     /** Pass that visited or found it last. */
     passId: bigint('pass_id', { mode: 'number' }).notNull(),
   },
@@ -163,8 +175,9 @@ export const tokens = syncline.table(
 export const budgets = syncline.table(
   'budgets',
   {
+    /** Connector, and behind a space the app whose limits these are, where the platform counts by app. */
     platform: text('platform').notNull(),
-    /** '' for the platform as a whole, the connection's name, or `connection/endpoint`. */
+    /** '' for the platform as a whole, `/endpoint` for one API over all connections, the connection's name, or `connection/endpoint`. */
     scope: text('scope').notNull(),
     /** Place of the rate in the connector's list; a scope without a limit has one row, 0. */
     rate: smallint('rate').notNull(),

@@ -52,7 +52,7 @@ export const rejects = syncline.table(
     pipeline: text('pipeline').notNull(),
     /** List of the source it came from, e.g. users. */
     stream: text('stream').notNull(),
-    /** Source id; where the record has none, its position. */
+    /** Source id; where the record has none, `no id` with a digest of what is in it, or its position. */
     sourceId: text('source_id').notNull(),
     /** Code such as too_long; workers/cli/reasons.ts says each in words. */
     reason: text('reason').notNull(),
@@ -68,6 +68,11 @@ export const rejects = syncline.table(
     lastSeen: instant('last_seen').notNull().defaultNow(),
     /** Set when a whole pass no longer brings the fault; null while it stands. */
     resolvedAt: instant('resolved_at'),
+    /**
+     * Set when a person has said that a record without an id is nobody of theirs: the very same record no longer puts its
+     * stream in doubt.
+     */
+    acceptedAt: instant('accepted_at'),
   },
   (t) => [primaryKey({ columns: [t.connectionId, t.pipeline, t.stream, t.sourceId] })],
 );

@@ -13,6 +13,8 @@ const types = ['guarantee_trade', 'fixed', 'step', 'cod', 'ec', 'auto_delivery',
 /** Kinds of trades that a call without `type` lists. */
 const usualTypes = ['guarantee_trade', 'auto_delivery', 'ec', 'cod', 'step'];
 
+export const sellerNick = '沙箱旗舰店';
+
 /** Records of a seller, in the platform's names. */
 export const lists: Record<string, ListSpec> = {
   trades: {
@@ -47,6 +49,22 @@ export const lists: Record<string, ListSpec> = {
       modified: local(row.updated),
     }),
   },
+  distributions: {
+    rows: share(10),
+    id: idsFrom('2305843009'),
+    statuses: ['WAIT_BUYER_PAY', 'WAIT_SELLER_SEND_GOODS', 'WAIT_BUYER_CONFIRM_GOODS', 'TRADE_FINISHED'],
+    removed: { status: 'TRADE_CLOSED' },
+    render: (row) => ({
+      fenxiao_id: longNumber(row.id),
+      status: row.status,
+      tc_order_id: longNumber(`4611686018${String(1 + pick(row.serial, 1, 1000)).padStart(9, '0')}`),
+      supplier_username: sellerNick,
+      distributor_username: `分销商${pick(row.serial, 2, 50)}`,
+      total_fee: yuan(row.serial, 3),
+      created: local(row.created),
+      modified: local(row.updated),
+    }),
+  },
   items: {
     rows: share(10),
     id: (serial) => String(520_000_000 + serial),
@@ -77,6 +95,11 @@ export const streams: Record<string, StreamSpec> = {
   items_inventory: { api: 'taobao.items.inventory.get', has: (row) => row.status === 'instock' },
   push_trades: { list: 'trades', changed: pushed, write: (row, all) => pushRow('trades', row, all) },
   push_refunds: { list: 'refunds', changed: pushed, write: (row, all) => pushRow('refunds', row, all) },
+  push_distributions: {
+    list: 'distributions',
+    changed: pushed,
+    write: (row, all) => pushRow('distributions', row, all),
+  },
   push_items: { list: 'items', keeps: true, changed: pushed, write: (row, all) => pushRow('items', row, all) },
 };
 
@@ -90,10 +113,15 @@ export const pushTables = {
     columns: ['tid', 'status'],
     object: 'refund',
   },
+  distributions: {
+    table: 'jdp_fx_trade',
+    id: 'fenxiao_id',
+    seller: 'supplier_username',
+    columns: ['status', 'tc_order_id', 'distributor_username'],
+    object: 'purchase_order',
+  },
   items: { table: 'jdp_tb_item', id: 'num_iid', seller: 'nick', columns: ['approve_status'], object: 'item' },
 } as const;
-
-export const sellerNick = '沙箱旗舰店';
 
 /** A row of the push database; times as Postgres gives them. */
 export function pushRow(list: keyof typeof pushTables, row: Row, all: Lists): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Bucket } from './bucket.ts';
 
 /**
  * A platform that only counts, in a process of its own: `/<connection>` costs one request of the platform's bucket and one
@@ -11,40 +12,21 @@ export interface Limits {
   platform: number;
   connection: number;
   fast: number;
+  /** Of one API over all connections: those of names such as `c1#orders`. Default: none. */
+  api?: number;
 }
 
 export interface Counts {
   /** Since the last mark. */
   ms: number;
   accepted: Record<string, number>;
-  refused: { platform: number; connection: number };
+  refused: { platform: number; connection: number; api?: number };
   /** Longest time the platform stood still, ms. */
   stoodMs: number;
 }
 
-class Bucket {
-  private tokens: number;
-  private at = performance.now();
-  private readonly perSecond: number;
-
-  constructor(perSecond: number) {
-    this.perSecond = perSecond;
-    this.tokens = Math.max(1, perSecond);
-  }
-
-  has(now: number): boolean {
-    this.tokens = Math.min(Math.max(1, this.perSecond), this.tokens + ((now - this.at) / 1000) * this.perSecond);
-    this.at = now;
-    return this.tokens >= 1;
-  }
-
-  take(): void {
-    this.tokens--;
-  }
-}
-
 const limits = JSON.parse(process.argv[2] ?? '{}') as Limits;
-const platform = new Bucket(limits.platform);
+const platform = new Bucket(limits.platform, performance.now());
 const connections = new Map<string, Bucket>();
 const stalls = monitorEventLoopDelay({ resolution: 10 });
 stalls.enable();
@@ -61,7 +43,7 @@ function mark(): void {
 function bucketOf(name: string): Bucket {
   let bucket = connections.get(name);
   if (!bucket) {
-    bucket = new Bucket(name.startsWith('fast') ? limits.fast : limits.connection);
+    bucket = new Bucket(name.startsWith('fast') ? limits.fast : limits.connection, performance.now());
     connections.set(name, bucket);
   }
   return bucket;

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
+import { type Interval, judge, lengthOf, type Permit, quietParts } from './judge.ts';
 import type { Counts, Limits } from './platform.ts';
 import type { Done, Job, Stopped } from './worker.ts';
 
@@ -30,6 +31,26 @@ export interface Rig {
   /** Gives the work to the workers, lets `warmUpMs` pass, and counts until `ms` have passed and all finite work is done. */
   measure(work: readonly Work[], time: { warmUpMs: number; ms: number }): Promise<Measured>;
   close(): Promise<void>;
+}
+
+/** Workers alone; what a platform would have counted is worked out from the moments at which requests might leave. */
+export interface Bench {
+  /**
+   * Gives the work to the workers, lets `warmUpMs` pass, and measures until `quietMs` have passed in which no process stood
+   * still and all finite work is done; 20 s at most.
+   */
+  measure(work: readonly Work[], time: { warmUpMs: number; quietMs: number }): Promise<Judged>;
+  close(): Promise<void>;
+}
+
+export interface Judged {
+  counts: Counts;
+  /** All permits, in the order in which they were given. */
+  permits: Permit[];
+  /** Parts of the measured time in which no process stood still. */
+  quiet: Interval[];
+  /** Processor time of all workers, ms. */
+  cpuMs: number;
 }
 
 export interface RigOptions {
@@ -72,6 +93,50 @@ export async function openRig({ databaseUrl, limits, processes, workersInEach }:
     },
     async close() {
       await Promise.all([...all, platform].map((child) => end(child.process)));
+    },
+  };
+}
+
+const longestMs = 20_000;
+
+export async function openBench({ databaseUrl, limits, processes, workersInEach }: RigOptions): Promise<Bench> {
+  const all = Array.from({ length: processes }, () =>
+    start('worker.ts', { databaseUrl, platformUrl: null, limits, workers: workersInEach }),
+  );
+  await Promise.all(all.map((child) => child.next()));
+  const clock = () => performance.timeOrigin + performance.now();
+  const ask = <T>(line: string) =>
+    Promise.all(
+      all.map(async (child) => {
+        child.say(line);
+        return JSON.parse(await child.next()) as T;
+      }),
+    );
+  return {
+    async measure(work, { warmUpMs, quietMs }) {
+      const jobs = deal(work, processes, workersInEach);
+      const from = clock() + warmUpMs;
+      const done = Promise.all(
+        all.map(async (child, i) => {
+          child.say(JSON.stringify(jobs[i]));
+          return JSON.parse(await child.next()) as Done;
+        }),
+      );
+      // Only when the finite work is done do the workers hear more.
+      await done;
+      let quiet: Interval[];
+      do {
+        await delay(Math.max(200, from + quietMs - clock()));
+        quiet = quietParts((await ask<Interval[]>('stood')).flat(), from, clock());
+      } while (lengthOf(quiet) < quietMs && clock() - from < longestMs);
+      const to = clock();
+      const stopped = await ask<Stopped>('stop');
+      const permits = stopped.flatMap((one) => one.permits).sort((a, b) => a[1] - b[1]);
+      const cpuMs = stopped.reduce((sum, one) => sum + one.cpuMs, 0);
+      return { counts: judge(permits, limits, from, to), permits, quiet, cpuMs };
+    },
+    async close() {
+      await Promise.all(all.map((child) => end(child.process)));
     },
   };
 }

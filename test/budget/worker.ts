@@ -7,16 +7,18 @@ import { RetryLater } from '../../activities/errors.ts';
 import { type BudgetUse, openThrottle, type Throttle } from '../../activities/http/throttle.ts';
 import type { Level } from '../../connectors/shape.ts';
 import { createPool } from '../../db/client.ts';
+import { type Interval, type Permit, stillMs } from './judge.ts';
 import type { Limits } from './platform.ts';
 
 /**
  * Workers that do nothing but ask, each with its own pool and throttle. Argument: JSON of `WorkerOptions`. A line of input
  * is a `Job[]`: it answers with one line of `Done` when all finite jobs are done, and goes on with the endless ones until
- * the line `stop`, which it answers with one line of `Stopped`.
+ * the line `stop`, which it answers with one line of `Stopped`. The line `stood` asks for the times it stood still.
  */
 export interface WorkerOptions {
   databaseUrl: string;
-  platformUrl: string;
+  /** Null: nothing is sent; `Stopped` tells when each request might have left. */
+  platformUrl: string | null;
   limits: Limits;
   /** Workers in this process. */
   workers: number;
@@ -42,6 +44,8 @@ export interface Stopped {
   cpuMs: number;
   /** Longest time the process stood still meanwhile, ms. */
   stoodMs: number;
+  /** Without a platform: every permit. */
+  permits: Permit[];
 }
 
 const { databaseUrl, platformUrl, limits, workers } = JSON.parse(process.argv[2] ?? '{}') as WorkerOptions;
@@ -51,6 +55,7 @@ const agent = new Agent({ connections: 64 });
 const rates = {
   platform: [{ requests: limits.platform, perMs: 1000 }],
   fast: [{ requests: limits.fast, perMs: 1000 }],
+  api: limits.api === undefined ? [] : [{ requests: limits.api, perMs: 1000 }],
   // Connections of platforms often have two rates.
   connection: [
     { requests: limits.connection, perMs: 1000 },
@@ -62,6 +67,27 @@ const stalls = monitorEventLoopDelay({ resolution: 10 });
 stalls.enable();
 let stop = new AbortController();
 let later = 0;
+let permits: Permit[] = [];
+let stood: Interval[] = [];
+const clock = () => performance.timeOrigin + performance.now();
+
+/** Notes when this process stood still (a timer of 10 ms that came late), and when Postgres did (a question of nothing). */
+let beatAt = clock();
+setInterval(() => {
+  const now = clock();
+  if (now - beatAt > stillMs) stood.push([beatAt, now]);
+  beatAt = now;
+}, 10).unref();
+const asking = createPool({ url: databaseUrl, size: 1, name: 'budget watch' });
+let watching = platformUrl === null;
+const watch = (async () => {
+  while (watching) {
+    const asked = clock();
+    await asking.query('SELECT 1');
+    if (clock() - asked > stillMs) stood.push([asked, clock()]);
+    await delay(50);
+  }
+})();
 let begun = process.cpuUsage();
 let loops: Promise<void>[] = [];
 
@@ -71,6 +97,8 @@ async function run(jobs: readonly Job[]): Promise<Done> {
   setMaxListeners(0, stop.signal);
   stalls.reset();
   later = 0;
+  permits = [];
+  stood = [];
   begun = process.cpuUsage();
   const done: Done = { endedAt: {} };
   const finite = jobs.filter((job) => job.requests !== null);
@@ -86,27 +114,29 @@ async function halt(): Promise<Stopped> {
   stop.abort();
   await Promise.all(loops);
   const { user, system } = process.cpuUsage(begun);
-  return { later, cpuMs: (user + system) / 1000, stoodMs: stalls.max / 1e6 };
+  return { later, cpuMs: (user + system) / 1000, stoodMs: stalls.max / 1e6, permits };
 }
 
 async function loop(job: Job, answered: () => void): Promise<void> {
+  const [connection, api] = job.connection.split('#') as [string, string?];
   const use: BudgetUse = {
     platform: 'counting',
     platformRates: rates.platform,
-    connection: job.connection,
-    connectionRates: job.connection.startsWith('fast') ? rates.fast : rates.connection,
+    connection,
+    connectionRates: connection.startsWith('fast') ? rates.fast : rates.connection,
+    ...(api !== undefined && { endpoint: { name: api, rates: [], shared: rates.api } }),
     lane: 'bulk',
   };
   let left = job.requests ?? Number.POSITIVE_INFINITY;
   while (left > 0 && !stop.signal.aborted) {
-    if (!(await ask(throttles[job.worker]!, use))) continue;
+    if (!(await ask(throttles[job.worker]!, use, job.connection))) continue;
     left--;
     answered();
   }
 }
 
 /** One request; false when it has to be made again. */
-async function ask(throttle: Throttle, use: BudgetUse): Promise<boolean> {
+async function ask(throttle: Throttle, use: BudgetUse, name: string): Promise<boolean> {
   try {
     await throttle.take(use, stop.signal);
   } catch (error) {
@@ -116,6 +146,10 @@ async function ask(throttle: Throttle, use: BudgetUse): Promise<boolean> {
     // As the workflow does: nothing is held meanwhile.
     await delay(error.waitMs, undefined, { signal: stop.signal }).catch(() => undefined);
     return false;
+  }
+  if (platformUrl === null) {
+    permits.push([name, clock()]);
+    return true;
   }
   const answer = await request(`${platformUrl}/${use.connection}`, { dispatcher: agent });
   const body = (await answer.body.json()) as { level?: Level };
@@ -128,11 +162,15 @@ const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\
 const lines = createInterface({ input: process.stdin });
 lines.on('line', (line) => {
   if (line === 'stop') void halt().then(say);
+  else if (line === 'stood') say(stood);
   else void run(JSON.parse(line) as Job[]).then(say);
 });
 say({ ready: true });
 await once(lines, 'close');
 await halt();
 await Promise.all(throttles.map((throttle) => throttle.close()));
+watching = false;
+await watch;
+await asking.end();
 await Promise.all(pools.map((pool) => pool.end()));
 await agent.close();

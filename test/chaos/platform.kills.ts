@@ -88,6 +88,9 @@ async function readQuietly(ground: Ground, worker: WorkerProcess): Promise<Map<s
   return quiet;
 }
 
+/** Reached after seconds; on a machine that does much else, after minutes. */
+const momentMs = 300_000;
+
 /** @returns the streams that were at work when the worker was killed, and the worker that finished them */
 async function runKilled(
   ground: Ground,
@@ -106,7 +109,8 @@ async function runKilled(
   // A refresh token that is used once may be lost with the worker that used it: then a person must consent again.
   const signedIn = async () => (await Promise.all(places.map(([, place]) => place.asked()))).every((n) => n > 1);
   const wanted = before + 1 + aim.share * aim.quiet.asked;
-  await until('the moment to kill', async () => over || ((await aim.place.asked()) >= wanted && (await signedIn())));
+  const moment = async () => over || ((await aim.place.asked()) >= wanted && (await signedIn()));
+  await until('the moment to kill', moment, momentMs);
   await worker.kill();
   const open = (
     await Promise.all(runs.map((run, i) => atWork(ground, run.workflowId, places[i]?.[1].kind.streams ?? [])))

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { Pool } from '../../db/client.ts';
 import { dingtalk } from '../../sandbox/dingtalk.ts';
 import { kuaishou } from '../../sandbox/kuaishou.ts';
@@ -81,11 +82,12 @@ export async function openPlace(ground: Ground, kind: Kind): Promise<Place> {
   const push = fixture.tables && (() => pushed(ground.pool, fixture, shop.source));
   if (push) await ground.pool.query('DROP SCHEMA IF EXISTS sys_info CASCADE');
   await push?.();
-  const before = push ? await questions(ground.pool) : 0;
+  const questions = push && (await questionsOf(ground));
+  const before = questions?.() ?? 0;
   return {
     kind,
     shop,
-    asked: async () => (push ? (await questions(ground.pool)) - before : shop.source.requests.total),
+    asked: async () => (questions ? questions() - before : shop.source.requests.total),
     repeated: () => (push ? null : shop.source.requests.repeated),
     async change(seed) {
       for (const name of kind.lists) changeList(shop.source, name, seed, kind.keeps !== true);
@@ -115,16 +117,31 @@ async function pushed(pool: Pool, fixture: Fixture, source: PlatformSandbox): Pr
     await pool.query('DROP VIEW sys_info.jdp_tb_trade; ALTER TABLE sys_info.kept_trades RENAME TO jdp_tb_trade');
   for (const { text, values } of fixture.tables?.(source.account('main')) ?? []) await pool.query(text, values);
   await pool.query(`
-    CREATE SEQUENCE IF NOT EXISTS sys_info.questions;
     CREATE OR REPLACE FUNCTION sys_info.asked() RETURNS boolean LANGUAGE sql VOLATILE AS
-      $$ SELECT nextval('sys_info.questions'), pg_sleep(0.1); SELECT true $$;
+      $$ SELECT pg_notify('sys_info_asked', ''), pg_sleep(0.1); SELECT true $$;
     ALTER TABLE sys_info.jdp_tb_trade RENAME TO kept_trades;
     CREATE VIEW sys_info.jdp_tb_trade AS SELECT * FROM sys_info.kept_trades WHERE (SELECT sys_info.asked())`);
 }
 
-async function questions(pool: Pool): Promise<number> {
-  const { rows } = await pool.query(
-    'SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS n FROM sys_info.questions',
-  );
-  return Number(rows[0].n);
+const counters = new WeakMap<Ground, Promise<() => number>>();
+
+/** Counts what the foreign table is asked. Sources are read in read-only sessions, which may tell others and write nothing. */
+function questionsOf(ground: Ground): Promise<() => number> {
+  const known = counters.get(ground) ?? listen(ground);
+  counters.set(ground, known);
+  return known;
+}
+
+async function listen(ground: Ground): Promise<() => number> {
+  const client = new pg.Client({ connectionString: ground.servers.databaseUrl });
+  // A server that crashes takes the listener along; the next source that is opened gets another one.
+  client.on('error', () => counters.delete(ground));
+  await client.connect();
+  ground.onClose(() => client.end());
+  let asked = 0;
+  client.on('notification', () => {
+    asked += 1;
+  });
+  await client.query('LISTEN sys_info_asked');
+  return () => asked;
 }

@@ -78,6 +78,12 @@ try {
     try {
       const round = { ground, kills: Math.min(kills - done, step), seed: seed + done, size, tell: print };
       for (const [what, n] of Object.entries(await pipeline.kill(round))) counted[what] = (counted[what] ?? 0) + n;
+    } catch (error) {
+      // Told before the servers go: what still waits for them then ends this process.
+      const { message, cause } = error as Error;
+      print(`seed ${seed}: ${message}${cause instanceof Error ? `: ${cause.message}` : ''}`);
+      process.exitCode = 1;
+      throw error;
     } finally {
       await ground.close();
     }
@@ -85,7 +91,5 @@ try {
   print(`${kills} kills, no difference; what they met:`);
   for (const [what, n] of Object.entries(counted).sort(([, a], [, b]) => b - a)) print(`  ${what}: ${n}`);
 } catch (error) {
-  const { message, cause } = error as Error;
-  print(`seed ${seed}: ${message}${cause instanceof Error ? `: ${cause.message}` : ''}`);
-  process.exitCode = 1;
+  if (process.exitCode !== 1) throw error;
 }

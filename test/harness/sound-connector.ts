@@ -119,7 +119,6 @@ export function sound() {
       pushed: {
         title: 'Pushed orders',
         sql: {
-          dialect: 'postgres',
           from: 'sys_info.jdp_tb_trade',
           select: ['tid', 'jdp_modified'],
           keyset: ['jdp_modified', 'tid'],

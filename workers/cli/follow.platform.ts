@@ -13,7 +13,10 @@ import { columns, count, counted, duration } from './words.ts';
 
 type Replayed = StreamResult | { stream: string; tried: number; landed: number };
 
-/** Sees runs of platformSync or replayWindow to their ends. Exit code 1 when a run failed or a stream of it was not read. */
+/**
+ * Sees runs of platformSync or replayWindow to their ends. Exit code 1 when a run failed or a stream of it was not read,
+ * 4 when all were read and one may lack rows.
+ */
 export async function watchStreams(
   session: Session,
   connection: StoredConnection,
@@ -30,7 +33,7 @@ export async function watchStreams(
     );
     const polled = await isPolled(client, session.config.taskQueue);
     const seen = await lookAtStreams(session, connection, runs, polled);
-    const streams = seen.streams.filter(({ state }) => state !== 'idle');
+    const streams = seen.streams.filter(({ state }) => state !== 'idle' && state !== 'interrupted');
     const open = runs.some(({ status }) => status === 'RUNNING');
     return {
       picture: [...describeStreams(streams), ...seen.notes, ...streams.flatMap(describeWaits)],
@@ -77,9 +80,11 @@ async function endOf(session: Session, connection: StoredConnection, runs: reado
   const unread = read.some(({ outcome }) => outcome === 'parked' || outcome === 'failed');
   return {
     lines: [...failures, ...describeResults(results), ...advice],
-    exitCode: failures.length > 0 || unread ? 1 : 0,
+    exitCode: failures.length > 0 || unread ? 1 : read.some(({ outcome }) => outcome === 'doubtful') ? 4 : 0,
   };
 }
+
+const outcomes = { whole: 'Whole', doubtful: 'Doubtful', partial: 'Partial' };
 
 /** The results of runs for people: of a run over many streams, or of replays of one each. */
 function describeResults(results: readonly (PlatformSyncResult | Replayed)[]): string[] {
@@ -94,10 +99,7 @@ function describeResults(results: readonly (PlatformSyncResult | Replayed)[]): s
   for (const { stream, doubt } of replayed) if (doubt !== null) lines.push(`${stream}: may lack rows: ${doubt}`);
   const whole = results.flatMap((one) =>
     'streams' in one
-      ? [
-          `${one.outcome === 'whole' ? 'Whole' : 'Partial'}: ${share(one.streams)}, ${duration(one.durationMs)}`,
-          ...table(one.streams),
-        ]
+      ? [`${outcomes[one.outcome]}: ${share(one.streams)}, ${duration(one.durationMs)}`, ...table(one.streams)]
       : [],
   );
   return [...retried, ...lines, ...whole];

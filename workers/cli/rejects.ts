@@ -1,7 +1,9 @@
 import { connectors } from '../../activities/platform/catalog.ts';
 import { listConnections } from '../../db/connections.ts';
 import { type ConflictRow, listConflicts } from '../../db/org/report.ts';
+import { isNobody } from '../../db/rejects.ts';
 import { type HandedBack, listRejects } from '../../db/report.ts';
+import { type AcceptOptions, accept } from './accept.ts';
 import { findConnection } from './choose.ts';
 import { openCatalog } from './connectors.ts';
 import { explain } from './reasons.ts';
@@ -10,11 +12,13 @@ import type { Session } from './session.ts';
 import { wrongUse } from './trouble.ts';
 import { ago, count } from './words.ts';
 
-interface RejectsOptions {
+interface RejectsOptions extends AcceptOptions {
   stream?: string;
   limit: number;
   showRecords?: boolean;
   json?: boolean;
+  /** Lists what was accepted. */
+  accepted?: boolean;
 }
 
 const directoryStreams = ['users', 'groups', 'memberships'];
@@ -24,8 +28,10 @@ const contactStreams = ['contacts'];
 export async function rejects(
   session: Session,
   given: string | undefined,
-  { stream, limit, showRecords = false, json }: RejectsOptions,
+  options: RejectsOptions,
 ): Promise<undefined> {
+  if (options.accept !== undefined || options.takeBack !== undefined) return accept(session, given, options);
+  const { stream, limit, showRecords = false, json, accepted = false } = options;
   const { connection: name, pipeline } = await whose(session, given);
   const known = await streamsKnown(session, name);
   if (stream !== undefined && !known.includes(stream))
@@ -33,11 +39,11 @@ export async function rejects(
   const pool = await session.pool();
   const { print } = session.terminal;
   // The shape of a refused value is told, so the record is read; it is shown only when asked for.
-  const read = await listRejects(pool, { connection: name, pipeline, stream, limit, records: true });
+  const read = await listRejects(pool, { connection: name, pipeline, stream, limit, accepted, records: true });
   const shapes = new Map(read.rows.map((row) => [row.id, shapeIn(row)]));
   const found = showRecords ? read : { ...read, rows: read.rows.map(({ record: _kept, ...row }) => row) };
   const conflicts =
-    pipeline === undefined && (stream === undefined || stream === 'users')
+    !accepted && pipeline === undefined && (stream === undefined || stream === 'users')
       ? await listConflicts(pool, { connection: name, limit, names: showRecords })
       : { rows: [], total: 0 };
   if (json) {
@@ -47,10 +53,10 @@ export async function rejects(
   }
   for (const row of found.rows) for (const line of show(row, shapes.get(row.id) ?? null)) print(line);
   for (const row of conflicts.rows) for (const line of showConflict(row)) print(line);
-  if (found.total + conflicts.total === 0) print('Nothing is handed back.');
+  if (found.total + conflicts.total === 0) print(accepted ? 'Nothing was accepted.' : 'Nothing is handed back.');
   const hidden = found.total + conflicts.total - found.rows.length - conflicts.rows.length;
   if (hidden > 0) print(`${count(hidden)} more: --limit ${found.total + conflicts.total}`);
-  for (const line of replays(found.rows)) print(line);
+  if (!accepted) for (const line of replays(found.rows)) print(line);
   if (found.total > 0 && !showRecords) print('The raw records are personal data; --show-records shows them.');
   return undefined;
 }
@@ -84,12 +90,18 @@ async function streamsKnown(session: Session, name: string | undefined): Promise
 
 function show(row: HandedBack, shape: string | null): string[] {
   const field = row.field === null ? '' : ` (${row.field}${shape === null ? '' : `: ${shape}`})`;
+  const nobody = row.pipeline === 'platform' && isNobody(row.sourceId);
   const hasPosition = row.pipeline === 'platform' || row.pipeline === 'stripe';
   const position = hasPosition && row.position !== null ? `, ${row.position}` : '';
   return [
     `${row.connection} ${row.stream} ${row.sourceId}: ${row.reason}${field}`,
     `  ${explain(row.pipeline, row.reason)}`,
     `  first seen ${ago(row.firstSeen)}, last seen ${ago(row.lastSeen)}${position}, reject ${row.id}`,
+    ...(nobody && row.resolvedAt === null
+      ? [
+          `  nobody can tell who it is, so nobody is taken for gone. If it is none of yours: npx syncline rejects ${row.connection} --accept ${row.id}`,
+        ]
+      : []),
     ...(row.record == null ? [] : [`  ${row.record}`]),
   ];
 }

@@ -3,13 +3,15 @@ import { databasePlatform, segmentStreams } from '../../activities/audience/cata
 import { connectors } from '../../activities/platform/catalog.ts';
 import type { StoredConnection } from '../../db/connections.ts';
 import { coverages, type StreamStanding } from '../../db/coverage.ts';
+import { openReadings, type Reading } from '../../db/readings.ts';
 import { type Holder, readHolders } from '../../db/report.ts';
+import { coveredOf, paceOf } from '../../workflows/platform.estimate.ts';
 import type { StreamResult } from '../../workflows/platform.stream.ts';
 import { type PlatformProgress, type PlatformSyncResult, streamSyncId } from '../../workflows/platform.ts';
 import type { StreamProgress } from '../../workflows/platform.view.ts';
 import { readsStreams } from '../pipelines.ts';
 import { streamOf } from './find.ts';
-import { describeTrouble, type PendingActivity } from './pending.ts';
+import { describeTrouble } from './pending.ts';
 import { askProgress, describeRun, look, outcomeOf, type Run } from './runs.ts';
 import type { Session } from './session.ts';
 import { wrongUse } from './trouble.ts';
@@ -19,16 +21,19 @@ export interface StreamStatus {
   stream: string;
   /**
    * Of an open run: unattended (no worker) | waiting (for other streams) | running | paused. Of an ended one, or of one
-   * that goes on with other streams: whole | doubtful | skipped | parked | failed. idle: no run that Temporal knows tells.
+   * that goes on with other streams: whole | doubtful | skipped | parked | failed. interrupted: no run reads it, and its
+   * last one ended before the pass did; the next one goes on there. idle: no run that Temporal knows tells.
    */
   state: string;
   /** Run that reads it at the moment; a child of the connection's run as a rule. */
   run: Run | null;
-  /** Null without a worker, and while nothing reads it. */
+  /** Null without a worker, and while nothing reads it. Its numbers are those that are committed, ahead of what the run was told. */
   progress: StreamProgress | null;
+  /** Share of the pass that is read, 0-1: of the one at work, or of one that was left off; else null. */
+  covered: number | null;
   /** Why it is parked or failed. */
   reason: string | null;
-  /** Rows that came, so far or in the last run; null where no run tells. */
+  /** Rows that came, so far, until it was left off, or in the last run; null where nothing tells. */
   rows: number | null;
   /** Complete up to here; null before the first whole pass. */
   watermark: Date | null;
@@ -42,7 +47,7 @@ export interface StreamStatus {
   rejects: number;
 }
 
-type Doing = Pick<StreamStatus, 'state' | 'run' | 'progress' | 'reason' | 'rows'>;
+type Doing = Pick<StreamStatus, 'state' | 'run' | 'progress' | 'covered' | 'reason' | 'rows'>;
 
 /** Streams that runs of the connection read: its option `streams`, else all of its connector. */
 export function streamsOf({ platform, options }: Pick<StoredConnection, 'platform' | 'options'>): string[] {
@@ -76,14 +81,20 @@ export async function lookAtStreams(
   polled: boolean,
 ): Promise<{ streams: StreamStatus[]; notes: string[] }> {
   const [client, pool] = await Promise.all([session.client(), session.pool()]);
-  const [known, holders] = await Promise.all([coverages(pool, connection.id), readHolders(pool, connection.id)]);
+  const [known, holders, readings] = await Promise.all([
+    coverages(pool, connection.id),
+    readHolders(pool, connection.id),
+    openReadings(pool, connection.id),
+  ]);
   const told = await Promise.all(runs.map((run) => tellOf(client, run, polled)));
   const held = holders.flatMap((holder) => streamOf(holder.pipeline) ?? []);
-  const names = new Set([...streamsOf(connection), ...known.map(({ stream }) => stream), ...held]);
+  const begun = readings.map(({ stream }) => stream);
+  const names = new Set([...streamsOf(connection), ...known.map(({ stream }) => stream), ...held, ...begun]);
   const streams = await Promise.all(
     [...names].map(async (stream) => {
       const holder = holders.find(({ pipeline }) => streamOf(pipeline) === stream) ?? null;
-      const doing = await doingOf(client, stream, holder, told, polled);
+      const reading = readings.findLast((one) => one.stream === stream) ?? null;
+      const doing = await doingOf(client, { stream, holder, reading, told, polled });
       return { stream, ...doing, ...factsOf(known.find((one) => one.stream === stream)) };
     }),
   );
@@ -111,23 +122,31 @@ async function tellOf(client: Client, run: Run, polled: boolean): Promise<Told> 
   return { ...silent, streams: 'streams' in outcome.result ? outcome.result.streams : [outcome.result] };
 }
 
-async function doingOf(
-  client: Client,
-  stream: string,
-  holder: Holder | null,
-  told: readonly Told[],
-  polled: boolean,
-): Promise<Doing> {
+/** What is known of a stream besides its rows. */
+interface Known {
+  stream: string;
+  holder: Holder | null;
+  /** Its open pass. */
+  reading: Reading | null;
+  told: readonly Told[];
+  polled: boolean;
+}
+
+async function doingOf(client: Client, { stream, holder, reading, told, polled }: Known): Promise<Doing> {
   for (const { run, streams } of told) {
     if (run.status !== 'RUNNING') continue;
     const said = streams?.find((one) => one.stream === stream);
     if (said && said.outcome !== 'running') return ended(said);
     const reader = readsStreams(run.type) ? await childOf(client, run, stream) : run;
     const reads = reader === run ? holder?.workflowId === run.workflowId : reader?.status === 'RUNNING';
-    if (reader && reads) return atWork(client, reader, polled);
+    if (reader && reads) return atWork(client, reader, reading, polled);
   }
+  const left = reading && reading.rows + reading.done > 0 && { covered: coveredOf(reading), rows: reading.rows };
   const closed = told.flatMap(({ run, streams }) => (run.status === 'RUNNING' ? [] : (streams ?? [])));
   const last = closed.find((one) => one.stream === stream);
+  // Why it was not read tells more than how far it came.
+  if (last && 'reason' in last) return { ...ended(last), ...left };
+  if (left) return { ...nothing, ...left, state: 'interrupted' };
   return last ? ended(last) : { ...nothing, state: 'idle' };
 }
 
@@ -137,20 +156,30 @@ async function childOf(client: Client, run: Run, stream: string): Promise<Run | 
   return child?.parent?.runId === run.runId ? child : null;
 }
 
-async function atWork(client: Client, seen: Run, polled: boolean): Promise<Doing> {
-  if (!polled) return { ...nothing, state: 'unattended', run: seen };
-  const { run, progress } = await look<StreamProgress>(client, seen, withRows);
+async function atWork(client: Client, seen: Run, reading: Reading | null, polled: boolean): Promise<Doing> {
+  const committed = reading && { covered: coveredOf(reading), rows: reading.rows };
+  if (!polled) return { ...nothing, ...committed, state: 'unattended', run: seen };
+  const { run, progress: told } = await look<StreamProgress>(client, seen, (progress) => progress);
+  const progress = told && reading ? withReading(told, reading) : told;
   const state = progress?.state === 'paused' ? 'paused' : 'running';
-  return { ...nothing, state, run, progress, rows: progress?.rows ?? null };
+  const numbers = progress && { covered: progress.covered, rows: progress.rows };
+  return { ...nothing, ...(numbers ?? committed), state, run, progress };
 }
 
-/** Slices in hand tell their own rows: a first slice has told the run nothing yet. */
-function withRows(progress: StreamProgress, pending: readonly PendingActivity[]): StreamProgress {
-  const inHand = pending.reduce((sum, { counters }) => sum + (counters.rows ?? 0), 0);
-  return { ...progress, rows: Math.max(progress.rows, inHand) };
+/**
+ * The progress with what is committed since: a run is told by slices that end, every few seconds. What it was told later
+ * than the passes were looked at stays.
+ */
+function withReading(told: StreamProgress, reading: Reading): StreamProgress {
+  if (reading.rows <= told.rows || told.state === 'done') return told;
+  const { rows, written, rejected, requests, known } = reading;
+  const covered = Math.max(told.covered, coveredOf(reading));
+  // A run that waits for somebody has no pace.
+  const pace = told.state === 'paused' ? {} : paceOf({ rows, known, covered }, told.start, Date.now());
+  return { ...told, rows, written, rejected, requests, covered, ...pace };
 }
 
-const nothing: Omit<Doing, 'state'> = { run: null, progress: null, reason: null, rows: null };
+const nothing: Omit<Doing, 'state'> = { run: null, progress: null, covered: null, reason: null, rows: null };
 
 function ended(one: PlatformProgress['streams'][number]): Doing {
   return {

@@ -9,6 +9,7 @@ const words: Record<string, string> = {
   waiting: 'waits for streams that are read before it',
   skipped: 'left to another run',
   idle: 'not read yet',
+  interrupted: 'left off; the next run goes on there',
 };
 
 /** A line a stream: how much of it is read, what it does, rows, how far behind it is. */
@@ -16,8 +17,8 @@ export function describeStreams(streams: readonly StreamStatus[]): string[] {
   return columns(streams.map((one) => [one.stream, share(one), doing(one), rows(one), lag(one)]));
 }
 
-function share({ state, progress, doubt, lagMs }: StreamStatus): string {
-  if (progress) return drawShare(progress.covered);
+function share({ state, covered, doubt, lagMs }: StreamStatus): string {
+  if (covered !== null) return drawShare(covered);
   const whole = state === 'whole' || (state === 'idle' && lagMs !== null && doubt === null);
   return whole ? drawShare(1) : '';
 }

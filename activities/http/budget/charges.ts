@@ -1,7 +1,9 @@
 import type { BudgetView, Charge, Waits } from '../../../db/budget.ts';
 import { type Group, leaseMs } from './group.ts';
 import type { Share, Want } from './line.ts';
-import type { Shares } from './share.ts';
+import type { Shares, Turns } from './share.ts';
+
+const nowhere: Turns = { turn: 0, from: 0 };
 
 /** What one turn takes and gives back, scope by scope. */
 export class Charges {
@@ -11,22 +13,32 @@ export class Charges {
     return [...this.byScope.values()];
   }
 
-  /** Counts permits in every place of the group's chain; turns are counted for its connection. */
-  take(group: Group, count: number, { turn, from }: Pick<Shares, 'turn' | 'from'>): void {
+  /** Counts permits in every place of the group's chain; turns are counted for its connection, and for it at a shared API. */
+  take(group: Group, count: number, { turn, from, apis }: Pick<Shares, 'turn' | 'from' | 'apis'>): void {
     if (count === 0 || hasNoLimit(group)) return;
-    group.scopes.forEach(({ scope }, level) => {
+    const api = group.scopes.find(({ scope }) => scope.startsWith('/'));
+    const ofApi = (api && apis.get(api.scope)) ?? nowhere;
+    for (const { scope } of group.scopes) {
       const charge = this.byScope.get(scope) ?? { scope, requests: 0, bulk: 0, servedFrom: 0, turns: 0 };
       charge.requests += count;
       if (!group.live) charge.bulk += count;
-      if (level < 2) charge.servedFrom = level === 0 ? turn : from;
-      if (level === 1) charge.turns += count;
+      if (scope === '') charge.servedFrom = turn;
+      if (scope === api?.scope) charge.servedFrom = Math.max(charge.servedFrom, ofApi.turn);
+      if (api && scope === group.scope) {
+        charge.servedFrom = ofApi.from;
+        charge.turns += count;
+      }
+      if (scope === group.connection) {
+        charge.servedFrom = from;
+        charge.turns += count;
+      }
       this.byScope.set(scope, charge);
-    });
+    }
   }
 
   /** Gives back what the group has not used by the end of its leases. */
   giveBack(group: Group, now: number): void {
-    this.take(group, -group.giveBack(now), { turn: 0, from: 0 });
+    this.take(group, -group.giveBack(now), { ...nowhere, apis: new Map() });
   }
 }
 

@@ -25,7 +25,7 @@ interface Lease {
   until: number;
 }
 
-/** What a group is made from: where its requests count, platform first. */
+/** What a group is made from: where its requests count, the narrowest last. */
 export interface GroupOptions {
   scopes: readonly Scope[];
   connection: string;

@@ -21,7 +21,7 @@ export interface Share {
   waitMs: number[];
 }
 
-interface Ready {
+export interface Ready {
   want: Want;
   turn: number;
 }
@@ -60,12 +60,32 @@ export const noLimit: ScopeState = {
   served: 0,
 };
 
-/** A scope of a connection while its permits are dealt out. */
-interface LevelRoom {
+/** A scope while its permits are dealt out. */
+export interface LevelRoom {
+  scope: string;
   state: ScopeState;
   room: Room;
   /** Requests that find no permit here. */
   held: number;
+}
+
+/** APIs whose limit is one for all connections, by their scope; made as they are asked for. */
+export class SharedApis {
+  private readonly rooms = new Map<string, LevelRoom | undefined>();
+  private readonly view: BudgetView;
+
+  constructor(view: BudgetView) {
+    this.view = view;
+  }
+
+  /** The API that a want counts at; undefined where it has no limit of its own. */
+  of({ scope }: Want): LevelRoom | undefined {
+    const slash = scope.indexOf('/');
+    if (slash < 0) return undefined;
+    const name = scope.slice(slash);
+    if (!this.rooms.has(name)) this.rooms.set(name, this.view.scopes.has(name) ? levelOf(this.view, name) : undefined);
+    return this.rooms.get(name);
+  }
 }
 
 /** What waits for one connection, in the order in which it leaves. */
@@ -76,9 +96,11 @@ export class Line {
   readonly length: number;
   private readonly levels = new Map<string, readonly LevelRoom[]>();
   private readonly wants: readonly Want[];
+  private readonly apis: SharedApis;
 
-  constructor(connection: string, wants: readonly Want[], view: BudgetView, from: number) {
+  constructor(connection: string, wants: readonly Want[], view: BudgetView, apis: SharedApis, from: number) {
     this.wants = wants;
+    this.apis = apis;
     const own = levelOf(view, connection);
     for (const { scope } of wants)
       if (!this.levels.has(scope)) this.levels.set(scope, scope === connection ? [own] : [own, levelOf(view, scope)]);
@@ -87,10 +109,12 @@ export class Line {
     let place = 0;
     for (const want of lineUp(wants, served)) {
       const levels = this.levels.get(want.scope)!;
-      if (levels.every(({ room }) => fits(room, want.live))) {
+      // What an API that is used up keeps back must not take the connection's permits from its other APIs.
+      const all = [...levels, apis.of(want) ?? []].flat();
+      if (all.every(({ room }) => fits(room, want.live))) {
         for (const { room } of levels) take(room, want.live);
         this.ready.push({ want, turn: first + this.ready.length });
-      } else this.held.push({ want, place, waitMs: hold(levels, want.live) });
+      } else this.held.push({ want, place, waitMs: hold(all, want.live) });
       place++;
     }
     this.length = place;
@@ -101,8 +125,11 @@ export class Line {
     for (const want of this.wants) {
       const mine = want.ahead > 0 && of.get(want);
       if (!mine) continue;
-      const rooms = this.levels.get(want.scope)!.map((level) => level.room);
-      const left = [platform.tokens - (Number.isFinite(keep) ? keep : 0), ...rooms.map((r) => r.tokens)];
+      const api = this.apis.of(want);
+      const own = this.levels.get(want.scope)!.map((level) => level.room);
+      const rooms = api ? [...own, api.room] : own;
+      const left = [platform.tokens - (Number.isFinite(keep) ? keep : 0), ...own.map((r) => r.tokens)];
+      if (api) left.push(api.room.tokens - (Number.isFinite(api.state.burst) ? api.state.burst / 2 : 0));
       if (!want.live) left.push(platform.bulk, ...rooms.map((r) => r.bulk));
       const count = Math.max(0, Math.min(want.ahead, Math.floor(Math.min(...left))));
       for (const room of [platform, ...rooms]) take(room, want.live, count);
@@ -114,11 +141,11 @@ export class Line {
 function levelOf(view: BudgetView, scope: string): LevelRoom {
   const state = view.scopes.get(scope) ?? noLimit;
   const open = state.blockedMs === 0;
-  return { state, room: { tokens: open ? state.tokens : 0, bulk: open ? state.bulkTokens : 0 }, held: 0 };
+  return { scope, state, room: { tokens: open ? state.tokens : 0, bulk: open ? state.bulkTokens : 0 }, held: 0 };
 }
 
 /** Counts a request that finds no permit; how long it waits for one, ms. */
-function hold(levels: readonly LevelRoom[], live: boolean): number {
+export function hold(levels: readonly LevelRoom[], live: boolean): number {
   let waitMs = 0;
   for (const level of levels) {
     const { state, room, held } = level;

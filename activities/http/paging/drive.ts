@@ -71,13 +71,14 @@ function stateOf<S>(name: string, { paging }: Stream, cursor: Cursor | null, str
 }
 
 function requestOf(name: string, stream: Stream, at: ReadAt, ask: Ask, signal: AbortSignal): CallRequest {
-  const { call, limits } = stream;
+  const { call, limits, appLimits } = stream;
   if (!call) throw new SyncError('Defect', `${name}: the stream has no call; a SQL source has no pages over HTTP`);
   return {
     call: ask.values ? { ...call, params: { ...call.params, ...ask.values } } : call,
     params: { ...at.params, ...ask.params },
     ...(ask.url !== undefined && { url: ask.url }),
-    ...(limits && { limits }),
+    limits,
+    appLimits,
     stream: name,
     signal,
   };

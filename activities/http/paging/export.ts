@@ -145,8 +145,8 @@ class Job {
 
   private async call(call: ApiCall, params: Record<string, unknown>): Promise<Answer> {
     const { client, name: stream, at } = this;
-    const { limits } = this.stream;
-    const answer = await client.call({ call, params, ...(limits && { limits }), stream, signal: at.signal });
+    const { limits, appLimits } = this.stream;
+    const answer = await client.call({ call, params, limits, appLimits, stream, signal: at.signal });
     this.counter.answered(answer, null);
     return answer;
   }

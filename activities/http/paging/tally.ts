@@ -59,7 +59,9 @@ export class Counter {
     this.stream = stream;
     this.counting = counting;
     this.keyOf = keysOf(stream);
-    this.counts = { ...(before ?? unread), calls: (before?.calls ?? 0) + 1 };
+    // Of calls that handed nothing out, such as one that looked at the total alone, no key can come again.
+    const earlier = before !== null && before.rows > 0 ? before.calls : 0;
+    this.counts = { ...(before ?? unread), calls: earlier + 1 };
   }
 
   /** Notes an answer, whether its rows are handed out or not. */

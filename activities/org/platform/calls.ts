@@ -73,6 +73,6 @@ export async function permits(reader: Reader, call: ApiCall, signal: AbortSignal
 
 /** A call beside the streams; it counts at the limit that every API of the platform has. */
 function send(reader: Reader, call: ApiCall, params: Record<string, unknown>, signal: AbortSignal): Promise<Answer> {
-  const { limits } = streamOf(reader, reader.map.ways[0].users.stream);
-  return reader.client.call({ call, params, stream: call.api, signal, ...(limits && { limits }) });
+  const { limits, appLimits } = streamOf(reader, reader.map.ways[0].users.stream);
+  return reader.client.call({ call, params, stream: call.api, signal, limits, appLimits });
 }

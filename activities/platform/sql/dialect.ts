@@ -4,6 +4,8 @@ export interface ForeignDatabase {
   describe(from: string, columns: readonly string[]): Promise<Map<string, ForeignColumn>>;
   /** One page by keyset, in its order; rows hold `select`, and the keyset's exact values as texts under `keyName`. */
   page(question: Page): Promise<Record<string, unknown>[]>;
+  /** Rows of all pages of a question. */
+  count(question: Question): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -14,9 +16,9 @@ export interface ForeignColumn {
   integer: 'signed' | 'unsigned' | null;
 }
 
-export interface Page {
+/** Which rows are meant. */
+export interface Question {
   from: string;
-  select: readonly string[];
   columns: ReadonlyMap<string, ForeignColumn>;
   /** Zone of the times that have none. */
   zone: string;
@@ -24,6 +26,10 @@ export interface Page {
   equals: readonly (readonly [column: string, value: unknown])[];
   /** Column of the range; null without a range. */
   time: { column: string; fromMs: number | null; toMs: number | null } | null;
+}
+
+export interface Page extends Question {
+  select: readonly string[];
   keyset: readonly string[];
   /** Values of the keyset behind which the page begins, as texts. */
   after: readonly string[] | null;

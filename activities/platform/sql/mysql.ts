@@ -1,6 +1,6 @@
 import { DateTime } from 'luxon';
 import mysql from 'mysql2/promise';
-import { type ForeignColumn, type ForeignDatabase, keyName, type Page } from './dialect.ts';
+import { type ForeignColumn, type ForeignDatabase, keyName, type Page, type Question } from './dialect.ts';
 
 /** Column types of the protocol (mysql_com.h). */
 const [timestamp, dateTime] = [7, 12];
@@ -11,10 +11,10 @@ const unsignedFlag = 32;
 export async function openMysql(url: string): Promise<ForeignDatabase> {
   const connection = await mysql.createConnection({
     uri: url,
-    // Texts as the server has them: microseconds, and whole numbers beyond 2^53.
+    // Texts as the server has them: microseconds, and bigint like Postgres, so that a copy of a table reads the same.
     dateStrings: true,
     supportBigNumbers: true,
-    bigNumberStrings: false,
+    bigNumberStrings: true,
     connectTimeout: 15_000,
     charset: 'utf8mb4',
   });
@@ -47,6 +47,13 @@ export async function openMysql(url: string): Promise<ForeignDatabase> {
         for (const column of question.select) row[column] = plain(row[column], kinds.get(column) ?? 0, question.zone);
       return rows;
     },
+    async count(question) {
+      const values: unknown[] = [];
+      const where = whereOf(conditionsOf(question, values));
+      const text = `SELECT count(*) AS n FROM ${tableName(question.from)} ${where}`;
+      const [rows] = await connection.query<mysql.RowDataPacket[]>(text, values);
+      return Number(rows[0]?.n);
+    },
     close: () => connection.end(),
   };
 }
@@ -63,30 +70,41 @@ function plain(value: unknown, type: number, zone: string): unknown {
   return moment.isValid ? moment.toUTC().toISO() : null;
 }
 
-/** `(a, b) > (x, y)` uses no index here: it is written out. A whole number is compared as one, since a text would be compared as a double. */
-function statementOf({ from, select, columns, zone, equals, time, keyset, after, rows }: Page) {
-  const values: unknown[] = [];
-  const put = (column: string, value: unknown) => {
-    values.push(value);
-    const { integer } = columns.get(column) ?? { integer: null };
-    return integer ? `CAST(? AS ${integer === 'unsigned' ? 'UNSIGNED' : 'SIGNED'})` : '?';
-  };
-  const conditions = equals.map(([column, value]) => `${id(column)} = ${put(column, value)}`);
+const whereOf = (conditions: readonly string[]) => (conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '');
+
+/** A whole number is compared as one, since a text would be compared as a double. */
+function put({ columns }: Question, values: unknown[], column: string, value: unknown): string {
+  values.push(value);
+  const { integer } = columns.get(column) ?? { integer: null };
+  return integer ? `CAST(? AS ${integer === 'unsigned' ? 'UNSIGNED' : 'SIGNED'})` : '?';
+}
+
+function conditionsOf(question: Question, values: unknown[]): string[] {
+  const { columns, zone, equals, time } = question;
+  const conditions = equals.map(([column, value]) => `${id(column)} = ${put(question, values, column, value)}`);
   const bound = (column: string, ms: number) =>
     DateTime.fromMillis(ms, { zone: columns.get(column)?.naive ? zone : 'UTC' }).toFormat('yyyy-MM-dd HH:mm:ss.SSS');
   if (time && time.fromMs !== null)
-    conditions.push(`${id(time.column)} >= ${put(time.column, bound(time.column, time.fromMs))}`);
+    conditions.push(`${id(time.column)} >= ${put(question, values, time.column, bound(time.column, time.fromMs))}`);
   if (time && time.toMs !== null)
-    conditions.push(`${id(time.column)} < ${put(time.column, bound(time.column, time.toMs))}`);
+    conditions.push(`${id(time.column)} < ${put(question, values, time.column, bound(time.column, time.toMs))}`);
+  return conditions;
+}
+
+/** `(a, b) > (x, y)` uses no index here: it is written out. */
+function statementOf(question: Page) {
+  const { from, select, keyset, after, rows } = question;
+  const values: unknown[] = [];
+  const conditions = conditionsOf(question, values);
   if (after) {
     const behind = keyset.map((column, i) => {
-      const same = keyset.slice(0, i).map((one, j) => `${id(one)} = ${put(one, after[j])}`);
-      return [...same, `${id(column)} > ${put(column, after[i])}`].join(' AND ');
+      const same = keyset.slice(0, i).map((one, j) => `${id(one)} = ${put(question, values, one, after[j])}`);
+      return [...same, `${id(column)} > ${put(question, values, column, after[i])}`].join(' AND ');
     });
     conditions.push(`(${behind.map((one) => `(${one})`).join(' OR ')})`);
   }
   const shown = [...select.map(id), ...keyset.map((c) => `CAST(${id(c)} AS CHAR) AS ${id(keyName(c))}`)];
   const text = `SELECT ${shown.join(', ')} FROM ${tableName(from)} t
-    ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''} ORDER BY ${keyset.map((c) => `t.${id(c)}`).join(', ')} LIMIT ${Math.trunc(rows)}`;
+    ${whereOf(conditions)} ORDER BY ${keyset.map((c) => `t.${id(c)}`).join(', ')} LIMIT ${Math.trunc(rows)}`;
   return { text, values };
 }

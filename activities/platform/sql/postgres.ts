@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { createPool } from '../../../db/client.ts';
-import { type ForeignColumn, type ForeignDatabase, keyName, type Page } from './dialect.ts';
+import { type ForeignColumn, type ForeignDatabase, keyName, type Page, type Question } from './dialect.ts';
 
 const timestampWithoutZone = 1114;
 const date = 1082;
@@ -25,6 +25,15 @@ export function openPostgres(url: string): ForeignDatabase {
       for (const row of rows) for (const column of question.select) row[column] = plain(row[column]);
       return rows;
     },
+    async count(question) {
+      const values: unknown[] = [];
+      const where = whereOf(conditionsOf(question, values));
+      const { rows } = await pool.query(
+        `SELECT count(*)::float8 AS n FROM ${tableName(question.from)} ${where}`,
+        values,
+      );
+      return rows[0].n;
+    },
     close: () => pool.end(),
   };
 }
@@ -41,20 +50,32 @@ const plainDates: pg.CustomTypesConfig = {
 /** Values as JSON has them: the driver makes dates of timestamps. */
 const plain = (value: unknown) => (value instanceof Date ? value.toISOString() : value);
 
-function statementOf({ from, select, columns, zone, equals, time, keyset, after, rows }: Page) {
-  const values: unknown[] = [rows];
+const momentOf = ({ columns, zone }: Question, column: string) =>
+  columns.get(column)?.naive ? `(${id(column)} AT TIME ZONE ${pg.escapeLiteral(zone)})` : id(column);
+
+const whereOf = (conditions: readonly string[]) => (conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '');
+
+function conditionsOf(question: Question, values: unknown[]): string[] {
+  const { equals, time } = question;
   const put = (value: unknown) => `$${values.push(value)}`;
-  const moment = (column: string) =>
-    columns.get(column)?.naive ? `(${id(column)} AT TIME ZONE ${pg.escapeLiteral(zone)})` : id(column);
+  const moment = (column: string) => momentOf(question, column);
   const conditions = equals.map(([column, value]) => `${id(column)} = ${put(value)}`);
   if (time && time.fromMs !== null) conditions.push(`${moment(time.column)} >= ${put(new Date(time.fromMs))}`);
   if (time && time.toMs !== null) conditions.push(`${moment(time.column)} < ${put(new Date(time.toMs))}`);
+  return conditions;
+}
+
+function statementOf(question: Page) {
+  const { from, select, keyset, after, rows } = question;
+  const values: unknown[] = [rows];
+  const put = (value: unknown) => `$${values.push(value)}`;
+  const conditions = conditionsOf(question, values);
   if (after) conditions.push(`(${keyset.map(id).join(', ')}) > (${after.map(put).join(', ')})`);
   const shown = [
-    ...select.map((c) => `${moment(c)} AS ${id(c)}`),
+    ...select.map((c) => `${momentOf(question, c)} AS ${id(c)}`),
     ...keyset.map((c) => `${id(c)}::text AS ${id(keyName(c))}`),
   ];
   const text = `SELECT ${shown.join(', ')} FROM ${tableName(from)} t
-    ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''} ORDER BY ${keyset.map((c) => `t.${id(c)}`).join(', ')} LIMIT $1`;
+    ${whereOf(conditions)} ORDER BY ${keyset.map((c) => `t.${id(c)}`).join(', ')} LIMIT $1`;
   return { text, values };
 }
