@@ -165,7 +165,7 @@ describe('connect, for an open platform', () => {
     const said = await cli(['connect', fresh(), '--platform', 'gopher']);
     expect(said).toMatchObject({ code: 2 });
     expect(said.err).toMatch(
-      /--platform: got "gopher", accepted what orgSync reads: scim, ldap.*, and what platformSync reads: .*kuaishou/,
+      /--platform: got "gopher", accepted what orgSync reads: scim, ldap.*, what platformSync reads: .*kuaishou.*, and channels: .*webhook/,
     );
   });
 });

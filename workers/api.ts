@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify';
 import type { Deps } from '../activities/deps.ts';
+import { callbacksPlugin } from './api/callbacks.ts';
 import { healthPlugin } from './api/health.ts';
 import { metricsPlugin } from './api/metrics.ts';
 import { statusPlugin } from './api/status.ts';
@@ -23,7 +24,7 @@ export type ApiPlugin = (parts: ApiParts) => FastifyPluginAsync;
 /** Served to who shows the bearer token. A concern is a file in workers/api/ and a line here. */
 const plugins: readonly ApiPlugin[] = [statusPlugin, metricsPlugin, waitPlugin];
 /** Served to everybody who reaches the port. */
-const openPlugins: readonly ApiPlugin[] = [healthPlugin];
+const openPlugins: readonly ApiPlugin[] = [healthPlugin, callbacksPlugin];
 
 export interface Api {
   port: number;

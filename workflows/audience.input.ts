@@ -24,6 +24,7 @@ export const campaignInput = v.strictObject({
 
 /** What a person types to send a campaign's message to named users: `{"campaign":"spring","users":["u1"]}`. */
 export const campaignTestInput = v.strictObject({
+  /** Name of a campaign. */
   campaign: name,
   /** Ids of 1-20 users. */
   users: v.pipe(v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(255))), v.minLength(1), v.maxLength(20)),

@@ -1,8 +1,7 @@
 import { ruleOf } from '../../connectors/channel.ts';
 import { type GrantScope, giveBack, type Shard } from '../../db/audience/deliveries.ts';
-import { type ExchangeScope, exchange, type Outcome } from '../../db/audience/outcomes.ts';
+import type { ExchangeScope, Outcome } from '../../db/audience/outcomes.ts';
 import type { Pool } from '../../db/client.ts';
-import { SyncError } from '../errors.ts';
 import type { BudgetUse, Throttle } from '../http/throttle.ts';
 import { Ahead, type Ready } from './ahead.ts';
 import type { CheckedCampaign } from './open.ts';
@@ -10,6 +9,7 @@ import { Permits } from './permits.ts';
 import { quietUntil } from './quiet.ts';
 import { type Ending, Settlement } from './settlement.ts';
 import type { Sent, Transport } from './transport.ts';
+import { Turns } from './turns.ts';
 
 export interface SenderOptions {
   pool: Pool;
@@ -37,10 +37,6 @@ export interface SenderOptions {
 const readyLeast = 500;
 /** Looked at between groups: a deadline, quiet hours, the end of the call. */
 const lookMs = 200;
-/** When an address to which a message was on its way is tried again. */
-const busyMs = 1_000;
-/** Outcomes are kept in memory while Postgres is away, at most so long; then they count as unknown. */
-const storeMs = 60_000;
 
 /**
  * Sends to the recipients of one shard. Each turn of its loop is one commit that stores the outcomes that came in since the
@@ -53,8 +49,7 @@ export class Sender {
   private readonly settlement: Settlement;
   private readonly scope: ExchangeScope;
   private ready: Ready[] = [];
-  private outcomes: Outcome[] = [];
-  private onTheWay = 0;
+  private readonly turns: Turns;
   private readonly permits: Permits;
   private readonly ahead: Ahead;
   private ending: Ending | null = null;
@@ -62,7 +57,6 @@ export class Sender {
   private reading: Promise<void> | null = null;
   private wakeUp: () => void = () => undefined;
   private lookedAt = 0;
-  private done = 0;
 
   constructor(options: SenderOptions) {
     this.o = options;
@@ -76,6 +70,7 @@ export class Sender {
       grants,
       serial: channel.serial === true,
     };
+    this.turns = new Turns(options.pool, options.shard, this.scope);
     this.settlement = new Settlement(checked.definition, options.reached);
     const { throttle, use, perSecond, inFlight, signal } = options;
     this.permits = new Permits({ throttle, use, perSecond, inFlight, signal, wake: () => this.wakeUp() });
@@ -92,13 +87,13 @@ export class Sender {
         if (!this.ending) this.permits.ask(Math.min(this.free(), this.ready.length));
         const marks = this.ending ? [] : this.ready.splice(0, Math.min(this.permits.count, this.free()));
         this.permits.count -= marks.length;
-        if (this.outcomes.length > 0 || marks.length > 0) await this.turn(marks);
-        else if (this.onTheWay === 0 && (this.ending || this.isWalked())) break;
+        if (this.turns.hasOutcomes || marks.length > 0) await this.turn(marks);
+        else if (this.turns.open === 0 && (this.ending || this.isWalked())) break;
         else await this.something();
       }
     } finally {
       await this.reading;
-      await this.drain();
+      await this.turns.drain(() => this.something());
       const left = this.ready.map(({ no }) => no);
       await giveBack(this.o.pool, this.o.shard, left);
     }
@@ -107,7 +102,7 @@ export class Sender {
   }
 
   private free(): number {
-    return this.o.inFlight - this.onTheWay - this.outcomes.length;
+    return this.o.inFlight - this.turns.taken;
   }
 
   private look(): void {
@@ -121,7 +116,7 @@ export class Sender {
     if (deadline !== undefined && now >= Date.parse(deadline)) this.ending ??= { kind: 'deadline' };
     const until = quiet && this.o.checked.zoneColumn === null ? quietUntil(quiet, now) : null;
     if (until !== null) this.ending ??= { kind: 'wait', waitMs: until - now, why: 'quiet' };
-    this.o.report({ done: this.done, onTheWay: this.onTheWay });
+    this.o.report({ done: this.turns.done, onTheWay: this.turns.open });
   }
 
   /** Everybody of the range was looked at, and sent to or put off. */
@@ -150,34 +145,13 @@ export class Sender {
   }
 
   private async turn(marks: readonly Ready[]): Promise<void> {
-    const { pool, shard } = this.o;
-    const outcomes = this.outcomes;
-    // Their places stay taken until the commit.
-    this.onTheWay += outcomes.length + marks.length;
-    this.outcomes = [];
     try {
-      const nos = marks.map(({ no }) => no);
-      const { sending, busy } = await exchange(pool, shard, outcomes, nos, this.scope);
-      const leaving = new Set(sending);
-      this.onTheWay -= outcomes.length + marks.length - leaving.size;
-      this.done += outcomes.length;
+      const leaving = await this.turns.turn(marks.map(({ no }) => no));
       for (const one of marks) if (leaving.has(one.no)) this.leave(one);
-      this.busy.push(...busy);
     } catch (error) {
-      this.onTheWay -= outcomes.length + marks.length;
-      this.outcomes.unshift(...outcomes);
-      // Nobody heard whether the marks were committed; certainly nothing of them left.
-      this.unsent.push(...marks.map(({ no }) => no));
       this.fail(error);
     }
-    const busy = this.busy.splice(0);
-    // Where this fails they stay claimed, and go back with the next attempt.
-    await giveBack(pool, shard, busy, { dueInMs: busyMs }).catch((error: unknown) => this.fail(error));
   }
-
-  private readonly unsent: number[] = [];
-  /** Somebody else sends to the same address. */
-  private readonly busy: number[] = [];
 
   private leave(one: Ready): void {
     this.o.transport.send(one).then(
@@ -220,8 +194,7 @@ export class Sender {
   }
 
   private push(outcome: Outcome): void {
-    this.onTheWay--;
-    this.outcomes.push(outcome);
+    this.turns.push(outcome);
     this.wakeUp();
   }
 
@@ -234,29 +207,5 @@ export class Sender {
         resolve();
       };
     });
-  }
-
-  /** Waits for what is on its way and stores it, again and again while Postgres is away: it stands nowhere else. */
-  private async drain(): Promise<void> {
-    const until = Date.now() + storeMs;
-    while (this.onTheWay > 0 || this.outcomes.length > 0 || this.unsent.length > 0) {
-      if (this.outcomes.length === 0 && this.unsent.length === 0) {
-        await this.something();
-        continue;
-      }
-      const outcomes = this.outcomes.splice(0);
-      try {
-        await giveBack(this.o.pool, this.o.shard, this.unsent, { marked: true });
-        this.unsent.length = 0;
-        await exchange(this.o.pool, this.o.shard, outcomes, [], this.scope);
-      } catch (error) {
-        this.outcomes.unshift(...outcomes);
-        if (Date.now() >= until)
-          throw new SyncError('Unavailable', 'Postgres is away: outcomes of the last messages could not be stored', {
-            cause: error,
-          });
-        await this.something();
-      }
-    }
   }
 }

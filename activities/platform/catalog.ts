@@ -1,4 +1,5 @@
 import { pathToFileURL } from 'node:url';
+import { addChannels, isChannel } from '../../connectors/channel.index.ts';
 import { addConnectors } from '../../connectors/index.ts';
 
 /*
@@ -11,7 +12,9 @@ export { connectorOf, connectors } from '../../connectors/index.ts';
 export { optionsSchema } from '../../connectors/platform.ts';
 export type { Connector, Setting } from '../../connectors/shape.ts';
 
-/** Adds the connectors of a module (SYNCLINE_CONNECTORS). @throws Error naming file, key, value got and values accepted */
+/** Adds the connectors and channels of a module (SYNCLINE_CONNECTORS). @throws Error naming file, key, value got and values accepted */
 export async function loadConnectors(file: string): Promise<void> {
-  addConnectors(await import(pathToFileURL(file).href), file);
+  const found = Object.entries((await import(pathToFileURL(file).href)) as Record<string, unknown>);
+  addChannels(Object.fromEntries(found.filter(([, one]) => isChannel(one))), file);
+  addConnectors(Object.fromEntries(found.filter(([, one]) => !isChannel(one))), file);
 }

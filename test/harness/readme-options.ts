@@ -8,6 +8,7 @@ import { optionsSchema, platformOptions } from '../../connectors/platform.ts';
 import { scimOptions } from '../../connectors/scim.ts';
 import { wecomOrg } from '../../connectors/wecom.ts';
 import { variables } from '../../workers/config.ts';
+import { campaignInput, campaignTestInput, segmentSyncInput } from '../../workflows/audience.input.ts';
 import { orgSyncInput } from '../../workflows/org.input.ts';
 import { platformSyncInput, replayWindowInput } from '../../workflows/platform.input.ts';
 import { table } from './table.ts';
@@ -73,8 +74,14 @@ export const inputTables = {
   orgSync: () => inputTable(fieldsOf(orgSyncInput.entries as unknown as Entries, docsOf('workflows/org.input.ts'))),
   platformSync: () => inputTable(fieldsOf(platformSyncInput.entries as unknown as Entries, platformDocs())),
   replayWindow: () => inputTable(fieldsOf(replayWindowInput.entries as unknown as Entries, platformDocs())),
+  segmentSync: () =>
+    inputTable(fieldsOf(segmentSyncInput.entries as unknown as Entries, audienceDocs('segmentSyncInput'))),
+  campaign: () => inputTable(fieldsOf(campaignInput.entries as unknown as Entries, audienceDocs('campaignInput'))),
+  campaignTest: () =>
+    inputTable(fieldsOf(campaignTestInput.entries as unknown as Entries, audienceDocs('campaignTestInput'))),
 };
 
+const audienceDocs = (from: string) => docsOf('workflows/audience.input.ts', `const ${from}`);
 const platformDocs = () => docsOf('workflows/platform.input.ts');
 
 function inputTable(fields: Field[]): string[] {
