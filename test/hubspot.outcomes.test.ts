@@ -457,6 +457,20 @@ describe('modes', () => {
     expect(await crm.sync()).toMatchObject({ looked: 0 });
   });
 
+  test('keys are walked by their own order and by that of their texts, and none is skipped or met twice', async () => {
+    const crm = await open({ users: 0 });
+    // 25,000 keys over several pages, in which 9 stands before 10 and '10' before '9'.
+    await crm.sql(
+      `INSERT INTO users (id, email, name, active) SELECT i, 'k' || i || '@example.org', 'Key', true FROM generate_series(9, 200000, 8) i`,
+    );
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 24_999 });
+    expect(await crm.sync({ mode: 'full' })).toMatchObject({ marked: 49_998, written: 24_999 });
+    expect(
+      [...crm.source.contacts.all()].every(({ writes }) => writes === 2),
+      'each twice',
+    ).toBe(true);
+  });
+
   test('one user, whether anything changed or not', async () => {
     const crm = await open({ users: 5 });
     expect(await crm.sync({ only: { user: '3' } })).toMatchObject({
