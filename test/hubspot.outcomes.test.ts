@@ -452,7 +452,11 @@ describe('modes', () => {
     await crm.sync();
     crm.source.contacts.upsert({ id: '9', idProperty: 'app_user_id', properties: { firstname: 'edited at HubSpot' } });
     expect(await crm.sync(), 'nobody tells us').toMatchObject({ calls: 0 });
+    await crm.sql(`UPDATE users SET plan = 'platinum' WHERE id = 4`);
+    expect(await crm.sync()).toMatchObject({ refusedHere: 1 });
+    crm.source.addOption('app_plan', 'platinum');
     expect(await crm.sync({ mode: 'full' })).toMatchObject({ outcome: 'whole', written: 250, calls: 3 });
+    expect(await crm.parked()).toEqual(new Map());
     await crm.expectSame();
     expect(await crm.sync()).toMatchObject({ looked: 0 });
   });
@@ -511,6 +515,18 @@ test('an app token ends and is replaced, and a consent works as a credential', a
   expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 150 });
   expect(crm.source.calls.byName.token).toBe(2);
 });
+
+test.each(['trace', 'all-or-nothing'] as const)(
+  'a mail address goes to another user when its owner is archived (%s)',
+  async (mode) => {
+    const crm = await open({ users: 50, options: { mode: 'mirror' }, sandbox: { mode } });
+    await crm.sync();
+    await crm.sql(`UPDATE users SET email = (SELECT email FROM users WHERE id = 49) WHERE id = 1`);
+    await crm.sql('DELETE FROM users WHERE id = 49');
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1, archived: 1 });
+    await crm.expectSame();
+  },
+);
 
 test('properties that two users may not share are a conflict of one row', async () => {
   const crm = await open({ users: 50 });
