@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { paceOf } from '../activities/http/budget/pace.ts';
 import { type BudgetUse, openThrottle } from '../activities/http/throttle.ts';
 import { chargeBudget } from '../db/budget.ts';
 import { createPool } from '../db/client.ts';
@@ -247,5 +248,14 @@ describe('openThrottle', () => {
     await expect(worker().take(use({ platformRates: [rate(0)] }), signal)).rejects.toThrow(
       'A rate of 0 requests in 1000 ms: both must be numbers above 0',
     );
+  });
+});
+
+describe('a rolling window', () => {
+  it('holds what gathers and what follows together, and loses nothing between two turns', () => {
+    const { perSecond, burst } = paceOf({ requests: 190, perMs: 10_000, rolling: true });
+    expect(burst + perSecond * 10).toBeLessThan(190);
+    expect((perSecond * 10) / 190).toBeGreaterThan(0.96);
+    expect(burst).toBeGreaterThan(perSecond * 0.25);
   });
 });

@@ -1,7 +1,10 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
+import { mappingSchema } from '../connectors/hubspot/mapping.ts';
+import { hubspotOptions } from '../connectors/hubspot.ts';
 import { openCli } from './harness/cli.ts';
 import { openCrm } from './harness/crm.ts';
 
@@ -204,4 +207,16 @@ describe('what is typed wrong is told by place, value got and values accepted', 
     expect(said.code).not.toBe(0);
     expect(said.err).toMatch(message);
   });
+});
+
+test('the mapping that the guide shows is one', () => {
+  const guide = readFileSync(new URL('../docs/hubspot.md', import.meta.url), 'utf8');
+  const [, json = ''] = /```json\n([\s\S]*?)```/.exec(guide) ?? [];
+  const mapping = v.parse(mappingSchema, JSON.parse(json));
+  expect(Object.keys(mapping.properties)).toContain('app_orders');
+  const landing = v.getDefaults(v.strictObject(hubspotOptions.entries)) as {
+    settleSeconds: number;
+    rejectPercent: number;
+  };
+  expect(landing, 'numbers of the text').toMatchObject({ timeoutSeconds: 30, settleSeconds: 100, rejectPercent: 5 });
 });

@@ -452,9 +452,27 @@ describe('modes', () => {
     await crm.sync();
     crm.source.contacts.upsert({ id: '9', idProperty: 'app_user_id', properties: { firstname: 'edited at HubSpot' } });
     expect(await crm.sync(), 'nobody tells us').toMatchObject({ calls: 0 });
+    await crm.sql(`UPDATE users SET plan = 'platinum' WHERE id = 4`);
+    expect(await crm.sync()).toMatchObject({ refusedHere: 1 });
+    crm.source.addOption('app_plan', 'platinum');
     expect(await crm.sync({ mode: 'full' })).toMatchObject({ outcome: 'whole', written: 250, calls: 3 });
+    expect(await crm.parked()).toEqual(new Map());
     await crm.expectSame();
     expect(await crm.sync()).toMatchObject({ looked: 0 });
+  });
+
+  test('keys are walked by their own order and by that of their texts, and none is skipped or met twice', async () => {
+    const crm = await open({ users: 0 });
+    // 25,000 keys over several pages, in which 9 stands before 10 and '10' before '9'.
+    await crm.sql(
+      `INSERT INTO users (id, email, name, active) SELECT i, 'k' || i || '@example.org', 'Key', true FROM generate_series(9, 200000, 8) i`,
+    );
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 24_999 });
+    expect(await crm.sync({ mode: 'full' })).toMatchObject({ marked: 49_998, written: 24_999 });
+    expect(
+      [...crm.source.contacts.all()].every(({ writes }) => writes === 2),
+      'each twice',
+    ).toBe(true);
   });
 
   test('one user, whether anything changed or not', async () => {
@@ -497,6 +515,18 @@ test('an app token ends and is replaced, and a consent works as a credential', a
   expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 150 });
   expect(crm.source.calls.byName.token).toBe(2);
 });
+
+test.each(['trace', 'all-or-nothing'] as const)(
+  'a mail address goes to another user when its owner is archived (%s)',
+  async (mode) => {
+    const crm = await open({ users: 50, options: { mode: 'mirror' }, sandbox: { mode } });
+    await crm.sync();
+    await crm.sql(`UPDATE users SET email = (SELECT email FROM users WHERE id = 49) WHERE id = 1`);
+    await crm.sql('DELETE FROM users WHERE id = 49');
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1, archived: 1 });
+    await crm.expectSame();
+  },
+);
 
 test('properties that two users may not share are a conflict of one row', async () => {
   const crm = await open({ users: 50 });

@@ -126,6 +126,10 @@ export class Courier {
     const { ledger, tally } = this.options;
     const { rows, call } = batch;
     if (rows[0]!.kind === 'create' && verdict.code === 'conflict') return this.passBy(batch);
+    if (rows.length === 1) {
+      const { code, property } = verdict.named.get(0) ?? verdict;
+      return this.recorder.record(batch, [{ kind: 'bad', code, property }], '');
+    }
     const { bad, parts } = isolate(rows, verdict);
     tally.counts.refusedThere += bad.length;
     ledger.settle(

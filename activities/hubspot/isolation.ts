@@ -16,11 +16,9 @@ export interface Isolation {
 
 /**
  * The cheapest way to the bad rows: those whom the answer names are known, and the rest costs one call. Those it may mean
- * are tried apart from the others. Else the batch is halved; one bad row in 100 is found by 14 calls. A row that is
- * refused alone is bad.
+ * are tried apart from the others. Else the batch is halved; one bad row in 100 is found by 14 calls.
  */
-export function isolate(rows: readonly Outgoing[], { code, property, named, suspects }: Refused): Isolation {
-  if (rows.length === 1) return { bad: [{ one: rows[0]!, ...(named.get(0) ?? { code, property }) }], parts: [] };
+export function isolate(rows: readonly Outgoing[], { named, suspects }: Refused): Isolation {
   const bad = [...named].map(([at, fault]) => ({ one: rows[at]!, ...fault }));
   if (bad.length > 0) return { bad, parts: [rows.filter((_, at) => !named.has(at))] };
   const suspected = new Set(suspects);

@@ -94,6 +94,8 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
   let done = false;
   try {
     if (only !== null) {
+      // One pass, and what it says is said.
+      tally.quiet = true;
       const free = await dirtyState(pool, id, only);
       if (free.held === 0) await pass(new Feed(source, 1), courier, ledger, 1, ending);
       done = free.held === 0;

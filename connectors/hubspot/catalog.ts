@@ -1,4 +1,4 @@
-import { idIsMapped, type Mapping, type PropertyType, propertyTypes, sentProperties } from './mapping.ts';
+import { type Mapping, type PropertyType, propertyTypes, sentProperties } from './mapping.ts';
 
 /** One property of the account, as far as it decides what may be sent. */
 export interface CatalogProperty {
@@ -88,9 +88,7 @@ export function compareCatalog(mapping: Mapping, catalog: Catalog): CatalogFault
 
 /** Type that the mapping declares; null for the id and the values of who left, which have none of their own. */
 function typeOf(mapping: Mapping, property: string): PropertyType | null {
-  return (
-    mapping.properties[property]?.type ?? (property === mapping.idProperty && !idIsMapped(mapping) ? 'string' : null)
-  );
+  return mapping.properties[property]?.type ?? null;
 }
 
 function fits(declared: PropertyType, actual: string): boolean {

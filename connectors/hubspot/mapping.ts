@@ -23,7 +23,7 @@ const expression = v.pipe(
 const zone = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_+/-]{1,64}$/, 'a zone such as Europe/Berlin'));
 
 /** One property: what is sent for it. */
-const mapped = v.strictObject({
+export const propertySchema = v.strictObject({
   /** SQL expression over a row of `from`, which is called `u`: `u.email`, `(SELECT max(o.at) FROM app.orders o WHERE o.user_id = u.id)`. */
   sql: expression,
   /** Type of the property; `check` compares it with the account's. */
@@ -37,7 +37,7 @@ const mapped = v.strictObject({
 });
 
 /** A table besides `from` that expressions read: whose row changes which users. */
-const related = v.strictObject({
+export const tableSchema = v.strictObject({
   /** Column of this table that leads to users. */
   key: column,
   /** Column of `from` that holds the same value. Default: the users' key. */
@@ -68,18 +68,18 @@ export const mappingSchema = v.strictObject({
   leaveValues: v.optional(v.record(property, v.string()), {}),
   /** Property → what is sent for it. */
   properties: v.pipe(
-    v.record(property, mapped),
+    v.record(property, propertySchema),
     v.check((all) => Object.keys(all).length > 0, 'at least one property'),
     v.check((all) => Object.keys(all).length <= 500, 'at most 500 properties'),
   ),
   /** Other tables that the expressions read, by `schema.table`. */
-  tables: v.optional(v.record(tableName, related), {}),
+  tables: v.optional(v.record(tableName, tableSchema), {}),
   /** Columns of `from` that count although no expression names them. */
   columns: v.optional(v.array(column), []),
 });
 
 export type Mapping = v.InferOutput<typeof mappingSchema>;
-export type MappedProperty = v.InferOutput<typeof mapped>;
+export type MappedProperty = v.InferOutput<typeof propertySchema>;
 
 /** True where the id is the value of a mapped property, and not the user's key. */
 export function idIsMapped({ idProperty, properties }: Mapping): boolean {

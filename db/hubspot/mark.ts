@@ -62,7 +62,7 @@ async function markContacts(client: Client, connection: string, after: string, r
   const { rows } = await client.query(
     `WITH chunk AS MATERIALIZED (SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND key > $2 ORDER BY key LIMIT ${keysAtOnce}),
        put AS (${put}),
-       forgotten AS (UPDATE syncline.hubspot_contacts c SET sent_hash = NULL, parked_hash = NULL FROM chunk
+       forgotten AS (UPDATE syncline.hubspot_contacts c SET sent_hash = NULL, parked_under = '' FROM chunk
          WHERE $3 AND c.connection_id = $1 AND c.key = chunk.key)
      SELECT count(*)::int AS marked, max(key) AS last FROM chunk`,
     [connection, after, resend],
@@ -70,7 +70,7 @@ async function markContacts(client: Client, connection: string, after: string, r
   return rows[0];
 }
 
-/** Users go by the order of their own key, which its index has. */
+/** Users go by the order of their own key, which its index has; `ORDER BY own` alone would sort the text that is put out. */
 async function markUsers(
   client: Client,
   connection: string,
@@ -82,7 +82,7 @@ async function markUsers(
   const { rows } = await client.query(
     `WITH page AS MATERIALIZED (SELECT ${own} AS own FROM ${quoted(from)} u WHERE $2 = '' OR ${own} > (nullif($2, ''))::${keyType} ORDER BY ${own} LIMIT ${keysAtOnce}),
        chunk AS MATERIALIZED (SELECT own::text AS key FROM page), put AS (${put})
-     SELECT count(*)::int AS marked, (SELECT own::text FROM page ORDER BY own DESC LIMIT 1) AS last FROM page`,
+     SELECT count(*)::int AS marked, (SELECT p.own::text FROM page p ORDER BY p.own DESC LIMIT 1) AS last FROM page`,
     [connection, after],
   );
   return rows[0];

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import type * as v from 'valibot';
 import { orgMaps } from '../../connectors/directories.ts';
 import { directoryOptions } from '../../connectors/directory.ts';
+import { mappingSchema, propertySchema, tableSchema } from '../../connectors/hubspot/mapping.ts';
+import { hubspotOptions } from '../../connectors/hubspot.ts';
 import { ldapOptions } from '../../connectors/ldap.ts';
 import { orgOptions } from '../../connectors/org.ts';
 import { optionsSchema, platformOptions } from '../../connectors/platform.ts';
@@ -9,6 +11,7 @@ import { scimOptions } from '../../connectors/scim.ts';
 import { wecomOrg } from '../../connectors/wecom.ts';
 import { variables } from '../../workers/config.ts';
 import { campaignInput, campaignTestInput, segmentSyncInput } from '../../workflows/audience.input.ts';
+import { hubspotSyncInput } from '../../workflows/hubspot.input.ts';
 import { orgSyncInput } from '../../workflows/org.input.ts';
 import { platformSyncInput, replayWindowInput } from '../../workflows/platform.input.ts';
 import { table } from './table.ts';
@@ -69,8 +72,30 @@ export function platformOptionTable(): string[] {
   );
 }
 
+const mappingFile = 'connectors/hubspot/mapping.ts';
+
+/** Options of connections to HubSpot, the mapping left out, and the fields of a mapping, of its properties and tables. */
+export const hubspotTables = {
+  options: () => {
+    const { mapping: _own, ...entries } = hubspotOptions.entries;
+    return fieldTable('option', entries, docsOf('connectors/hubspot.ts', 'export const hubspotOptions'));
+  },
+  mapping: () => fieldTable('field', mappingSchema.entries, docsOf(mappingFile, 'export const mappingSchema')),
+  property: () => fieldTable('field', propertySchema.entries, docsOf(mappingFile, 'export const propertySchema')),
+  table: () => fieldTable('field', tableSchema.entries, docsOf(mappingFile, 'export const tableSchema')),
+};
+
+function fieldTable(what: string, entries: object, docs: Map<string, string>): string[] {
+  return table(
+    [what, 'default', 'meaning'],
+    fieldsOf(entries as Entries, docs).map(({ name, fallback, meaning }) => [`\`${name}\``, fallback, meaning]),
+  );
+}
+
 /** Inputs of the workflows that people start. */
 export const inputTables = {
+  hubspotSync: () =>
+    inputTable(fieldsOf(hubspotSyncInput.entries as unknown as Entries, docsOf('workflows/hubspot.input.ts'))),
   orgSync: () => inputTable(fieldsOf(orgSyncInput.entries as unknown as Entries, docsOf('workflows/org.input.ts'))),
   platformSync: () => inputTable(fieldsOf(platformSyncInput.entries as unknown as Entries, platformDocs())),
   replayWindow: () => inputTable(fieldsOf(replayWindowInput.entries as unknown as Entries, platformDocs())),

@@ -4,7 +4,13 @@ import { connectors } from '../../connectors/index.ts';
 import { connectorRegions, connectorsFile } from './connectors-page.ts';
 import { commandTable, flagTable } from './readme-commands.ts';
 import { guideFile, guideRegions } from './readme-guide.ts';
-import { directoryOptionTable, environmentTable, inputTables, platformOptionTable } from './readme-options.ts';
+import {
+  directoryOptionTable,
+  environmentTable,
+  hubspotTables,
+  inputTables,
+  platformOptionTable,
+} from './readme-options.ts';
 
 const page = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 type Regions = Record<string, () => Promise<string[]>>;
@@ -12,7 +18,16 @@ type Regions = Record<string, () => Promise<string[]>>;
 export const readmeFile = page('README.md');
 export const referenceFile = page('docs/reference.md');
 /** Pages of a pipeline: what it promises, its commands and its tables. */
-export const pipelineFiles = [page('docs/org.md'), page('docs/platform.md')];
+const hubspotFile = page('docs/hubspot.md');
+export const pipelineFiles = [page('docs/org.md'), page('docs/platform.md'), hubspotFile];
+
+/** What of docs/hubspot.md follows from the code. */
+const hubspotRegions: Regions = {
+  'options of hubspot': async () => hubspotTables.options(),
+  'fields of a mapping': async () => hubspotTables.mapping(),
+  'fields of a property': async () => hubspotTables.property(),
+  'fields of a table': async () => hubspotTables.table(),
+};
 
 /** What of the README follows from the code. */
 export const regions: Regions = {
@@ -27,6 +42,7 @@ export const regions: Regions = {
 export const referenceRegions: Regions = {
   'inputs of orgSync': async () => inputTables.orgSync(),
   'inputs of platformSync': async () => inputTables.platformSync(),
+  'inputs of hubspotSync': async () => inputTables.hubspotSync(),
   'inputs of replayWindow': async () => inputTables.replayWindow(),
   'inputs of segmentSync': async () => inputTables.segmentSync(),
   'inputs of campaign': async () => inputTables.campaign(),
@@ -47,7 +63,7 @@ export const pages: readonly (readonly [file: string, wanted: Regions])[] = [
   [referenceFile, referenceRegions],
   [connectorsFile, connectorRegions],
   [guideFile, guideRegions],
-  ...pipelineFiles.map((file) => [file, {}] as const),
+  ...pipelineFiles.map((file) => [file, file === hubspotFile ? hubspotRegions : {}] as const),
 ];
 
 /** A page with every region as the code has it. @throws Error for a region without its mark. */

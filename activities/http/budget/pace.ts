@@ -12,9 +12,12 @@ const normalShare = 0.99;
 /** Where so little may gather that no slack is left (a burst of one), every gap must be a little longer than the limit's. */
 const tightShare = 0.96;
 const slackSeconds = 0.3;
-/** In a window that moves along nothing may gather but what a late turn of the budget leaves behind; one in 200 pays for clocks. */
-const rollingBurst = 2;
-const rollingShare = 0.995;
+/**
+ * In a window that moves along, what gathers counts beside what follows. It must cover the time between two turns of the
+ * budget (0.15 s, more on a busy machine): with less than that, each turn would lose what came in meanwhile.
+ */
+const rollingGathered = 0.03;
+const rollingShare = 0.998;
 
 /** How a rate of a platform is handed out. @throws RangeError for a rate that is no positive number */
 export function paceOf(rate: Rate): Pace {
@@ -23,8 +26,10 @@ export function paceOf(rate: Rate): Pace {
     throw new RangeError(`A rate of ${requests} requests in ${perMs} ms: both must be numbers above 0`);
   }
   const limit = (requests * 1000) / perMs;
-  if (rate.rolling)
-    return { perSecond: (requests * rollingShare - rollingBurst) / (perMs / 1000), burst: rollingBurst };
+  if (rate.rolling) {
+    const burst = Math.max(1, requests * rollingGathered);
+    return { perSecond: (requests * rollingShare - burst) / (perMs / 1000), burst };
+  }
   const theirs = Math.max(1, rate.burst ?? limit);
   const burst = Math.max(1, theirs * gathered);
   const share = (theirs - burst) / limit >= slackSeconds ? normalShare : tightShare;
