@@ -5,6 +5,7 @@ import { connectorRegions, connectorsFile } from './connectors-page.ts';
 import { commandTable, flagTable } from './readme-commands.ts';
 import { guideFile, guideRegions } from './readme-guide.ts';
 import { directoryOptionTable, environmentTable, inputTables, platformOptionTable } from './readme-options.ts';
+import { stripeFile, stripeRegions } from './readme-stripe.ts';
 
 const page = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 type Regions = Record<string, () => Promise<string[]>>;
@@ -12,7 +13,7 @@ type Regions = Record<string, () => Promise<string[]>>;
 export const readmeFile = page('README.md');
 export const referenceFile = page('docs/reference.md');
 /** Pages of a pipeline: what it promises, its commands and its tables. */
-export const pipelineFiles = [page('docs/org.md'), page('docs/platform.md')];
+export const pipelineFiles = [page('docs/org.md'), page('docs/platform.md'), stripeFile];
 
 /** What of the README follows from the code. */
 export const regions: Regions = {
@@ -28,6 +29,8 @@ export const referenceRegions: Regions = {
   'inputs of orgSync': async () => inputTables.orgSync(),
   'inputs of platformSync': async () => inputTables.platformSync(),
   'inputs of replayWindow': async () => inputTables.replayWindow(),
+  'inputs of stripeSync': async () => inputTables.stripeSync(),
+  'inputs of verifyStripe': async () => inputTables.verifyStripe(),
   'options of platforms': async () => platformOptionTable(),
   'options of directories': async () => directoryOptionTable(),
   commands: commandTable,
@@ -44,7 +47,7 @@ export const pages: readonly (readonly [file: string, wanted: Regions])[] = [
   [referenceFile, referenceRegions],
   [connectorsFile, connectorRegions],
   [guideFile, guideRegions],
-  ...pipelineFiles.map((file) => [file, {}] as const),
+  ...pipelineFiles.map((file) => [file, file === stripeFile ? stripeRegions : {}] as const),
 ];
 
 /** A page with every region as the code has it. @throws Error for a region without its mark. */
