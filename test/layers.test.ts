@@ -83,7 +83,7 @@ const rules: Record<string, Rule> = {
 const root = fileURLToPath(new URL('..', import.meta.url));
 const files = rooms.flatMap((room) =>
   readdirSync(new URL(`../${room}`, import.meta.url), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.[cm]?[jt]sx?$/.test(name))
+    .filter((name) => /\.[cm]?[jt]sx?$/.test(name) && !name.includes('node_modules/'))
     .map((name) => posix.join(room, name)),
 );
 

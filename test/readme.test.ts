@@ -22,6 +22,7 @@ import { readDirectory } from '../db/org/rows.ts';
 import { kuaishou } from '../sandbox/kuaishou.ts';
 import { type Fixture, startPlatformSandbox } from '../sandbox/platform.ts';
 import { startScimSandbox } from '../sandbox/scim.ts';
+import { startStripeSandbox } from '../sandbox/stripe.ts';
 import { runCli } from '../workers/cli.ts';
 import { loadConfig } from '../workers/config.ts';
 import { compare } from '../workers/demo/compare.ts';
@@ -232,6 +233,7 @@ describe('the text', () => {
       ACME_TOKEN: 'x',
       LDAP_PASSWORD: 'x',
       SHOP: '{}',
+      STRIPE_KEY: 'x',
       DESK_KEY: 'x',
     };
     for (const line of lines) {
@@ -251,6 +253,8 @@ describe('the commands', async () => {
   const shop = await startPlatformSandbox(kuaishou, { rows: 300, now: () => Date.now() - 60_000 });
   world.onClose(() => shop.stop());
   const account = shop.connection();
+  const billing = await startStripeSandbox({ counts: { customers: 120, subscriptions: 30 } });
+  world.onClose(() => billing.stop());
   const [badOrder = ''] = shop.lists.orders?.ids() ?? [];
   shop.lists.orders?.update(badOrder, { status: 'paid?' });
   const env = {
@@ -262,6 +266,7 @@ describe('the commands', async () => {
     ACME_TOKEN: token,
     LDAP_PASSWORD: 'unused',
     SHOP: JSON.stringify(account.credential),
+    STRIPE_KEY: billing.key,
   };
   const dayOf = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
   /** The README's names and addresses, as they are here. */
@@ -272,6 +277,7 @@ describe('the commands', async () => {
       .replaceAll("'default'", `'${env.TEMPORAL_NAMESPACE}'`)
       .replace(/(--task-queue |taskQueue: ')syncline/g, `$1${env.SYNCLINE_TASK_QUEUE}`)
       .replaceAll('acme', name)
+      .replace(/\bbilling\b/g, `billing-${name}`)
       .replace(/\bshop\b/g, shopName)
       .replace(/\bks\d{10}\b/, account.options.appKey ?? '')
       .replace(/--from \S+ --to \S+/, `--from ${dayOf(-40)} --to ${dayOf(1)}`)
@@ -279,7 +285,14 @@ describe('the commands', async () => {
   const syncline = async (part: string) => {
     const line = linesOf('npx').find((text) => text.includes(part)) ?? expect.fail(`no page has a line with ${part}`);
     // There is no LDAP server here, and the platform answers at another address than its own.
-    const more = line.includes('ldap') ? ['--no-probe'] : line.includes('kuaishou') ? ['--url', shop.url] : [];
+    const fast = ['types=["customers","subscriptions"]', 'requestsPerSecond=1000', 'endpointRequestsPerSecond=1000'];
+    const platforms: Record<string, string[]> = {
+      ldap: ['--no-probe'],
+      kuaishou: ['--url', shop.url],
+      stripe: ['--url', billing.url, ...fast.flatMap((option) => ['--option', option])],
+    };
+    const platform = /--platform (\w+)/.exec(line)?.[1] ?? '';
+    const more = platforms[platform] ?? [];
     const args = [...words(here(line)).slice(2), ...more];
     const said = await cli(args, env);
     expect(said, `${line}\n${said.text}`).toMatchObject({ code: 0 });
@@ -297,6 +310,24 @@ describe('the commands', async () => {
     expect(await syncline('connect acme')).toContain('Read one page of each list: 120 of 120 users, 20 of 20 groups.');
     expect(await syncline('--platform ldap')).toContain(`Saved connection hq-${name}: ldap`);
     expect(await syncline('--platform kuaishou')).toContain(`Saved connection ${shopName}: kuaishou`);
+  });
+
+  test('copy a Stripe account and compare it', async () => {
+    const connected = await syncline('--platform stripe');
+    expect(connected).toContain('Read one page of 2 lists: customers, subscriptions.');
+    expect(connected).toContain('A key of a sandbox: 1000 requests/s, of which 50 % are used (option share).');
+    expect(connected).toContain(`Next: npx syncline start stripeSync billing-${name} --wait`);
+    expect(await syncline('start stripeSync')).toContain(
+      `billing-${name} is copied, and the run follows the feed until`,
+    );
+    const { rows } = await world.pool.query(
+      'SELECT count(*)::int AS n FROM stripe.customers WHERE connection_id = $1',
+      [`billing-${name}`],
+    );
+    expect(rows).toEqual([{ n: 120 }]);
+    expect(await syncline('verify billing')).toMatch(/Equal: 150 objects compared, \d+ s/);
+    await world.client.workflow.getHandle(`stripeSync-billing-${name}`).cancel();
+    await latest(`stripeSync-billing-${name}`).catch(() => undefined);
   });
 
   test('plan without writing', async () => {

@@ -71,7 +71,7 @@ describe('a replay notices', () => {
       of: 'stripeSync.once',
       tamper: (history) => renamed(history, '"name":"replayFeed"', '"name":"replayEvents"'),
     },
-    'a follower that is gone': { of: 'stripeSync.cancelled', tamper: (history) => without(history, 'followFeed') },
+    'a reading that is gone': { of: 'stripeSync.once', tamper: (history) => without(history, 'replayFeed') },
     'a reading where a copy ended': { of: 'stripeSync.once', tamper: scheduledAtTheEnd },
     'a comparison where one ended': { of: 'verifyStripe.equal', tamper: scheduledAtTheEnd },
     'a slice of contacts of another name': {

@@ -149,7 +149,12 @@ class StripeRun {
     const upkeep = this.upkeep(claim, relistMs, () => over);
     const follow = this.followOn(claim, () => over);
     try {
-      return await Promise.race([follow, upkeep.then(() => follow)]);
+      const afterUpkeep = upkeep.then(() => {
+        // Its history got long: the follower commits what it has in hand, and goes on in the next execution.
+        this.following?.cancel();
+        return follow;
+      });
+      return await Promise.race([follow, afterUpkeep]);
     } finally {
       over = true;
       this.following?.cancel();

@@ -1,4 +1,12 @@
-import { ApplicationFailure, condition, defineQuery, proxyActivities, setHandler, sleep } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  condition,
+  defineQuery,
+  isCancellation,
+  proxyActivities,
+  setHandler,
+  sleep,
+} from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { ScanResult } from '../activities/stripe/verify.ts';
 import { pause, resume } from './control.ts';
@@ -6,7 +14,7 @@ import { quick, slice } from './options.ts';
 import { readInput } from './org.input.ts';
 import { showDetails } from './progress.ts';
 import { type VerifyStripeInput, verifyStripeInput } from './stripe.input.ts';
-import { tried } from './tries.ts';
+import { sentenceOf, tried, typeOf } from './tries.ts';
 
 export const verifyStripeId = (connection: string) => `verifyStripe-${connection}`;
 
@@ -28,8 +36,8 @@ export interface VerifiedType {
 
 export interface VerifyStripeResult {
   connection: string;
-  /** `equal`: nothing had drifted. `mended`: all that had was read again. `drift`: some of it stays. */
-  outcome: 'equal' | 'mended' | 'drift';
+  /** `equal`: nothing had drifted. `mended`: all that had was read again. `drift`: some of it stays. `partial`: what could be compared was equal or mended. */
+  outcome: 'equal' | 'mended' | 'drift' | 'partial';
   types: VerifiedType[];
   durationMs: number;
 }
@@ -79,14 +87,15 @@ class Verification {
     for (const { type } of queue) this.types.set(type, { ...nothing, type });
     this.show();
     const lane = async () => {
-      for (let one = queue.shift(); one !== undefined; one = queue.shift()) await this.verify(one.type, one.created);
+      for (let one = queue.shift(); one !== undefined; one = queue.shift()) await this.outcomeOf(one.type, one.created);
     };
     const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     const all = [...this.types.values()];
     const drift = all.reduce((sum, one) => sum + one.missing + one.different + one.extra, 0);
     const mended = all.reduce((sum, one) => sum + one.mended, 0);
-    const outcome = drift === 0 ? 'equal' : mended >= drift ? 'mended' : 'drift';
+    const failed = all.some(({ state }) => state === 'failed');
+    const outcome = mended < drift ? 'drift' : failed ? 'partial' : drift === 0 ? 'equal' : 'mended';
     return { connection, outcome, types: all, durationMs: Date.now() - started };
   }
 
@@ -94,6 +103,16 @@ class Verification {
     if (text === null) this.notes.delete(about);
     else this.notes.set(about, text);
     this.show();
+  }
+
+  /** What cannot be read is told, and the rest is compared. */
+  private async outcomeOf(type: string, created: boolean): Promise<void> {
+    try {
+      await this.verify(type, created);
+    } catch (error) {
+      if (isCancellation(error) || !['Forbidden', 'BadAnswer'].includes(typeOf(error))) throw error;
+      this.add(type, { state: 'failed', reason: sentenceOf(error) });
+    }
   }
 
   private async verify(type: string, created: boolean): Promise<void> {

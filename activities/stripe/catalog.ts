@@ -36,18 +36,18 @@ export async function probeStripe(
   const look = async (path: string, params: Record<string, unknown>) => {
     for (;;) {
       try {
-        return await opened.api.list(path, { limit: 1, ...params }, signal);
+        return await opened.api.list(path, params, signal);
       } catch (error) {
         if (!(error instanceof RetryLater)) throw error;
         await delay(error.waitMs, undefined, { signal });
       }
     }
   };
-  await look('/v1/events', {});
+  await look('/v1/events', { limit: 1 });
   const probe: StripeProbe = { ...limitsOf(opened.options, opened.isTest), readable: [], unreadable: [] };
-  for (const { key, path, params } of chosenResources(opened.options)) {
+  for (const { key, path, params, paged } of chosenResources(opened.options)) {
     try {
-      await look(path, params);
+      await look(path, { ...params, ...(paged && { limit: 1 }) });
       probe.readable.push(key);
     } catch (error) {
       const isRefused = error instanceof Refused || (error instanceof SyncError && error.type === 'Forbidden');

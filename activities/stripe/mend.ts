@@ -117,7 +117,7 @@ async function readAll(
     const { body, readMs, secondMs } = await api.list(
       resource.path,
       {
-        limit: pageRows,
+        ...(resource.paged && { limit: pageRows }),
         ...resource.params,
         ...expandParams(options, resource, 'data.'),
         ...(range && { 'created[gte]': range.fromSecond, 'created[lt]': range.toSecond }),

@@ -59,7 +59,7 @@ export function isCut({ options }: Pick<OpenStripe, 'options'>, resource: Resour
 /** Null where the object has no such list, e.g. a checkout session of a setup has no items. */
 async function wholeList(
   api: OpenStripe['api'],
-  { field, route, mode }: Nested,
+  { field, route, mode, paged }: Nested,
   object: StripeObject,
   signal: AbortSignal,
 ): Promise<StripeObject[] | null> {
@@ -72,7 +72,11 @@ async function wholeList(
     const after = items.at(-1)?.id;
     const { body } = await api.list(
       route,
-      { id: String(object.id), limit: pageRows, ...(after !== undefined && { starting_after: after }) },
+      {
+        id: String(object.id),
+        ...(paged && { limit: pageRows }),
+        ...(after !== undefined && { starting_after: after }),
+      },
       signal,
     );
     const fresh = body.data.filter((item) => !seen.has(String(item.id)));

@@ -163,11 +163,11 @@ export class ListReader {
   }
 
   private paramsOf(state: SliceState, after: string | null): Record<string, unknown> {
-    const { created, params } = this.resource;
+    const { created, params, paged } = this.resource;
     const at = (ms: number | undefined | null) =>
       typeof ms === 'number' && ms > 0 ? Math.floor(ms / 1_000) : undefined;
     return {
-      limit: pageRows,
+      ...(paged && { limit: pageRows }),
       ...params,
       ...this.expand,
       ...(created && { 'created[gte]': at(state.fromMs), 'created[lt]': at(state.toMs) }),

@@ -100,7 +100,7 @@ async function* partsOf(
     const { body } = await api.list(
       resource.path,
       {
-        limit: pageRows,
+        ...(resource.paged && { limit: pageRows }),
         ...resource.params,
         ...expandParams(options, resource, 'data.'),
         ...(end < endOfTime && { 'created[lt]': end }),

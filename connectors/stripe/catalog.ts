@@ -20,6 +20,8 @@ export interface Nested {
   item: string;
   /** Where it is read whole, `{id}` standing for the parent. */
   route: string;
+  /** False: the route shows everything at once and takes no page. */
+  paged: boolean;
   /** `inline`: the parent carries its first page. `expand`: it does when it is asked for. `ask`: read by its route alone, a request a parent. */
   mode: 'inline' | 'expand' | 'ask';
   /** False: copied only where the connection's option `lists` names it. */
@@ -37,6 +39,8 @@ export interface Resource {
   kind: Kind;
   /** The list takes a range of `created`. */
   created: boolean;
+  /** False: the list shows everything at once and takes no page. */
+  paged: boolean;
   /** One object can be asked for by id. */
   retrieve: boolean;
   /** Without these the list hides rows. */

@@ -8,12 +8,14 @@ import { ldapOptions } from '../../connectors/ldap.ts';
 import { orgOptions } from '../../connectors/org.ts';
 import { optionsSchema, platformOptions } from '../../connectors/platform.ts';
 import { scimOptions } from '../../connectors/scim.ts';
+import { stripeOptions } from '../../connectors/stripe.ts';
 import { wecomOrg } from '../../connectors/wecom.ts';
 import { variables } from '../../workers/config.ts';
 import { campaignInput, campaignTestInput, segmentSyncInput } from '../../workflows/audience.input.ts';
 import { hubspotSyncInput } from '../../workflows/hubspot.input.ts';
 import { orgSyncInput } from '../../workflows/org.input.ts';
 import { platformSyncInput, replayWindowInput } from '../../workflows/platform.input.ts';
+import { stripeSyncInput, verifyStripeInput } from '../../workflows/stripe.input.ts';
 import { table } from './table.ts';
 
 interface Field {
@@ -92,12 +94,23 @@ function fieldTable(what: string, entries: object, docs: Map<string, string>): s
   );
 }
 
+/** Options of connections to Stripe. */
+export function stripeOptionTable(): string[] {
+  const fields = fieldsOf(stripeOptions.entries as unknown as Entries, docsOf('connectors/stripe.ts'));
+  return table(
+    ['option', 'default', 'meaning'],
+    merged(fields).map(({ name, fallback, meaning }) => [name, fallback, meaning]),
+  );
+}
+
 /** Inputs of the workflows that people start. */
 export const inputTables = {
   hubspotSync: () =>
     inputTable(fieldsOf(hubspotSyncInput.entries as unknown as Entries, docsOf('workflows/hubspot.input.ts'))),
   orgSync: () => inputTable(fieldsOf(orgSyncInput.entries as unknown as Entries, docsOf('workflows/org.input.ts'))),
   platformSync: () => inputTable(fieldsOf(platformSyncInput.entries as unknown as Entries, platformDocs())),
+  stripeSync: () => inputTable(fieldsOf(stripeSyncInput.entries as unknown as Entries, stripeDocs())),
+  verifyStripe: () => inputTable(fieldsOf(verifyStripeInput.entries as unknown as Entries, stripeDocs())),
   replayWindow: () => inputTable(fieldsOf(replayWindowInput.entries as unknown as Entries, platformDocs())),
   segmentSync: () =>
     inputTable(fieldsOf(segmentSyncInput.entries as unknown as Entries, audienceDocs('segmentSyncInput'))),
@@ -107,6 +120,7 @@ export const inputTables = {
 };
 
 const audienceDocs = (from: string) => docsOf('workflows/audience.input.ts', `const ${from}`);
+const stripeDocs = () => docsOf('workflows/stripe.input.ts');
 const platformDocs = () => docsOf('workflows/platform.input.ts');
 
 function inputTable(fields: Field[]): string[] {

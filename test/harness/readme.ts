@@ -11,6 +11,7 @@ import {
   inputTables,
   platformOptionTable,
 } from './readme-options.ts';
+import { stripeFile, stripeRegions } from './readme-stripe.ts';
 
 const page = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 type Regions = Record<string, () => Promise<string[]>>;
@@ -19,7 +20,7 @@ export const readmeFile = page('README.md');
 export const referenceFile = page('docs/reference.md');
 /** Pages of a pipeline: what it promises, its commands and its tables. */
 const hubspotFile = page('docs/hubspot.md');
-export const pipelineFiles = [page('docs/org.md'), page('docs/platform.md'), hubspotFile];
+export const pipelineFiles = [page('docs/org.md'), page('docs/platform.md'), stripeFile, hubspotFile];
 
 /** What of docs/hubspot.md follows from the code. */
 const hubspotRegions: Regions = {
@@ -44,6 +45,8 @@ export const referenceRegions: Regions = {
   'inputs of platformSync': async () => inputTables.platformSync(),
   'inputs of hubspotSync': async () => inputTables.hubspotSync(),
   'inputs of replayWindow': async () => inputTables.replayWindow(),
+  'inputs of stripeSync': async () => inputTables.stripeSync(),
+  'inputs of verifyStripe': async () => inputTables.verifyStripe(),
   'inputs of segmentSync': async () => inputTables.segmentSync(),
   'inputs of campaign': async () => inputTables.campaign(),
   'inputs of campaignTest': async () => inputTables.campaignTest(),
@@ -54,6 +57,9 @@ export const referenceRegions: Regions = {
   environment: async () => environmentTable(),
 };
 
+/** Parts of a pipeline's page that follow from the code. */
+const pipelineRegions: Record<string, Regions> = { [stripeFile]: stripeRegions, [hubspotFile]: hubspotRegions };
+
 /**
  * Pages with parts that the code gives: each stands behind the line that ends in `<!-- name -->` and an empty line, and goes
  * on to the next empty line. `npx tsx test/harness/readme.ts --write` brings them up to date.
@@ -63,7 +69,7 @@ export const pages: readonly (readonly [file: string, wanted: Regions])[] = [
   [referenceFile, referenceRegions],
   [connectorsFile, connectorRegions],
   [guideFile, guideRegions],
-  ...pipelineFiles.map((file) => [file, file === hubspotFile ? hubspotRegions : {}] as const),
+  ...pipelineFiles.map((file) => [file, pipelineRegions[file] ?? {}] as const),
 ];
 
 /** A page with every region as the code has it. @throws Error for a region without its mark. */

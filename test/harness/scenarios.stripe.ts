@@ -152,7 +152,7 @@ async function stopped(run: WorkflowHandle): Promise<WorkflowHandle> {
 
 /** A run that reads again what has no events until its history is long, and is continued. */
 async function long(ground: Ground) {
-  const account = await open(ground, {}, { relistHours: 0.0005 });
+  const account = await open(ground, {}, { relistHours: 0.001 });
   const run = await account.start();
   const first = (await run.describe()).runId;
   await until('another execution', async () => {

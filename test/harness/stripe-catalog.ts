@@ -100,6 +100,13 @@ const itemOf = (list: Schema): string => {
 const keyOf = (path: string) => path.replace('/v1/', '').replaceAll('/', '_');
 const queryOf = (path: string) => (spec.paths[path]?.get?.parameters ?? []).filter((p) => p.in === 'query');
 
+/** Whether a list takes pages; a few show everything at once. */
+function isPaged(route: string): boolean {
+  const path = route.split('?')[0] as string;
+  const known = lists.find((one) => one.path.replace(/\{[^}]+\}/g, '{id}') === path);
+  return known?.query.some(({ name }) => name === 'limit') === true;
+}
+
 const kept = [
   'id',
   'object',
@@ -170,14 +177,22 @@ function nestedOf(path: string, object: string): Nested[] {
     const mode = inline ? 'inline' : 'expand';
     // Of a customer everything that has a list of its own or is old: the price would be a second read for every change.
     const usual = inline || (!free && object !== 'customer');
-    found.set(field, { field, item, route, mode, usual, columns: columnsOf(item) });
+    found.set(field, { field, item, route, paged: isPaged(route), mode, usual, columns: columnsOf(item) });
   }
   for (const one of asked) {
     const route = routeUnder(path, one);
     const field = one.path.split('/').pop() as string;
     const known = [...found.values()].some((n) => n.route === route || n.field === field);
     if (route && !known)
-      found.set(field, { field, item: one.item, route, mode: 'ask', usual: false, columns: columnsOf(one.item) });
+      found.set(field, {
+        field,
+        item: one.item,
+        route,
+        paged: isPaged(route),
+        mode: 'ask',
+        usual: false,
+        columns: columnsOf(one.item),
+      });
   }
   return [...found.values()];
 }
@@ -226,6 +241,7 @@ function resourceOf({ path, item, query }: (typeof lists)[number]): Resource {
     path,
     kind: !tells ? 'C' : created ? 'A' : 'B',
     created,
+    paged: isPaged(path),
     retrieve: retrieve !== undefined,
     params: all ? { status: 'all' } : {},
     clocks: query.some(({ name }) => name === 'test_clock'),

@@ -56,7 +56,7 @@ export async function verify(session: Session, name: string, options: VerifyOpti
 
 function endOf({ outcome, types, durationMs }: VerifyStripeResult): NonNullable<Sight['end']> {
   const objects = types.reduce((sum, one) => sum + one.objects, 0);
-  const words = { equal: 'Equal', mended: 'Drift, all of it mended', drift: 'Drift' };
+  const words = { equal: 'Equal', mended: 'Drift, all of it mended', drift: 'Drift', partial: 'Partly compared' };
   return {
     lines: [`${words[outcome]}: ${counted(objects, 'object')} compared, ${duration(durationMs)}`, ...table(types)],
     exitCode: outcome === 'drift' ? 1 : 0,
@@ -73,6 +73,7 @@ function table(types: readonly VerifiedType[]): string[] {
       `${one.different} different`,
       `${one.extra} gone`,
       `${one.mended} mended`,
+      one.reason ?? '',
     ]),
   );
 }
