@@ -52,15 +52,11 @@ export async function exchange(
 ): Promise<Marked> {
   const { campaignNo, taker } = shard;
   const table = partitionOf(campaignNo);
-  if (!scope.grants && !scope.serial) {
-    const { rows } = await pool.query({
-      name: `exchange ${campaignNo}`,
-      text: `WITH flushed AS (SELECT set_config('synchronous_commit', 'on', true)), ${storeSql(table)}, ${markSql(table, '$10')}
-             SELECT no FROM marked, flushed WHERE state = 'sending'`,
-      values: [...storeValues(shard, outcomes), marks, scope.connection, scope.channel],
-    });
-    return { sending: rows.map((row) => row.no), busy: [] };
-  }
+  const rare = outcomes.some(({ grant }) => grant === 'back' || grant === 'none-left');
+  if (!scope.grants || !rare)
+    return scope.serial
+      ? exchangeSerial(pool, shard, outcomes, marks, scope)
+      : exchangePlain(pool, shard, outcomes, marks, scope);
   return transaction(pool, { name: 'exchange' }, async (client) => {
     await client.query('SET LOCAL synchronous_commit = on');
     if (outcomes.length > 0) {
@@ -106,7 +102,7 @@ export async function exchange(
                  put AS (
                    INSERT INTO audience.busy AS b (connection_id, address, taker, until)
                    SELECT $3, address, $4, now() + interval '${busySeconds} s' FROM wanted ORDER BY address
-                   ON CONFLICT (connection_id, address) DO UPDATE SET taker = excluded.taker, until = excluded.until WHERE b.until < now()
+                   ON CONFLICT (connection_id, address) DO UPDATE SET taker = excluded.taker, until = excluded.until WHERE b.until < now() OR b.taker = excluded.taker
                    RETURNING address)
                SELECT w.no FROM wanted w JOIN put USING (address)`,
         values: [campaignNo, marks, scope.channelId, taker],
@@ -116,13 +112,66 @@ export async function exchange(
   });
 }
 
+const flushed = `flushed AS (SELECT set_config('synchronous_commit', 'on', true))`;
+
+async function exchangePlain(
+  pool: Pool,
+  shard: Shard,
+  outcomes: readonly Outcome[],
+  marks: readonly number[],
+  scope: ExchangeScope,
+): Promise<Marked> {
+  const { campaignNo } = shard;
+  const table = partitionOf(campaignNo);
+  const { rows } = await pool.query({
+    name: `exchange ${campaignNo}`,
+    text: `WITH ${flushed}, ${storeSql(table)}, ${markSql(table, '$10')} SELECT no FROM marked, flushed WHERE state = 'sending'`,
+    values: [...storeValues(shard, outcomes), marks, scope.connection, scope.channel],
+  });
+  return { sending: rows.map((row) => row.no), busy: [] };
+}
+
+/** The same for a channel that takes one message at a time to an address: addresses are freed and reserved in the same statement. */
+async function exchangeSerial(
+  pool: Pool,
+  shard: Shard,
+  outcomes: readonly Outcome[],
+  marks: readonly number[],
+  scope: ExchangeScope,
+): Promise<Marked> {
+  const { campaignNo, taker } = shard;
+  const table = partitionOf(campaignNo);
+  const { rows } = await pool.query({
+    name: `exchange serial ${campaignNo}`,
+    text: `WITH ${flushed}, ${storeSql(table)},
+      freed AS (DELETE FROM audience.busy b USING stored s WHERE b.connection_id = $13 AND b.address = s.address AND b.taker = $2),
+      reserved AS (
+        INSERT INTO audience.busy AS b (connection_id, address, taker, until)
+        SELECT $13, w.address, $2, now() + interval '${busySeconds} s' FROM ${table} w WHERE w.campaign_no = $1 AND w.no = ANY($10::int[]) ORDER BY w.address
+        ON CONFLICT (connection_id, address) DO UPDATE SET taker = excluded.taker, until = excluded.until WHERE b.until < now() OR b.taker = excluded.taker
+        RETURNING address),
+      ${markSql(table, '$10', 'reserved')} SELECT no, state FROM marked, flushed`,
+    values: [...storeValues(shard, outcomes), marks, scope.connection, scope.channel, scope.channelId],
+  });
+  const sending = rows.filter((row) => row.state === 'sending').map((row) => row.no as number);
+  const skipped = rows.filter((row) => row.state !== 'sending').map((row) => row.no as number);
+  if (skipped.length > 0)
+    await pool.query(
+      `DELETE FROM audience.busy b USING ${table} d WHERE d.campaign_no = $1 AND d.no = ANY($2::int[]) AND b.connection_id = $3 AND b.address = d.address AND b.taker = $4`,
+      [campaignNo, skipped, scope.channelId, taker],
+    );
+  const marked = new Set([...sending, ...skipped]);
+  // Who is not claimed by us any more is no concern of ours, and is not touched.
+  return { sending, busy: marks.filter((no) => !marked.has(no)) };
+}
+
 /** $1 campaign, $2 taker, $3-$9 outcomes. */
 function storeSql(table: string): string {
   return `stored AS (
     UPDATE ${table} d SET state = x.state, reason = x.reason, attempt = d.attempt + x.counts::int, due_at = to_timestamp(x.due / 1000),
       provider_id = coalesce(x.provider, d.provider_id), granted = d.granted AND x.keeps, at = now()
     FROM unnest($3::int[], $4::text[], $5::text[], $6::boolean[], $7::float8[], $8::text[], $9::boolean[]) AS x(no, state, reason, counts, due, provider, keeps)
-    WHERE d.campaign_no = $1 AND d.no = x.no AND d.taker = $2 AND d.state IN ('sending', 'unknown') RETURNING d.no)`;
+    WHERE d.campaign_no = $1 AND d.no = x.no AND d.taker = $2 AND d.state IN ('sending', 'unknown') RETURNING d.no, d.address)`;
 }
 
 function storeValues({ campaignNo, taker }: Shard, outcomes: readonly Outcome[]): unknown[] {
@@ -139,13 +188,16 @@ function storeValues({ campaignNo, taker }: Shard, outcomes: readonly Outcome[])
   ];
 }
 
-/** $1 campaign, $2 taker, then the places, the connection of the people and the channel. */
-function markSql(table: string, places: string): string {
+/** $1 campaign, $2 taker, then the places, the connection of the people and the channel. `reserved`: only of addresses in that part of the statement. */
+function markSql(table: string, places: string, reserved?: 'reserved'): string {
+  const own = reserved
+    ? `(SELECT w.no FROM ${table} w JOIN reserved USING (address) WHERE w.campaign_no = $1 AND w.no = ANY(${places}::int[])) AS m`
+    : `unnest(${places}::int[]) AS m(no)`;
   const [connection, channel] = [1, 2].map((ahead) => `$${Number(places.slice(1)) + ahead}`);
   return `marked AS (
     UPDATE ${table} d SET at = now(),
       state = CASE WHEN gone.no IS NULL THEN 'sending' ELSE 'skipped' END, reason = CASE WHEN gone.no IS NULL THEN NULL ELSE 'unsubscribed' END
-    FROM unnest(${places}::int[]) AS m(no) LEFT JOIN (
+    FROM ${own} LEFT JOIN (
       SELECT w.no FROM ${table} w JOIN audience.unsubscribes s ON s.connection_id = ${connection} AND s.channel IN ('', ${channel})
         AND (s.kind = 'user' AND s.value = w.user_id OR s.kind = 'address' AND s.value = w.address)
       WHERE w.campaign_no = $1 AND w.no = ANY(${places}::int[])) gone USING (no)

@@ -75,6 +75,7 @@ async function send(
     figures.add(name, 'start_ms', ran.startMs, 'ms', { atMost: goals.startMs });
     figures.add(name, 'worker_rss_mb', rig.rssMb(), 'MB', { atMost: goals.rssMb });
     figures.add(name, 'refused_by_limit', after.limited - before.limited, '', { atMost: recipients / 1_000 });
+    figures.add(name, 'most_at_once', after.mostAtOnce, '');
     figures.add(name, 'history_events', ran.events, '');
   } finally {
     await rig.close();
