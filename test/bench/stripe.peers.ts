@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import type { Rig } from './rig.ts';
-import { root } from './rig.ts';
+import { source as catalog } from '../../connectors/stripe/catalog.ts';
+import { type Rig, root } from './rig.ts';
 
 /** Engines that copy Stripe to Postgres, installed in a folder of the benchmark's own. */
 const engines = {
@@ -52,6 +52,7 @@ async function runOne(
   const child = spawn(process.execPath, ['run.mjs', engine, databaseUrl, url, key], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, STRIPE_OPENAPI_SPEC: openApiSpec() },
   });
   let text = '';
   let complaint = '';
@@ -67,6 +68,15 @@ async function runOne(
   const told = /\{"seconds":([\d.]+)\}/.exec(text)?.[1];
   if (told === undefined) process.stdout.write(`${complaint.slice(-600)}\n`);
   return told === undefined ? null : Number(told);
+}
+
+/** The description that one of them would fetch from the web; the one our catalog is made from. */
+function openApiSpec(): string {
+  const module = `${catalog.module}@${catalog.version}`;
+  const { Dir } = JSON.parse(execFileSync('go', ['mod', 'download', '-json', module], { encoding: 'utf8' })) as {
+    Dir: string;
+  };
+  return join(Dir, catalog.file);
 }
 
 async function query(url: string, statement: string): Promise<Record<string, unknown>[]> {

@@ -2,18 +2,30 @@
 // Prints {"seconds"} and ends. The engines know Stripe's own address alone: their requests are led to the source.
 import http from 'node:http';
 import https from 'node:https';
-import { syncBuiltinESMExports } from 'node:module';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
+
+const require = createRequire(import.meta.url);
 
 const [engine, databaseUrl, source, key] = process.argv.slice(2);
 const { hostname, port } = new URL(source);
 const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
-https.request = (options, heard) =>
-  http.request({ ...options, host: hostname, hostname, port, agent, protocol: 'http:', ciphers: undefined }, heard);
+https.request = (options, heard) => {
+  const request = http.request(
+    { ...options, host: hostname, hostname, port, agent, protocol: 'http:', ciphers: undefined },
+    heard,
+  );
+  // Their client sends when the connection is secure.
+  request.once('socket', (socket) => {
+    if (socket.connecting) socket.once('connect', () => socket.emit('secureConnect'));
+  });
+  return request;
+};
 syncBuiltinESMExports();
 
 const engines = {
   async supabase() {
-    const { StripeSync, runMigrations } = await import('@supabase/stripe-sync-engine');
+    // Their ESM build does not find its own migrations.
+    const { StripeSync, runMigrations } = require('@supabase/stripe-sync-engine');
     await runMigrations({ databaseUrl, schema: 'stripe' });
     const sync = new StripeSync({
       poolConfig: { connectionString: databaseUrl, max: 10 },
