@@ -146,6 +146,70 @@ describe('Postgres', () => {
     await vi.waitFor(() => expect(isRunning(server)).toBe(false), 10_000);
   });
 
+  test('is started again on its port when its server was killed', async () => {
+    const said: string[] = [];
+    const onProgress = (line: string) => void said.push(line);
+    const postgres = await startPostgres({ dataDir: scratch(), durable: true, settings: small, onProgress });
+    onTestFinished(() => postgres.stop());
+    const { url, pid } = postgres;
+    await ask(postgres, 'create table kept as select generate_series(1, 1000) as n');
+    process.kill(pid, 'SIGKILL');
+    await vi.waitFor(() => expect(said).toHaveLength(1), 60_000);
+    expect(said).toEqual([`Postgres: process ${pid} has ended; started again on the same port`]);
+    expect(postgres.pid).not.toBe(pid);
+    expect(postgres.url).toBe(url);
+    expect(await ask({ url }, 'select count(*)::int from kept')).toEqual([1000]);
+    const server = running(postgres.pid);
+    await postgres.stop();
+    expect(isRunning(server)).toBe(false);
+  });
+
+  test('says in one line why a killed server cannot be started again', async () => {
+    const dataDir = scratch();
+    const lost: Error[] = [];
+    const onLost = (reason: Error) => void lost.push(reason);
+    const postgres = await startPostgres({ dataDir, durable: true, settings: small, onLost });
+    onTestFinished(() => postgres.stop());
+    writeFileSync(join(dataDir, 'data', 'postgresql.conf'), 'nonsense\n');
+    process.kill(postgres.pid, 'SIGKILL');
+    await vi.waitFor(() => expect(lost).toHaveLength(1), 60_000);
+    expect(lost[0]?.message).toMatch(
+      /^Postgres in \S+ has ended and could not be started again: Postgres ended while starting \(exit 1\)\. Its log \(\S+server\.log\) says why\. Repair that, then start the worker again: it goes on where it was$/,
+    );
+  });
+
+  test('has its port again at the next start, when that is free', async () => {
+    const dataDir = scratch();
+    const first = await postgresIn(dataDir);
+    const { url } = first;
+    await first.stop();
+    const second = await postgresIn(dataDir);
+    expect(second.url).toBe(url);
+  });
+
+  test('a handle ends only the server that it began', async () => {
+    const dataDir = scratch();
+    const [first, record] = [await postgresIn(dataDir), join(dataDir, 'server.json')];
+    await first.crash();
+    const second = await postgresIn(dataDir);
+    const written = readFileSync(record, 'utf8');
+    await first.stop();
+    expect(readFileSync(record, 'utf8')).toBe(written);
+    expect(await ask(second, 'select 1')).toEqual([1]);
+  });
+
+  test('goes over to who shares it when its owner ends', async () => {
+    const dataDir = scratch();
+    const { parent, server } = await parentOf('postgres.ts', postgresCall(dataDir));
+    const postgres = await postgresIn(dataDir, true);
+    const { url } = postgres;
+    expect(postgres.shared).toBe(true);
+    await signalled(parent, 'SIGTERM');
+    await vi.waitFor(() => expect(postgres).toMatchObject({ shared: false, url }), 60_000);
+    expect(postgres.pid).not.toBe(server.pid);
+    expect(await ask(postgres, 'select 1')).toEqual([1]);
+  });
+
   test('never signals a foreign process that has the number of a dead server', async () => {
     const dataDir = scratch();
     const first = await postgresIn(dataDir);
@@ -218,6 +282,27 @@ describe('Temporal', () => {
     onTestFinished(() => temporal.stop());
     expect(isRunning(server)).toBe(false);
     expect(temporal.pid).not.toBe(server.pid);
+  });
+
+  test('is started again on its port, with its workflows, when its server was killed', async () => {
+    const said: string[] = [];
+    const temporal = await startTemporal({
+      dataDir: scratch(),
+      folders,
+      ui: false,
+      dbFilename: 'db',
+      namespace: 'tried',
+      onProgress: (line) => said.push(line),
+    });
+    onTestFinished(() => temporal.stop());
+    const { address, pid } = temporal;
+    process.kill(pid, 'SIGKILL');
+    await vi.waitFor(() => expect(temporal.pid).not.toBe(pid), 60_000);
+    expect(said).toEqual([`Temporal: process ${pid} has ended; started again on the same port`]);
+    const connection = await Connection.connect({ address });
+    onTestFinished(() => connection.close());
+    const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace: 'tried' });
+    expect(namespaceInfo?.name).toBe('tried');
   });
 
   test('says what to do when there is no program', async () => {
