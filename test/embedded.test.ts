@@ -14,7 +14,7 @@ import { type EmbeddedPostgres, startPostgres } from '../workers/embedded/postgr
 import { endProcess, identify, isRunning, type ProcessIdentity } from '../workers/embedded/process.ts';
 import { openServers } from '../workers/embedded/servers.ts';
 import { startTemporal } from '../workers/embedded/temporal.ts';
-import { findTemporal } from '../workers/embedded/temporal-program.ts';
+import { buildingLine, buildTemporal, findTemporal } from '../workers/embedded/temporal-program.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
 
@@ -310,6 +310,39 @@ describe('Temporal', () => {
     await expect(search).rejects.toThrow(
       /"temporal" in no folder \(PATH is empty\)[\s\S]*go install github.com\/temporalio\/cli\/cmd\/temporal@v[\s\S]*TEMPORAL_ADDRESS/,
     );
+  });
+});
+
+describe('the program of Temporal', () => {
+  const goThat = (does: string) => {
+    const folder = scratch();
+    const go = join(folder, 'go');
+    writeFileSync(go, `#!/bin/sh\n${does}\n`, { mode: 0o755 });
+    return { folder, go };
+  };
+
+  test('is built for an hour at most; what was built stays', async () => {
+    const { go } = goThat('sleep 600');
+    const lines: string[] = [];
+    expect(await buildTemporal(go, (line) => lines.push(line), 300)).toMatch(
+      /go install github\.com\/temporalio\/cli\/cmd\/temporal@v\S+": not done after 0 s; Go keeps what it built: run it again, it goes on$/,
+    );
+    expect(lines).toEqual([buildingLine(0)]);
+    expect(buildingLine(10)).toContain('about three minutes');
+    expect(buildingLine(200)).toContain('longer than the usual');
+    const broken = goThat('echo no such module >&2; exit 1');
+    expect(await buildTemporal(broken.go, () => undefined)).toMatch(/": no such module$/);
+  });
+
+  test('was looked for in folders that are named once, npm left out', async () => {
+    const { folder } = goThat('echo /none/bin; echo /home/me/go');
+    const inside = join(scratch(), 'node_modules', '.bin');
+    const search = findTemporal({
+      folders: [inside, folder, '/home/me/go/bin'],
+      cacheDir: scratch(),
+      mayInstall: false,
+    });
+    await expect(search).rejects.toThrow(`"temporal" in ${folder}, /home/me/go/bin, /none/bin\n`);
   });
 });
 
