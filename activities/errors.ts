@@ -64,6 +64,8 @@ const defectSql = '42';
 /** First characters of SQLSTATEs that mean "the server or the connection, not the data". */
 const unavailableSql = ['08', '53', '57', '58', '40', '55', 'XX'];
 const unavailableNode = /^(ECONN|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|UND_ERR)/;
+/** Deadline exceeded, resource exhausted, unavailable: of Temporal, which is asked whether a run is open. */
+const unavailableGrpc = [4, 8, 14];
 const poolTimeout =
   /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
 
@@ -102,9 +104,12 @@ function classify(error: unknown, step: string): { type: FailureType; message: s
   }
   if (wrongInput.includes(error.name)) return { type: 'InvalidInput', message: error.message };
   const code = codeOf(error);
-  if (unavailableNode.test(code) || poolTimeout.test(error.message)) {
-    return { type: 'Unavailable', message: `${step}: connection trouble (${code || 'no answer in time'})` };
-  }
+  const grpc = (error.cause as { code?: unknown } | undefined)?.code;
+  if (error.name === 'ServiceError' && unavailableGrpc.some((one) => one === grpc))
+    return { type: 'Unavailable', message: `${step}: Temporal does not answer (gRPC code ${grpc})` };
+  // Readers of sources name the address they could not reach, so what comes here is our own database.
+  if (unavailableNode.test(code) || poolTimeout.test(error.message))
+    return { type: 'Unavailable', message: `${step}: Postgres does not answer (${code || 'no answer in time'})` };
   if (/^[0-9A-Z]{5}$/.test(code)) {
     const place = [(error as { table?: string }).table, (error as { constraint?: string }).constraint]
       .filter(Boolean)

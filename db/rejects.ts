@@ -2,6 +2,40 @@ import { createHash } from 'node:crypto';
 import type { Claim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 
+/**
+ * Reasons for which orgSync hands back a record whatever the others are:
+ * - missing_field: id, userName or group name absent, null or empty
+ * - wrong_type: an object or list where text belongs
+ * - too_long: longer than connectors/directory.ts allows
+ * - control_character: U+0000–U+001F, U+007F–U+009F or half a surrogate pair; Postgres cannot store U+0000
+ * - bad_mail: no `local@domain`
+ * - out_of_scope: missing from the list, and the source lets nobody look whether it still exists
+ */
+export const recordReasons = [
+  'missing_field',
+  'wrong_type',
+  'too_long',
+  'control_character',
+  'bad_mail',
+  'out_of_scope',
+] as const;
+export type RecordReason = (typeof recordReasons)[number];
+
+/** Reasons that show only in the whole directory; SQL in db/org/ finds them. */
+export const directoryReasons = [
+  'duplicate_id',
+  'duplicate_name',
+  'no_group',
+  'orphan_parent',
+  'several_parents',
+  'cycle',
+  'below_cycle',
+  'too_deep',
+  'parent_parked',
+  'dangling_member',
+] as const;
+export type OrgReason = RecordReason | (typeof directoryReasons)[number];
+
 /** Pipelines whose records stand aside one by one. */
 export type RejectPipeline = 'platform' | 'stripe' | 'hubspot';
 

@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openCli } from './harness/cli.ts';
 
 const { world, cli, token, fresh, sandbox, connected } = await openCli();
@@ -59,6 +62,32 @@ describe('connect', () => {
     expect((await cli(`status ${name}`)).err).toContain(`Connection "${name}" does not exist.`);
     expect((await cli(`${line} --no-probe`, { env })).code).toBe(0);
     expect((await cli(`connect ${name} --credential-env ACME_TOKEN`)).code).toBe(0);
+  });
+
+  test('says that nobody would be written when no groups come', async () => {
+    const source = await sandbox({ users: 30, groups: 0 });
+    const name = fresh();
+    const line = `connect ${name} --platform scim --url ${source.url} --credential-env ACME_TOKEN`;
+    const hint = `nobody would be written. Check filters and rights; if the source has no groups: npx syncline connect ${name} --option usersWithoutGroup=accept`;
+    expect(await cli(line)).toMatchObject({ code: 0, out: expect.stringContaining(hint) });
+    expect((await cli(`${line} --option usersWithoutGroup=accept`)).out).not.toContain('nobody would be written');
+    expect((await cli(`start orgSync ${name} --wait`)).out).toContain('added 30');
+  });
+
+  test('says what is wrong with an address that is not the service root, in whole sentences', async () => {
+    const source = await sandbox();
+    const connectTo = (url: string) =>
+      cli(`connect ${fresh()} --platform scim --url ${url} --credential-env ACME_TOKEN`);
+    expect((await connectTo(`${new URL(source.url).origin}/scim/v9`)).err).toMatch(
+      /does not exist \(404\): is the base address the SCIM service root\? Nothing was saved; --no-probe saves without reading\.\n$/,
+    );
+    const login = createServer((_, answer) => void answer.writeHead(302, { location: '/login' }).end());
+    onTestFinished(() => void login.close());
+    await once(login.listen(0, '127.0.0.1'), 'listening');
+    const { port } = login.address() as AddressInfo;
+    expect((await connectTo(`http://127.0.0.1:${port}/scim/v2`)).err).toMatch(
+      /answered 302, a redirect, which is not followed .+: is the base address right\? Nothing was saved/,
+    );
   });
 
   test('does not send a stored credential to another server', async () => {

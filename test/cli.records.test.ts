@@ -1,4 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { directoryReasons, recordReasons } from '../db/rejects.ts';
+import { explain } from '../workers/cli/reasons.ts';
 import { openCli } from './harness/cli.ts';
 
 const { cli, fresh, sandbox, connected } = await openCli();
@@ -22,6 +26,45 @@ describe('what was handed back and what changes', () => {
       code: 2,
       err: expect.stringContaining('accepted users, groups, memberships'),
     });
+  });
+
+  test('rejects explains a group in two groups and a member that is nobody', async () => {
+    const source = await sandbox({ users: 40, groups: 20, depth: 4 });
+    const name = await connected(source);
+    const d = source.directory;
+    const [, left, right, other] = d.groupIds() as [string, string, string, string];
+    const child = d.id('Group', d.findGroup(left)!.children[0]!);
+    d.addMember(right, child);
+    const lonely = { id: other, displayName: 'Strangers', members: [{ value: 'ghost', type: 'User' }] };
+    source.setFaults([{ type: 'raw', id: other, json: JSON.stringify(lonely) }]);
+    await cli(`start orgSync ${name} --wait`);
+    const { out } = await cli(`rejects ${name} --limit 100`);
+    expect(out).toContain(
+      `${name} groups ${child}: several_parents (parentId)\n  the group is a member of several groups, and nothing says which of them is its parent; take it out`,
+    );
+    expect(out).toContain(
+      `${name} memberships ${other}/ghost: dangling_member (members)\n  a group names a member that did not come; widen the scope`,
+    );
+  });
+
+  test('every code that SQL and readers of directories write is known and explained', () => {
+    const written = new Set<string>();
+    for (const room of ['db/org', 'activities/org', 'activities/org/platform']) {
+      const folder = join(import.meta.dirname, '..', room);
+      for (const file of readdirSync(folder).filter((found) => found.endsWith('.ts'))) {
+        const text = readFileSync(join(folder, file), 'utf8');
+        // As TypeScript gives them, as SQL sets or compares them, and as SQL picks or selects them.
+        const found = text.matchAll(
+          /[rR]eason(?::| =| IS DISTINCT FROM) '(\w+)'|fault\('(\w+)',|(?:THEN|ELSE|AS source_id,) '(cycle|[a-z]+_[a-z_]+)'/g,
+        );
+        for (const codes of found) for (const code of codes.slice(1)) if (code) written.add(code);
+      }
+    }
+    // Conflicts have a table of their own.
+    written.delete('conflict');
+    const known: string[] = [...recordReasons, ...directoryReasons];
+    expect([...written].filter((code) => !known.includes(code))).toEqual([]);
+    for (const code of known) expect(explain('org', code), code).not.toContain(`reason ${code}`);
   });
 
   test('rejects names who holds the name of a conflict', async () => {

@@ -138,7 +138,10 @@ describe('pause, resume, cancel', () => {
 
   test('cancel waits for the end and says that what was written stays', async () => {
     const { name } = await pausedRun();
-    expect(await cli(`cancel ${name}`)).toMatchObject({ code: 0, out: expect.stringContaining('What it wrote stays') });
+    expect(await cli(`cancel ${name}`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('What it wrote stays; the next run reads the directory anew'),
+    });
     expect((await stateOf(name)).state).toBe('cancelled');
     for (const verb of ['pause', 'resume', 'cancel'])
       expect(await cli(`${verb} ${name}`)).toMatchObject({

@@ -1,5 +1,5 @@
 import { ScheduleOverlapPolicy } from '@temporalio/client';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openCli } from './harness/cli.ts';
 import { until } from './harness/until.ts';
 
@@ -54,8 +54,31 @@ describe('schedule', () => {
     expect((await cli(`schedule delete ${name}`)).code).toBe(0);
     expect(await cli(`schedule delete ${name}`)).toMatchObject({
       code: 1,
-      err: expect.stringContaining(`${name} has no schedule. Make one with`),
+      err: expect.stringContaining(`${name} has no schedule made by syncline`),
     });
+  });
+
+  test('made with the tools of Temporal is listed, and due in status', async () => {
+    const name = await connected(await sandbox());
+    const id = `nightly-${name}`;
+    await world.client.schedule.create({
+      scheduleId: id,
+      spec: { cronExpressions: ['0 3 * * *'] },
+      action: {
+        type: 'startWorkflow',
+        workflowType: 'orgSync',
+        taskQueue: world.config.taskQueue,
+        args: [{ connection: name, mode: 'full' }],
+      },
+    });
+    onTestFinished(() => world.client.schedule.getHandle(id).delete());
+    const wanted = new RegExp(`${name} +calendar UTC +next 20.+ orgSync, made outside as ${id}`);
+    await expect.poll(async () => (await cli('schedule list')).out, { timeout: 20_000 }).toMatch(wanted);
+    expect((await cli(`status ${name}`)).out).toMatch(new RegExp(`next {3}20.+ by schedule ${id}\n`));
+    expect((await cli(`schedule pause ${name}`)).err).toContain(`${name} has no schedule made by syncline`);
+    expect((await cli(`schedule ${name} --every 15m`)).code).toBe(0);
+    onTestFinished(() => world.client.schedule.getHandle(`orgSync-${name}`).delete());
+    expect((await cli(`status ${name}`)).out).toMatch(/next {3}20.+ by schedule\n/);
   });
 
   test('refuses times that are none, and makes nothing of them', async () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
@@ -10,14 +10,15 @@ import { until } from './harness/until.ts';
 const { cli, environment, fresh, sandbox } = await openCli();
 const checkout = join(import.meta.dirname, '..');
 
-describe('servers', () => {
-  const nothing = {
-    DATABASE_URL: undefined,
-    TEMPORAL_ADDRESS: undefined,
-    TEMPORAL_NAMESPACE: undefined,
-    SYNCLINE_SECRET_KEY: undefined,
-  };
+/** Where no server is named. */
+const nowhere = {
+  DATABASE_URL: undefined,
+  TEMPORAL_ADDRESS: undefined,
+  TEMPORAL_NAMESPACE: undefined,
+  SYNCLINE_SECRET_KEY: undefined,
+};
 
+describe('servers', () => {
   test('none named and none running: one line with the next command, and none is started', async () => {
     const folder = scratch();
     for (const [line, server] of [
@@ -25,7 +26,7 @@ describe('servers', () => {
       ['schedule list', 'Postgres'],
       ['rejects', 'Postgres'],
     ] as const) {
-      const said = await cli(line, { env: { ...nothing, SYNCLINE_DATA_DIR: folder } });
+      const said = await cli(line, { env: { ...nowhere, SYNCLINE_DATA_DIR: folder } });
       expect(said).toMatchObject({ code: 1, out: '' });
       expect(said.err).toMatch(
         new RegExp(
@@ -70,6 +71,70 @@ describe('servers', () => {
 });
 
 describe('npm start', () => {
+  const ready = (program: ReturnType<typeof startProgram>) =>
+    until('a ready worker', async () => {
+      endedBadly(program.child, program.output);
+      return /The worker runs[\s\S]*\n/.test(program.output()) && program.output();
+    });
+  const ended = async ({ child, output }: ReturnType<typeof startProgram>, signal: NodeJS.Signals) => {
+    const closed = once(child, 'close');
+    child.kill(signal);
+    const [code] = await closed;
+    if (signal === 'SIGTERM') expect(code, output()).toBe(0);
+  };
+
+  test('outlives a killed Postgres and Temporal, another worker beside it, and a killed worker', async () => {
+    const folder = scratch();
+    const env = {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      SYNCLINE_DATA_DIR: folder,
+      SYNCLINE_HEALTH_PORT: '0',
+      SYNCLINE_WORKFLOW_BUNDLE: inject('shared').bundle,
+    };
+    const own = { ...nowhere, SYNCLINE_TASK_QUEUE: undefined, SYNCLINE_DATA_DIR: folder };
+    const serverOf = (name: string) => JSON.parse(readFileSync(join(folder, name, 'server.json'), 'utf8')).server.pid;
+    const addresses = (said: string) => [/^Postgres {4}.*$/m.exec(said)?.[0], /^Temporal {4}.*$/m.exec(said)?.[0]];
+    const healthy = async (said: string) => {
+      const answer = await fetch(/Health +(http\S+)/.exec(said)?.[1] ?? '');
+      return answer.status === 200;
+    };
+    const first = startProgram(env);
+    const firstSaid = await ready(first);
+    const source = await sandbox();
+    expect(
+      await cli(`connect acme --platform scim --url ${source.url} --credential-env ACME_TOKEN`, { env: own }),
+    ).toMatchObject({ code: 0, err: '' });
+    for (const name of ['postgres', 'temporal']) process.kill(serverOf(name), 'SIGKILL');
+    await until('both servers again', async () =>
+      ['Postgres', 'Temporal'].every((name) =>
+        new RegExp(`${name}: process \\d+ has ended; started again`).test(first.output()),
+      ),
+    );
+    await until('a healthy worker', () => healthy(firstSaid));
+    expect(await cli('start orgSync acme --wait', { env: own })).toMatchObject({ code: 0, err: '' });
+
+    const second = startProgram(env);
+    const secondSaid = await ready(second);
+    expect(addresses(secondSaid)).toEqual(addresses(firstSaid));
+    await ended(first, 'SIGTERM');
+    await until('both servers taken over', async () =>
+      ['Postgres', 'Temporal'].every((name) => second.output().includes(`${name}: process`)),
+    );
+    expect(await cli('start orgSync acme --wait', { env: own })).toMatchObject({ code: 0, err: '' });
+
+    await ended(second, 'SIGKILL');
+    expect(await cli('status', { env: own })).toMatchObject({
+      code: 0,
+      err: '',
+      out: expect.stringContaining('60 users'),
+    });
+    const third = startProgram(env);
+    expect(addresses(await ready(third))).toEqual(addresses(firstSaid));
+    await ended(third, 'SIGTERM');
+    expect((await cli('status', { env: own })).err).toContain('No Postgres to talk to');
+  }, 240_000);
+
   test('brings its servers, serves health, is found by the command line, and stops everything on SIGTERM', async () => {
     const folder = scratch();
     const env = {
@@ -92,14 +157,7 @@ describe('npm start', () => {
     );
     expect(ready).toMatch(/Web UI +http/);
 
-    const own = {
-      DATABASE_URL: undefined,
-      TEMPORAL_ADDRESS: undefined,
-      TEMPORAL_NAMESPACE: undefined,
-      SYNCLINE_SECRET_KEY: undefined,
-      SYNCLINE_TASK_QUEUE: undefined,
-      SYNCLINE_DATA_DIR: folder,
-    };
+    const own = { ...nowhere, SYNCLINE_TASK_QUEUE: undefined, SYNCLINE_DATA_DIR: folder };
     const source = await sandbox();
     expect(
       await cli(`connect acme --platform scim --url ${source.url} --credential-env ACME_TOKEN`, { env: own }),

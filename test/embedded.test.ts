@@ -14,7 +14,7 @@ import { type EmbeddedPostgres, startPostgres } from '../workers/embedded/postgr
 import { endProcess, identify, isRunning, type ProcessIdentity } from '../workers/embedded/process.ts';
 import { openServers } from '../workers/embedded/servers.ts';
 import { startTemporal } from '../workers/embedded/temporal.ts';
-import { findTemporal } from '../workers/embedded/temporal-program.ts';
+import { buildingLine, buildTemporal, findTemporal } from '../workers/embedded/temporal-program.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
 
@@ -146,6 +146,70 @@ describe('Postgres', () => {
     await vi.waitFor(() => expect(isRunning(server)).toBe(false), 10_000);
   });
 
+  test('is started again on its port when its server was killed', async () => {
+    const said: string[] = [];
+    const onProgress = (line: string) => void said.push(line);
+    const postgres = await startPostgres({ dataDir: scratch(), durable: true, settings: small, onProgress });
+    onTestFinished(() => postgres.stop());
+    const { url, pid } = postgres;
+    await ask(postgres, 'create table kept as select generate_series(1, 1000) as n');
+    process.kill(pid, 'SIGKILL');
+    await vi.waitFor(() => expect(said).toHaveLength(1), 60_000);
+    expect(said).toEqual([`Postgres: process ${pid} has ended; started again on the same port`]);
+    expect(postgres.pid).not.toBe(pid);
+    expect(postgres.url).toBe(url);
+    expect(await ask({ url }, 'select count(*)::int from kept')).toEqual([1000]);
+    const server = running(postgres.pid);
+    await postgres.stop();
+    expect(isRunning(server)).toBe(false);
+  });
+
+  test('says in one line why a killed server cannot be started again', async () => {
+    const dataDir = scratch();
+    const lost: Error[] = [];
+    const onLost = (reason: Error) => void lost.push(reason);
+    const postgres = await startPostgres({ dataDir, durable: true, settings: small, onLost });
+    onTestFinished(() => postgres.stop());
+    writeFileSync(join(dataDir, 'data', 'postgresql.conf'), 'nonsense\n');
+    process.kill(postgres.pid, 'SIGKILL');
+    await vi.waitFor(() => expect(lost).toHaveLength(1), 60_000);
+    expect(lost[0]?.message).toMatch(
+      /^Postgres in \S+ has ended and could not be started again: Postgres ended while starting \(exit 1\)\. Its log \(\S+server\.log\) says why\. Repair that, then start the worker again: it goes on where it was$/,
+    );
+  });
+
+  test('has its port again at the next start, when that is free', async () => {
+    const dataDir = scratch();
+    const first = await postgresIn(dataDir);
+    const { url } = first;
+    await first.stop();
+    const second = await postgresIn(dataDir);
+    expect(second.url).toBe(url);
+  });
+
+  test('a handle ends only the server that it began', async () => {
+    const dataDir = scratch();
+    const [first, record] = [await postgresIn(dataDir), join(dataDir, 'server.json')];
+    await first.crash();
+    const second = await postgresIn(dataDir);
+    const written = readFileSync(record, 'utf8');
+    await first.stop();
+    expect(readFileSync(record, 'utf8')).toBe(written);
+    expect(await ask(second, 'select 1')).toEqual([1]);
+  });
+
+  test('goes over to who shares it when its owner ends', async () => {
+    const dataDir = scratch();
+    const { parent, server } = await parentOf('postgres.ts', postgresCall(dataDir));
+    const postgres = await postgresIn(dataDir, true);
+    const { url } = postgres;
+    expect(postgres.shared).toBe(true);
+    await signalled(parent, 'SIGTERM');
+    await vi.waitFor(() => expect(postgres).toMatchObject({ shared: false, url }), 60_000);
+    expect(postgres.pid).not.toBe(server.pid);
+    expect(await ask(postgres, 'select 1')).toEqual([1]);
+  });
+
   test('never signals a foreign process that has the number of a dead server', async () => {
     const dataDir = scratch();
     const first = await postgresIn(dataDir);
@@ -220,11 +284,65 @@ describe('Temporal', () => {
     expect(temporal.pid).not.toBe(server.pid);
   });
 
+  test('is started again on its port, with its workflows, when its server was killed', async () => {
+    const said: string[] = [];
+    const temporal = await startTemporal({
+      dataDir: scratch(),
+      folders,
+      ui: false,
+      dbFilename: 'db',
+      namespace: 'tried',
+      onProgress: (line) => said.push(line),
+    });
+    onTestFinished(() => temporal.stop());
+    const { address, pid } = temporal;
+    process.kill(pid, 'SIGKILL');
+    await vi.waitFor(() => expect(temporal.pid).not.toBe(pid), 60_000);
+    expect(said).toEqual([`Temporal: process ${pid} has ended; started again on the same port`]);
+    const connection = await Connection.connect({ address });
+    onTestFinished(() => connection.close());
+    const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace: 'tried' });
+    expect(namespaceInfo?.name).toBe('tried');
+  });
+
   test('says what to do when there is no program', async () => {
     const search = findTemporal({ folders: [], cacheDir: scratch(), mayInstall: false });
     await expect(search).rejects.toThrow(
       /"temporal" in no folder \(PATH is empty\)[\s\S]*go install github.com\/temporalio\/cli\/cmd\/temporal@v[\s\S]*TEMPORAL_ADDRESS/,
     );
+  });
+});
+
+describe('the program of Temporal', () => {
+  const goThat = (does: string) => {
+    const folder = scratch();
+    const go = join(folder, 'go');
+    writeFileSync(go, `#!/bin/sh\n${does}\n`, { mode: 0o755 });
+    return { folder, go };
+  };
+
+  test('is built for an hour at most; what was built stays', async () => {
+    const { go } = goThat('sleep 600');
+    const lines: string[] = [];
+    expect(await buildTemporal(go, (line) => lines.push(line), 300)).toMatch(
+      /go install github\.com\/temporalio\/cli\/cmd\/temporal@v\S+": not done after 0 s; Go keeps what it built: run it again, it goes on$/,
+    );
+    expect(lines).toEqual([buildingLine(0)]);
+    expect(buildingLine(10)).toContain('about three minutes');
+    expect(buildingLine(200)).toContain('longer than the usual');
+    const broken = goThat('echo no such module >&2; exit 1');
+    expect(await buildTemporal(broken.go, () => undefined)).toMatch(/": no such module$/);
+  });
+
+  test('was looked for in folders that are named once, npm left out', async () => {
+    const { folder } = goThat('echo /none/bin; echo /home/me/go');
+    const inside = join(scratch(), 'node_modules', '.bin');
+    const search = findTemporal({
+      folders: [inside, folder, '/home/me/go/bin'],
+      cacheDir: scratch(),
+      mayInstall: false,
+    });
+    await expect(search).rejects.toThrow(`"temporal" in ${folder}, /home/me/go/bin, /none/bin\n`);
   });
 });
 

@@ -112,7 +112,7 @@ describe.skipIf(missing)('LDAP from slapd', () => {
       /^InvalidInput: .*another name .* set the option tlsServerName/,
     );
     expect(await failure(read(slapd.url, { startTls: true, caFile: `${caFile}.gone` }))).toMatch(
-      /^InvalidInput: The option caFile names a file that this worker cannot read \(ENOENT\)/,
+      /^InvalidInput: The option caFile names a file that cannot be read on this machine \(ENOENT\)/,
     );
   });
 

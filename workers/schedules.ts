@@ -5,9 +5,9 @@ import {
   ScheduleOverlapPolicy,
 } from '@temporalio/client';
 import type { Execution } from '../db/claims.ts';
-import { type SyncWorkflow, usualId } from './pipelines.ts';
+import { type SyncWorkflow, syncWorkflows, usualId } from './pipelines.ts';
 
-/** Id of a connection's schedule: one each for every workflow that reads it, made by the CLI, the UI or a client alike. */
+/** Id of the schedule that we make for a connection, one each for every workflow that reads it. Others may stand beside it. */
 export const scheduleId = (workflow: SyncWorkflow, connection: string) => `${workflow}-${connection}`;
 
 /** When a connection runs: cron with a time zone, or an interval; exactly one of both. */
@@ -27,6 +27,7 @@ export interface ScheduleRequest {
 
 /** A schedule as people look at it. */
 export interface ScheduleView {
+  /** As `scheduleId` gives it, unless somebody made it with Temporal's own tools. */
   id: string;
   workflow: SyncWorkflow;
   connection: string;
@@ -112,6 +113,22 @@ export async function findSchedule(
   return found && view(workflow, connection, found);
 }
 
+/**
+ * Schedules of syncs that somebody made under ids of their own, with Temporal's CLI, UI or client; one made a moment ago
+ * may still be missing. `ours` are the ids of `scheduleId`, which are passed over.
+ */
+export async function otherSchedules(client: Client, ours: ReadonlySet<string>): Promise<ScheduleView[]> {
+  const found: ScheduleView[] = [];
+  for await (const { scheduleId: id, action } of client.schedule.list()) {
+    const workflow = syncWorkflows.find((one) => one === action?.workflowType);
+    if (workflow === undefined || ours.has(id)) continue;
+    const description = await describe(client, id);
+    const [input] = (description?.action.args ?? []) as ({ connection?: unknown } | undefined)[];
+    if (description && typeof input?.connection === 'string') found.push(view(workflow, input.connection, description));
+  }
+  return found;
+}
+
 /** Run that the schedule of a connection started last; null without one. */
 export async function latestScheduled(
   client: Client,
@@ -140,8 +157,8 @@ function view(workflow: SyncWorkflow, connection: string, description: ScheduleD
     workflow,
     connection,
     everyMs: interval?.every ?? null,
-    cron: calendar?.comment ?? null,
-    timeZone: spec.timezone ?? 'UTC',
+    cron: calendar?.comment || null,
+    timeZone: spec.timezone || 'UTC',
     paused: state.paused,
     note: state.note ?? null,
     next: state.paused ? null : (info.nextActionTimes[0] ?? null),

@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const config = loadConfig();
   // Before anything is started: the reason may be a missing key.
   const key = secretKeyOf(config);
-  const servers = await openServers(config, { ui: true, onProgress: print });
+  const servers = await openServers(config, { ui: true, onProgress: print, onLost: fail });
   try {
     await migrate(servers.databaseUrl);
     // After the servers: of the listeners to a signal theirs must be the first to see that the runtime's is there too.
@@ -131,10 +131,10 @@ function filesBelow(path: string): string[] {
     .sort();
 }
 
-try {
-  await main();
-} catch (error) {
+/** Not just an exit code: the native side of a worker without servers, or that could not be made, keeps the process alive. */
+function fail(error: unknown): never {
   process.stderr.write(`syncline: ${plainMessage(error)}\n`);
-  // Not just an exit code: the native side of a worker that could not be made keeps the process alive.
   process.exit(1);
 }
+
+await main().catch(fail);

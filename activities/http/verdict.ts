@@ -29,6 +29,11 @@ export function readJson(answer: HttpAnswer, address: string): Record<string, un
   if (status === 429 || (status === 503 && answer.headers['retry-after'] !== undefined))
     throw new RetryLater(retryAfterMs(answer));
   if (status >= 500 || status === 408) throw new SyncError('Unavailable', `${place} answered ${status}`);
+  if (status >= 300 && status < 400)
+    throw new SyncError(
+      'BadAnswer',
+      `${place} answered ${status}, a redirect, which is not followed (it may lead to a login page): is the base address right?`,
+    );
   const code = errorCode(answer);
   throw new SyncError('BadAnswer', `${place} answered ${status}${code ? ` (${code})` : ''}`);
 }

@@ -1,5 +1,6 @@
 import type { OrgMap } from '../../connectors/org.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
+import type { RecordReason } from '../../db/rejects.ts';
 import { SyncError } from '../errors.ts';
 import type { PlatformClient } from '../http/client.ts';
 import { valueAt } from '../http/values.ts';
@@ -61,7 +62,8 @@ async function readOne(
   const page = emptyPage();
   const position = 'direct read';
   if (read === 'hidden') {
-    const fault = { reason: 'out_of_scope', field: null, record: JSON.stringify({ id }), position };
+    const reason: RecordReason = 'out_of_scope';
+    const fault = { reason, field: null, record: JSON.stringify({ id }), position };
     if (stream === 'users') page.users.push({ id, fields: [], fault });
     else page.groups.push({ id, name: null, membersRead: false, fault });
     return page;

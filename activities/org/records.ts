@@ -7,24 +7,7 @@ import {
   personFields,
 } from '../../connectors/directory.ts';
 import type { Fault, StagePage } from '../../db/org/stageRows.ts';
-
-/**
- * Reasons a single record is handed back for. Those of the whole directory (cycle, orphan_parent, duplicate_name …) are
- * found by SQL in db/org/.
- * - missing_field: id, userName or group name absent, null or empty
- * - wrong_type: an object or list where text belongs
- * - too_long: longer than connectors/directory.ts allows
- * - control_character: U+0000–U+001F, U+007F–U+009F or half a surrogate pair; Postgres cannot store U+0000
- * - bad_mail: no `local@domain`
- * - out_of_scope: missing from the list, and the source lets nobody look whether it still exists
- */
-export type RecordReason =
-  | 'missing_field'
-  | 'wrong_type'
-  | 'too_long'
-  | 'control_character'
-  | 'bad_mail'
-  | 'out_of_scope';
+import type { RecordReason } from '../../db/rejects.ts';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
 const control = /[\u0000-\u001f\u007f-\u009f]/;

@@ -44,14 +44,14 @@ export async function probe(
     }
     // Some options contradict the address (startTls with ldaps://), which the reader notices first.
     source = openSource(connection, { throttle, tokens });
-    return told(await source.probe(timeout));
+    return told(await source.probe(timeout), connection);
   } catch (error) {
     const why = timeout.aborted
       ? `${shown(connection.baseUrl)} did not answer within ${probeMs / 1000} s`
       : error instanceof RetryLater
         ? error.message
         : failure(error, 'connect', connection.id).message;
-    throw new CommandError(`${why}. Nothing was saved; --no-probe saves without reading.`.replace('..', '.'));
+    throw new CommandError(`${sentence(why)} Nothing was saved; --no-probe saves without reading.`);
   } finally {
     await source?.close();
     await throttle.close();
@@ -60,14 +60,22 @@ export async function probe(
   }
 }
 
-function told(probe: Probe): string[] {
+/** With its full stop, unless it has one or is a question. */
+const sentence = (text: string) => (/[.?]$/.test(text) ? text : `${text}.`);
+
+function told(probe: Probe, { id, options }: Connection): string[] {
   const of = (total: number | null) => (total === null ? '' : ` of ${count(total)}`);
   return [
     `Read one page of each list: ${count(probe.users)}${of(probe.userTotal)} users, ${count(probe.groups)}${of(probe.groupTotal)} groups.`,
     ...(probe.users === 0 ? ['No users came: check base address, filters and the rights of the credential.'] : []),
+    ...(probe.users > 0 && probe.groups === 0 && options.usersWithoutGroup !== 'accept' ? [withoutGroups(id)] : []),
     ...probe.notes.map((note) => `Note: ${note}.`),
   ];
 }
+
+const withoutGroups = (name: string) =>
+  'No groups came, and who is in no group is handed back: nobody would be written. Check filters and rights; if the ' +
+  `source has no groups: npx syncline connect ${name} --option usersWithoutGroup=accept`;
 
 function toldStreams(streams: readonly StreamProbe[]): string[] {
   return streams.map(({ stream, rows, total, faults, trouble }) => {

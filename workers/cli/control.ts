@@ -45,7 +45,7 @@ export async function cancel(session: Session, name: string, options: ControlOpt
   let exitCode: number | undefined;
   for (const run of runs) {
     if (await ends(session, run, deadline)) {
-      print(`Cancelled ${name} (${run.workflowId}). What it wrote stays; the next run goes on from there.`);
+      print(`Cancelled ${name} (${run.workflowId}). What it wrote stays; ${nextOf(run)}.`);
       continue;
     }
     print(
@@ -55,6 +55,12 @@ export async function cancel(session: Session, name: string, options: ControlOpt
   }
   return exitCode;
 }
+
+/** A directory is planned whole: what was read of it so far is dropped. */
+const nextOf = ({ type }: Run) =>
+  type === 'orgSync'
+    ? 'the next run reads the directory anew and plans what is left'
+    : 'the next run goes on from there';
 
 async function ends(session: Session, run: Run, deadline: number): Promise<boolean> {
   const client = await session.client();

@@ -1,12 +1,13 @@
+import type { OrgReason } from '../../db/rejects.ts';
 import type { HandedBack } from '../../db/report.ts';
 
-interface Reason {
+export interface Reason {
   why: string;
   remedy: string;
 }
 
 /** Why a record was handed back, and what repairs it; the codes stand in `syncline.rejects.reason`. */
-const org: Record<string, Reason> = {
+export const orgReasons: Record<OrgReason, Reason> = {
   missing_field: {
     why: 'a field that must be there is absent or empty',
     remedy: 'fill it at the source, or map another attribute to it (option mapping)',
@@ -21,6 +22,10 @@ const org: Record<string, Reason> = {
     remedy: 'remove them at the source',
   },
   bad_mail: { why: 'the mail address is none', remedy: 'correct it at the source, or map another attribute to email' },
+  out_of_scope: {
+    why: 'it is missing from the list, and the credential may not look whether it still exists; our row stays',
+    remedy: 'grant the credential the whole directory, or delete the row by hand when it is gone',
+  },
   duplicate_id: {
     why: 'two records came with one id',
     remedy: 'make the id unique at the source, or choose another idAttribute',
@@ -37,11 +42,15 @@ const org: Record<string, Reason> = {
     why: 'its parent group did not come',
     remedy: 'widen the scope of groups (groupFilter), or correct the parent at the source',
   },
+  several_parents: {
+    why: 'the group is a member of several groups, and nothing says which of them is its parent',
+    remedy: 'take it out of all but one, or let the source tell the parent (option parentAttribute)',
+  },
   cycle: { why: 'the group is its own ancestor', remedy: 'break the circle at the source' },
   below_cycle: { why: 'a group above it is in a circle', remedy: 'break the circle at the source' },
   too_deep: { why: 'the group stands deeper than maxDepth', remedy: 'raise the option maxDepth, or flatten the tree' },
   parent_parked: { why: 'a group above it was handed back', remedy: 'repair that group first' },
-  dangling: {
+  dangling_member: {
     why: 'a group names a member that did not come',
     remedy: 'widen the scope of users, or take the member out of the group',
   },
@@ -104,7 +113,7 @@ const hubspot: Record<string, Reason> = {
 
 /** `why; what to do`, for a code that a later version wrote as well. */
 export function explain(pipeline: HandedBack['pipeline'], reason: string): string {
-  const reasons = { org, platform, stripe: platform, hubspot }[pipeline];
+  const reasons: Record<string, Reason> = { org: orgReasons, platform, stripe: platform, hubspot }[pipeline];
   const known = Object.hasOwn(reasons, reason) ? reasons[reason] : undefined;
   if (known) return `${known.why}; ${known.remedy}`;
   return pipeline === 'hubspot'

@@ -1,6 +1,13 @@
 import { listConnections } from '../../db/connections.ts';
 import { type SyncWorkflow, workflowsOf } from '../pipelines.ts';
-import { changeSchedule, findSchedule, type ScheduleView, setSchedule } from '../schedules.ts';
+import {
+  changeSchedule,
+  findSchedule,
+  otherSchedules,
+  type ScheduleView,
+  scheduleId,
+  setSchedule,
+} from '../schedules.ts';
 import { chooseWorkflow } from './choose.ts';
 import { openCatalog } from './connectors.ts';
 import { isPolled, nobodyPolls } from './runs.ts';
@@ -67,17 +74,22 @@ function readDuration(text: string): number {
   );
 }
 
-/** Lists the schedules of all connections. */
+/** Lists the schedules of all connections, whatever made them. */
 export async function list(session: Session, options: { json?: boolean }): Promise<undefined> {
   const connections = await listConnections(await session.pool());
   const client = await session.client();
   const found: ScheduleView[] = [];
   await openCatalog(session);
+  const ours = new Set<string>();
   for (const { id, platform } of connections)
     for (const workflow of workflowsOf(platform)) {
+      ours.add(scheduleId(workflow, id));
       const schedule = await findSchedule(client, workflow, id);
       if (schedule) found.push(schedule);
     }
+  const known = new Set(connections.map(({ id }) => id));
+  const others = await otherSchedules(client, ours);
+  found.push(...others.filter(({ connection }) => known.has(connection)));
   const { print } = session.terminal;
   if (options.json) print(JSON.stringify(found, null, 2));
   else if (found.length === 0)
@@ -87,14 +99,14 @@ export async function list(session: Session, options: { json?: boolean }): Promi
 }
 
 function row(schedule: ScheduleView): string[] {
-  const { workflow, connection, cron, everyMs, timeZone, paused, next, last, missed, skipped } = schedule;
+  const { id, workflow, connection, cron, everyMs, timeZone, paused, next, last, missed, skipped } = schedule;
   const times = everyMs === null ? `${cron ?? 'calendar'} ${timeZone}` : `every ${duration(everyMs)}`;
   return [
     connection,
     times,
     paused ? 'paused' : next ? `next ${instant(next)}` : 'no next time',
     last ? `last ${instant(last.at)}` : 'no run yet',
-    workflow,
+    id === scheduleId(workflow, connection) ? workflow : `${workflow}, made outside as ${id}`,
     ...(missed > 0 ? [`${missed} missed`] : []),
     ...(skipped > 0 ? [`${skipped} skipped, a run was at work`] : []),
   ];
@@ -106,7 +118,7 @@ function verb(name: 'pause' | 'unpause' | 'trigger' | 'delete', done: string) {
     const client = await session.client();
     if (!(await changeSchedule(client, workflow, connection, name)))
       throw new CommandError(
-        `${connection} has no schedule. Make one with: npx syncline schedule ${connection} --cron '*/15 * * * *'`,
+        `${connection} has no schedule made by syncline, and no other is touched (npx syncline schedule list). Make one with: npx syncline schedule ${connection} --cron '*/15 * * * *'`,
       );
     session.terminal.print(done.replaceAll('NAME', connection));
     return undefined;

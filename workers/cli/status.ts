@@ -1,7 +1,8 @@
 import type { Client } from '@temporalio/client';
 import { listConnections } from '../../db/connections.ts';
 import { readHolders } from '../../db/report.ts';
-import { findSchedule } from '../schedules.ts';
+import { workflowsOf } from '../pipelines.ts';
+import { findSchedule, otherSchedules, type ScheduleView, scheduleId } from '../schedules.ts';
 import { findConnection } from './choose.ts';
 import { findRuns } from './find.ts';
 import { isPolled, nobodyPolls } from './runs.ts';
@@ -24,12 +25,15 @@ export async function status(
 ): Promise<undefined> {
   const { terminal, config } = session;
   if (name !== undefined) await session.connection(name);
-  const all = (await listConnections(await session.pool())).filter(({ id }) => name === undefined || id === name);
+  const connections = await listConnections(await session.pool());
+  const all = connections.filter(({ id }) => name === undefined || id === name);
   const client = await session.client();
+  const ours = connections.flatMap(({ id, platform }) => workflowsOf(platform).map((one) => scheduleId(one, id)));
+  const others = await otherSchedules(client, new Set(ours));
   const polled = await isPolled(client, config.taskQueue);
   const found: AnyStatus[] = [];
   for (let i = 0; i < all.length; i += together) {
-    const some = all.slice(i, i + together).map(({ id }) => statusesOf(session, client, id, polled));
+    const some = all.slice(i, i + together).map(({ id }) => statusesOf(session, client, { name: id, polled, others }));
     found.push(...(await Promise.all(some)).flat());
   }
   if (options.json) {
@@ -49,15 +53,26 @@ function show(one: AnyStatus): string[] {
   return one.workflow === 'orgSync' ? showOrg(one) : showPlatform(one);
 }
 
+/** Of several schedules the one that is due first; one without a next time only where there is no other. */
+function nextOf(schedules: (ScheduleView | null)[]): ScheduleView | null {
+  const due = ({ next }: ScheduleView) => next?.getTime() ?? Number.POSITIVE_INFINITY;
+  return schedules.reduce((a, b) => (a === null || (b !== null && due(b) < due(a)) ? b : a), null);
+}
+
 /** An entry for each workflow that reads the platform; of two the one that was never used says nothing. */
-async function statusesOf(session: Session, client: Client, name: string, polled: boolean): Promise<AnyStatus[]> {
+async function statusesOf(
+  session: Session,
+  client: Client,
+  { name, polled, others }: { name: string; polled: boolean; others: readonly ScheduleView[] },
+): Promise<AnyStatus[]> {
   const [connection, holders] = await Promise.all([
     findConnection(session, name),
     readHolders(await session.pool(), name),
   ]);
   const statuses = await Promise.all(
     connection.workflows.map(async (workflow): Promise<AnyStatus> => {
-      const schedule = await findSchedule(client, workflow, name);
+      const elsewhere = others.filter((one) => one.connection === name && one.workflow === workflow);
+      const schedule = nextOf([await findSchedule(client, workflow, name), ...elsewhere]);
       const runs = await findRuns(client, { connection: name, workflow, holders, scheduled: schedule?.last ?? null });
       const asked = { session, client, connection, runs, schedule, polled };
       if (workflow === 'hubspotSync') return hubspotStatus(asked);

@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { StoredConnection } from '../../db/connections.ts';
-import type { ScheduleView } from '../schedules.ts';
+import { type ScheduleView, scheduleId } from '../schedules.ts';
 import { ended } from './follow.ts';
 import type { Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -52,5 +52,7 @@ export function describeRun({ connection, state, run, outcome }: RunStatus, work
 export function describeNext(schedule: ScheduleView | null): string {
   if (schedule === null) return 'no schedule';
   if (schedule.paused) return `schedule paused${schedule.note ? ` (${schedule.note})` : ''}`;
-  return schedule.next ? `${instant(schedule.next)} by schedule` : 'schedule without a next time';
+  const by =
+    schedule.id === scheduleId(schedule.workflow, schedule.connection) ? 'schedule' : `schedule ${schedule.id}`;
+  return schedule.next ? `${instant(schedule.next)} by ${by}` : `${by} without a next time`;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { identify, signalProcess, stopOnExit } from '../embedded/process.ts';
-import { removeRecord, writeRecord } from '../embedded/record.ts';
+import { writeRecord } from '../embedded/record.ts';
 
 /** A worker as `npm start` runs it, in a process of its own. */
 export interface DemoWorker {
@@ -55,7 +55,6 @@ export async function startDemoWorker(folder: string, env: Record<string, string
     child.kill(signal);
     await closed;
     unregister();
-    removeRecord(record);
   };
   const output = tailOf(child);
   const lost = closed.then(() => {

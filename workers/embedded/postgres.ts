@@ -1,18 +1,18 @@
 import { resolve } from 'node:path';
 import pg from 'pg';
 import { type Cluster, openCluster, readPidFile } from './cluster.ts';
+import { hold, type Opened, type Shutdown, type Watch } from './hold.ts';
 import { launch, onFreePort, ServerStartError } from './launch.ts';
-import { withLock } from './lock.ts';
-import { endProcess, type ProcessIdentity, signalProcess, stopOnExit } from './process.ts';
-import { assertShareable, disownRecord, findServer, removeRecord, writeRecord } from './record.ts';
+import type { ProcessIdentity } from './process.ts';
+import { assertShareable, findServer, lastPorts, writeRecord } from './record.ts';
 
-export interface PostgresOptions {
+export interface PostgresOptions extends Watch {
   /**
    * Folder for the cluster, its log and its password; made when missing. As root the folders above it must let other
    * users pass (`o+x`), since the server runs as the user `postgres`; the folder itself is opened for it.
    */
   dataDir: string;
-  /** TCP port on 127.0.0.1. Default 0: a free one. */
+  /** TCP port on 127.0.0.1. Default 0: the one it had last when that is free, else any. */
   port?: number;
   /**
    * True survives a power failure. False is for tests: no fsync, and a commit returns up to about 0.6 s before it is
@@ -32,7 +32,7 @@ export interface EmbeddedPostgres {
   /** Process number of the postmaster; another one after a restart. */
   readonly pid: number;
   readonly dataDir: string;
-  /** True when another living process started it: `stop` then leaves it alone, `crash` and `restart` refuse. */
+  /** True while it runs for another process: `stop` then leaves it alone, `crash` and `restart` refuse. */
   readonly shared: boolean;
   /** Ends all sessions, writes a checkpoint and returns when the server is gone. Harmless when it is stopped. */
   stop(): Promise<void>;
@@ -56,7 +56,7 @@ const undurable = { fsync: 'off', synchronous_commit: 'off', full_page_writes: '
 const fixedSettings = { listen_addresses: '127.0.0.1', unix_socket_directories: '' };
 
 /** Fast shutdown first, immediate shutdown when sessions do not end, SIGKILL last. */
-const shutdown: [NodeJS.Signals, number][] = [
+const shutdown: Shutdown = [
   ['SIGINT', 30_000],
   ['SIGQUIT', 5_000],
   ['SIGKILL', 5_000],
@@ -64,28 +64,59 @@ const shutdown: [NodeJS.Signals, number][] = [
 const recoveryMs = 120_000;
 
 /**
- * Starts Postgres 18 in `dataDir`, makes the cluster first when there is none, and ends with this process (see
- * `stopOnExit`). A server that outlived its killed owner is stopped and started anew; one whose owner lives is shared,
- * and must have been started with the same `durable` and `settings`. Throws `ServerStartError` with the end of the log.
+ * Starts Postgres 18 in `dataDir`, makes the cluster first when there is none, keeps it running (see `hold`), and ends
+ * with this process (see `stopOnExit`). A server that outlived its killed owner is stopped and started anew; one whose
+ * owner lives is shared, and must have been started with the same `durable` and `settings`. Throws `ServerStartError`
+ * with the end of the log.
  */
 export async function startPostgres(options: PostgresOptions): Promise<EmbeddedPostgres> {
   const cluster = await openCluster(resolve(options.dataDir), options);
   const settings = { ...defaultSettings, ...(options.durable ? {} : undurable), ...options.settings, ...fixedSettings };
   const key = JSON.stringify(settings);
-  return withLock(`${cluster.dir}/start.lock`, { waitMs: recoveryMs }, async () => {
+  let password = '';
+  let port: number | undefined;
+  const open = async (): Promise<Opened> => {
     const found = findServer(cluster.recordFile);
     if (found.state === 'shared') {
-      assertShareable('Postgres', cluster.dir, found.record, key);
-      return share(cluster, found.record.server.pid, await cluster.password(), found.record.ports.port ?? 0);
+      assertShareable('Postgres', cluster.dir, found.record, { settings: key, port });
+      port = found.record.ports.port ?? 0;
+      password = await cluster.password();
+      return { server: found.record.server, shared: true };
     }
     await cluster.clearLeftover(shutdown);
     await cluster.initialise(!options.durable);
-    const password = await cluster.password();
-    return onFreePort({ port: options.port ?? 0 }, async (port) => {
-      const start = () => startServer(cluster, port, settings, key, password);
-      return own(cluster, await start(), urlOf(password, port), start);
+    password = await cluster.password();
+    const wish = { port: port ?? options.port ?? 0, preferred: lastPorts(cluster.recordFile).port };
+    return onFreePort(wish, async (free) => {
+      const server = await startServer(cluster, free, settings, key, password);
+      port = free;
+      return { server, shared: false };
     });
+  };
+  const { onProgress, onLost } = options;
+  const held = await hold({
+    name: 'Postgres',
+    dir: cluster.dir,
+    waitMs: recoveryMs,
+    shutdown,
+    open,
+    onProgress,
+    onLost,
   });
+  const url = urlOf(password, port ?? 0);
+  return {
+    url,
+    dataDir: cluster.dir,
+    get pid() {
+      return held.pid;
+    },
+    get shared() {
+      return held.shared;
+    },
+    stop: () => held.stop(),
+    crash: () => held.crash(),
+    restart: () => held.restart(),
+  };
 }
 
 async function startServer(
@@ -139,39 +170,4 @@ async function ask(url: string): Promise<void> {
 
 function urlOf(password: string, port: number): string {
   return `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`;
-}
-
-function own(cluster: Cluster, first: ProcessIdentity, url: string, start: () => Promise<ProcessIdentity>) {
-  let server = first;
-  const watch = () => stopOnExit(() => signalProcess(server, 'SIGINT'));
-  let unregister = watch();
-  const end = async (steps: [NodeJS.Signals, number][]) => {
-    disownRecord(cluster.recordFile);
-    await endProcess(server, steps);
-    unregister();
-    removeRecord(cluster.recordFile);
-  };
-  return {
-    url,
-    dataDir: cluster.dir,
-    shared: false,
-    get pid() {
-      return server.pid;
-    },
-    stop: () => end(shutdown),
-    crash: () => end([['SIGKILL', 10_000]]),
-    async restart() {
-      await end(shutdown);
-      server = await start();
-      unregister = watch();
-    },
-  } satisfies EmbeddedPostgres;
-}
-
-function share(cluster: Cluster, pid: number, password: string, port: number): EmbeddedPostgres {
-  const refuse = async () => {
-    throw new Error(`Postgres in ${cluster.dir} belongs to another process; only that one may crash or restart it`);
-  };
-  const url = urlOf(password, port);
-  return { url, pid, dataDir: cluster.dir, shared: true, stop: async () => undefined, crash: refuse, restart: refuse };
 }

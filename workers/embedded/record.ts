@@ -1,7 +1,10 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { identify, isRunning, type ProcessIdentity } from './process.ts';
 
-/** What a start leaves beside its data, so that a later start of any process knows what runs there. */
+/**
+ * What a start leaves beside its data, so that a later start of any process knows what runs there, and on which ports it
+ * ran last. Only a start writes it; that a server was stopped shows in its process, which is gone.
+ */
 export interface ServerRecord {
   server: ProcessIdentity;
   /** The process that started the server and stops it at its end. */
@@ -18,6 +21,11 @@ export interface ServerRecord {
  */
 export type Found = { state: 'none' } | { state: 'shared' | 'leftover'; record: ServerRecord };
 
+/** Ports that the latest server had; none before the first start. */
+export function lastPorts(file: string): Record<string, number> {
+  return read(file)?.ports ?? {};
+}
+
 /** Looks a record up and checks it against the processes that really run. */
 export function findServer(file: string): Found {
   const record = read(file);
@@ -29,35 +37,27 @@ export function findServer(file: string): Found {
 export function writeRecord(file: string, record: Omit<ServerRecord, 'owner'>): void {
   const owner = identify(process.pid);
   if (!owner) throw new Error(`The operating system does not tell about process ${process.pid}, this one`);
-  write(file, { ...record, owner });
-}
-
-function write(file: string, record: ServerRecord): void {
-  writeFileSync(`${file}.new`, JSON.stringify(record, null, 2), { mode: 0o600 });
+  writeFileSync(`${file}.new`, JSON.stringify({ ...record, owner }, null, 2), { mode: 0o600 });
   renameSync(`${file}.new`, file);
 }
 
-/**
- * Marks a server as nobody's before it is stopped, so that a start in this moment waits for its end instead of sharing
- * it.
- */
-export function disownRecord(file: string): void {
-  const record = read(file);
-  if (record) write(file, { ...record, owner: { pid: 0, started: '', command: '' } });
-}
-
-/** Forgets a server that was stopped. */
-export function removeRecord(file: string): void {
-  rmSync(file, { force: true });
-}
-
-/** Throws unless a running server that another process owns has the settings wanted here. */
-export function assertShareable(name: string, place: string, record: ServerRecord, settings: string): void {
-  if (record.settings === settings) return;
-  throw new Error(
-    `${name} runs in ${place} already, started by process ${record.owner.pid} with other settings (there: ` +
-      `${record.settings}; wanted: ${settings}). Stop that process, or set SYNCLINE_DATA_DIR to another folder`,
-  );
+/** Throws unless a running server that another process owns has the settings wanted here, and the port where one is. */
+export function assertShareable(
+  name: string,
+  place: string,
+  record: ServerRecord,
+  wanted: { settings: string; port?: number },
+): void {
+  const { port, settings } = wanted;
+  const there = `${name} runs in ${place} already, started by process ${record.owner.pid}`;
+  if (record.settings !== settings) {
+    throw new Error(
+      `${there} with other settings (there: ${record.settings}; wanted: ${settings}). ` +
+        'Stop that process, or set SYNCLINE_DATA_DIR to another folder',
+    );
+  }
+  if (port !== undefined && record.ports.port !== port)
+    throw new Error(`${there} on port ${record.ports.port}; this process knows it on port ${port}`);
 }
 
 function read(file: string): ServerRecord | undefined {

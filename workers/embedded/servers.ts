@@ -13,8 +13,10 @@ export interface ServersOptions {
   durable?: boolean;
   /** Folder for both servers' data instead of the configuration's. */
   dataDir?: string;
-  /** Receives one line for each server when it is there, and more while something is downloaded or built. */
+  /** Receives one line for each server when it is there, and more while something is downloaded, built or started again. */
   onProgress?: (line: string) => void;
+  /** Receives the reason when a server has died and cannot be started again. Default: thrown, which ends the process. */
+  onLost?: (reason: Error) => void;
 }
 
 /** The two servers that everything else needs, wherever they run. */
@@ -64,14 +66,14 @@ export async function openServers(config: Config, options: ServersOptions = {}):
 }
 
 /**
- * Postgres without starting one: the server that the configuration names, else the one that a living process of this
- * data folder started. Undefined when there is neither.
+ * Postgres without starting one: the server that the configuration names, else the one that was started in this data
+ * folder and runs, even when the worker that started it was killed. Undefined when there is neither.
  */
 export function findDatabaseUrl(config: Config): string | undefined {
   if (config.databaseUrl) return config.databaseUrl;
   const dir = join(resolve(config.dataDir), 'postgres');
   const found = findServer(join(dir, 'server.json'));
-  if (found.state !== 'shared') return undefined;
+  if (found.state === 'none') return undefined;
   const url = new URL(`postgres://postgres@127.0.0.1:${found.record.ports.port}/postgres`);
   url.password = readFileSync(join(dir, 'password'), 'utf8').trim();
   return url.href;
@@ -85,7 +87,7 @@ export function findTemporalServer(config: Config): Pick<Servers, 'temporal' | '
     return { temporal: { address, namespace, connectionOptions: { ...config.temporal, address } } };
   }
   const found = findServer(join(resolve(config.dataDir), 'temporal', 'server.json'));
-  if (found.state !== 'shared') return undefined;
+  if (found.state === 'none') return undefined;
   const { port, ui } = found.record.ports;
   const address = `127.0.0.1:${port}`;
   return {
@@ -105,7 +107,12 @@ async function openPostgres(config: Config, options: ServersOptions): Promise<Em
     return undefined;
   }
   const dataDir = join(openFolder(config, options), 'postgres');
-  const postgres = await startPostgres({ dataDir, durable: options.durable ?? true });
+  const postgres = await startPostgres({
+    dataDir,
+    durable: options.durable ?? true,
+    onProgress: tell,
+    onLost: options.onLost,
+  });
   tell(
     `Postgres: ${new URL(postgres.url).host}, ${postgres.shared ? 'shared with a running process' : 'started'}, data in ${dataDir}`,
   );
@@ -127,6 +134,7 @@ async function openTemporal(config: Config, options: ServersOptions): Promise<Em
     ui,
     usualPorts: ui,
     onProgress: tell,
+    onLost: options.onLost,
   });
   const page = temporal.uiAddress ? `, web UI at ${temporal.uiAddress}` : '';
   tell(`Temporal: ${temporal.address}, ${temporal.shared ? 'shared with a running process' : 'started'}${page}`);

@@ -16,8 +16,9 @@ const run = promisify(execFile);
 export const temporalCliVersion = 'v1.5.1';
 
 const downloadMs = 120_000;
-/** Building takes three minutes on two cores. */
-const buildMs = 20 * 60_000;
+/** Building takes three minutes on two idle cores, and twenty were too few on a machine with other work. */
+const buildMs = 60 * 60_000;
+const usualBuildSeconds = 180;
 
 export interface FindTemporalOptions {
   /** Folders to search for `temporal` and `go`, in this order; see `programFolders` in workers/config.ts. */
@@ -57,22 +58,28 @@ export async function findTemporal(options: FindTemporalOptions): Promise<string
   const goFolders = go ? await goBin(go) : [];
   const cache = options.cacheDir ?? cacheFolder();
   const downloaded = join(cache, `temporal-${temporalCliVersion}`);
-  const search = () => findIn([...options.folders, ...goFolders], 'temporal') ?? executable(downloaded);
+  const folders = [...new Set([...options.folders, ...goFolders])];
+  const search = () => findIn(folders, 'temporal') ?? executable(downloaded);
   const found = search();
   if (found) return found;
-  const tried = [`"temporal" in ${[...options.folders, ...goFolders].join(', ') || 'no folder (PATH is empty)'}`];
+  // npm puts its own folders before the person's PATH; nobody would look for a server there.
+  const shown = folders.filter((folder) => !folder.includes('/node_modules/'));
+  const tried = [`"temporal" in ${shown.join(', ') || 'no folder (PATH is empty)'}`];
   if (options.mayInstall === false) throw new TemporalMissing(tried);
   const tell = options.onProgress ?? (() => undefined);
   return withLock(
     join(cache, 'temporal.lock'),
-    { waitMs: buildMs, onWait: (holder) => tell(`Temporal: process ${holder.pid} is getting it, waiting for that`) },
+    {
+      waitMs: downloadMs + buildMs,
+      onWait: (holder) => tell(`Temporal: process ${holder.pid} is getting it, waiting for that`),
+    },
     async () => {
       const meanwhile = search();
       if (meanwhile) return meanwhile;
-      const failed = await told(tell, 'Temporal: downloading the CLI', download(cache));
+      const failed = await told(tell, () => 'Temporal: downloading the CLI', download(cache));
       if (failed === undefined && executable(downloaded)) return downloaded;
       tried.push(`downloading it from temporal.download: ${failed ?? 'it did not arrive'}`);
-      tried.push(go ? await build(go, tell) : 'building it with Go: "go" is not in these folders either');
+      tried.push(go ? await buildTemporal(go, tell) : 'building it with Go: "go" is not in these folders either');
       const built = search();
       if (built) return built;
       throw new TemporalMissing(tried);
@@ -122,22 +129,32 @@ async function download(folder: string): Promise<string | undefined> {
     // Installed without devDependencies, as in the worker's image, where a server is named.
     return '@temporalio/testing is not installed';
   }
-  return runBounded(process.execPath, ['-e', downloadScript, testing, folder, temporalCliVersion], downloadMs);
+  return (await bounded(process.execPath, ['-e', downloadScript, testing, folder, temporalCliVersion], downloadMs))
+    .reason;
 }
 
-async function build(go: string, tell: (line: string) => void): Promise<string> {
-  const target = `github.com/temporalio/cli/cmd/temporal@${temporalCliVersion}`;
-  const what = `Temporal: building it once with "go install ${target}" (about three minutes)`;
-  const failed = await told(tell, what, runBounded(go, ['install', target], buildMs));
+const target = `github.com/temporalio/cli/cmd/temporal@${temporalCliVersion}`;
+
+/** What is told while it is built, by the seconds it took so far. */
+export const buildingLine = (seconds: number) =>
+  `Temporal: building it once with "go install ${target}"${seconds < usualBuildSeconds ? ' (about three minutes)' : ' (longer than the usual three minutes)'}`;
+
+/** Builds the program with Go, for an hour at most. Gives a line that says how that went. */
+export async function buildTemporal(go: string, tell: (line: string) => void, withinMs = buildMs): Promise<string> {
+  const { reason: failed, late } = await told(tell, buildingLine, bounded(go, ['install', target], withinMs));
+  if (late)
+    return `building it with "${go} install ${target}": ${failed}; Go keeps what it built: run it again, it goes on`;
   return `building it with "${go} install ${target}": ${failed ?? 'done, but its program was not found afterwards'}`;
 }
 
-/** Runs a program, kills it and what it started after `timeoutMs`. Gives the last line of its errors when it fails. */
-function runBounded(program: string, args: string[], timeoutMs: number): Promise<string | undefined> {
+/** Runs a program, kills it and what it started after `timeoutMs`: `late`. `reason` is the last line of its errors when it failed. */
+function bounded(program: string, args: string[], timeoutMs: number): Promise<{ reason?: string; late: boolean }> {
   return new Promise((resolve) => {
     const child = spawn(program, args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
     let output = '';
+    let late = false;
     const timer = setTimeout(() => {
+      late = true;
       output = `not done after ${Math.round(timeoutMs / 1000)} s`;
       if (child.pid) process.kill(-child.pid, 'SIGKILL');
     }, timeoutMs);
@@ -150,17 +167,19 @@ function runBounded(program: string, args: string[], timeoutMs: number): Promise
     child.on('close', (code) => {
       clearTimeout(timer);
       const reason = output.trim().split('\n').at(-1)?.slice(0, 300);
-      resolve(code === 0 ? undefined : reason || `it ended with ${code}`);
+      resolve({ late, ...(code !== 0 && { reason: reason || `it ended with ${code}` }) });
     });
   });
 }
 
-async function told<T>(tell: (line: string) => void, what: string, work: Promise<T>): Promise<T> {
+async function told<T>(tell: (line: string) => void, what: (seconds: number) => string, work: Promise<T>): Promise<T> {
   const began = Date.now();
   const over = new AbortController();
   const speak = async () => {
-    for (tell(what); ; tell(`${what}, ${Math.round((Date.now() - began) / 1000)} s so far`)) {
+    for (tell(what(0)); ; ) {
       await delay(10_000, undefined, { signal: over.signal });
+      const seconds = Math.round((Date.now() - began) / 1000);
+      tell(`${what(seconds)}, ${seconds} s so far`);
     }
   };
   // Ends with the abort below; a listener that throws must not end the process.

@@ -3,24 +3,24 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Connection } from '@temporalio/client';
+import { hold, type Opened, type Shutdown, type Watch } from './hold.ts';
 import { freePort, launch, onFreePort } from './launch.ts';
-import { withLock } from './lock.ts';
-import { endProcess, type ProcessIdentity, signalProcess, stopOnExit } from './process.ts';
-import { assertShareable, disownRecord, findServer, removeRecord, writeRecord } from './record.ts';
+import { endProcess } from './process.ts';
+import { assertShareable, findServer, lastPorts, writeRecord } from './record.ts';
 import { findTemporal } from './temporal-program.ts';
 
-export interface TemporalOptions {
+export interface TemporalOptions extends Watch {
   /** Folder for the log and the record of the running server, and for `dbFilename`. Made when missing. */
   dataDir: string;
   /** Folders to search for the `temporal` program; see `programFolders` in workers/config.ts. */
   folders: string[];
-  /** gRPC port on 127.0.0.1. Default 0: a free one. */
+  /** gRPC port on 127.0.0.1. Default 0: the one it had last when that is free, else any. */
   port?: number;
   /** Whether to serve the web UI. */
   ui: boolean;
-  /** Port of the web UI on 127.0.0.1. Default 0: a free one. */
+  /** Port of the web UI on 127.0.0.1. Default 0: as for `port`. */
   uiPort?: number;
-  /** Takes 7233 and 8233, where Temporal's own tools look, for ports that are 0, as far as they are free. Default false. */
+  /** Takes 7233 and 8233, where Temporal's own tools look, at the first start for ports that are 0, if they are free. Default false. */
   usualPorts?: boolean;
   /** SQLite file in `dataDir` that keeps the workflows. Default: memory, everything is gone when the server ends. */
   dbFilename?: string;
@@ -28,7 +28,7 @@ export interface TemporalOptions {
   namespace?: string;
   /** What the server writes into its log. Default `error`. */
   log?: 'debug' | 'info' | 'warn' | 'error' | 'never';
-  /** Receives lines while the program is downloaded or built, which happens once and takes minutes. */
+  /** Receives lines while the program is downloaded or built, too, which happens once and takes minutes. */
   onProgress?: (line: string) => void;
 }
 
@@ -41,7 +41,7 @@ export interface EmbeddedTemporal {
   readonly namespace: string;
   /** Process number of the server; another one after a restart. */
   readonly pid: number;
-  /** True when another living process started it: `stop` then leaves it alone, `crash` and `restart` refuse. */
+  /** True while it runs for another process: `stop` then leaves it alone, `crash` and `restart` refuse. */
   readonly shared: boolean;
   /** Ends the server and returns when it is gone. Harmless when it is stopped. */
   stop(): Promise<void>;
@@ -62,43 +62,63 @@ const dynamicConfig: Record<string, string> = {
   'system.enableActivityEagerExecution': 'true',
 };
 
-const shutdown: [NodeJS.Signals, number][] = [
+const shutdown: Shutdown = [
   ['SIGTERM', 10_000],
   ['SIGKILL', 5_000],
 ];
 const startMs = 60_000;
 
 /**
- * Starts a Temporal dev server, and ends it with this process (see `stopOnExit`). A server that outlived its killed
- * owner is stopped first; one whose owner lives is shared, and must have the same namespace and file. Throws
- * `TemporalMissing` when there is no program, `ServerStartError` with the end of the log when it does not come up.
+ * Starts a Temporal dev server, keeps it running (see `hold`), and ends it with this process (see `stopOnExit`). A server
+ * that outlived its killed owner is stopped first; one whose owner lives is shared, and must have the same namespace and
+ * file. Throws `TemporalMissing` when there is no program, `ServerStartError` with the end of the log when it does not
+ * come up.
  */
 export async function startTemporal(options: TemporalOptions): Promise<EmbeddedTemporal> {
   const dir = resolve(options.dataDir);
   mkdirSync(dir, { recursive: true });
   const record = join(dir, 'server.json');
-  const namespace = options.namespace ?? 'default';
-  const settings = JSON.stringify({ namespace, dbFilename: options.dbFilename });
+  const { namespace = 'default', dbFilename, onProgress, onLost } = options;
+  const settings = JSON.stringify({ namespace, dbFilename });
   const program = await findTemporal(options);
-  return withLock(join(dir, 'start.lock'), { waitMs: startMs }, async () => {
+  let ports: Ports | undefined;
+  const open = async (): Promise<Opened> => {
     const found = findServer(record);
     if (found.state === 'shared') {
-      assertShareable('Temporal', dir, found.record, settings);
-      return share(dir, namespace, found.record.server.pid, found.record.ports);
+      assertShareable('Temporal', dir, found.record, { settings, port: ports?.port });
+      ports = { ...found.record.ports, port: found.record.ports.port ?? 0 };
+      return { server: found.record.server, shared: true };
     }
     if (found.state === 'leftover') await endProcess(found.record.server, shutdown);
-    const wish = { port: options.port ?? 0, preferred: options.usualPorts ? 7233 : 0 };
+    const last = { ...(options.usualPorts && { port: 7233, ui: 8233 }), ...lastPorts(record) };
+    const wish = { port: ports?.port ?? options.port ?? 0, preferred: last.port };
     return onFreePort(wish, async (port) => {
-      const ui = options.uiPort || (await freePort(options.usualPorts ? 8233 : 0));
-      const ports = { port, ...(options.ui && { ui }) };
-      const start = async () => {
-        const server = await startServer(program, dir, namespace, ports, options);
-        writeRecord(record, { server, ports, settings });
-        return server;
-      };
-      return own(dir, namespace, await start(), ports, start, options.dbFilename);
+      const ui = ports?.ui || options.uiPort || (await freePort(last.ui));
+      const taken = { port, ...(options.ui && { ui }) };
+      const server = await startServer(program, dir, namespace, taken, options);
+      writeRecord(record, { server, ports: taken, settings });
+      ports = taken;
+      return { server, shared: false };
     });
-  });
+  };
+  const held = await hold({ name: 'Temporal', dir, waitMs: startMs, shutdown, open, onProgress, onLost });
+  return {
+    ...addresses(ports ?? { port: 0 }),
+    namespace,
+    get pid() {
+      return held.pid;
+    },
+    get shared() {
+      return held.shared;
+    },
+    stop: () => held.stop(),
+    crash: () => held.crash(),
+    restart: ({ keepDb }) =>
+      held.restart(() => {
+        if (keepDb || !dbFilename) return;
+        for (const suffix of ['', '-wal', '-shm']) rmSync(join(dir, dbFilename + suffix), { force: true });
+      }),
+  };
 }
 
 interface Ports extends Record<string, number> {
@@ -154,56 +174,4 @@ function listens(port: number): Promise<boolean> {
 function addresses(ports: Record<string, number>): { address: string; uiAddress?: string } {
   const address = `127.0.0.1:${ports.port}`;
   return ports.ui === undefined ? { address } : { address, uiAddress: `http://127.0.0.1:${ports.ui}` };
-}
-
-function own(
-  dir: string,
-  namespace: string,
-  first: ProcessIdentity,
-  ports: Ports,
-  start: () => Promise<ProcessIdentity>,
-  dbFilename?: string,
-) {
-  let server = first;
-  const watch = () => stopOnExit(() => signalProcess(server, 'SIGTERM'));
-  let unregister = watch();
-  const record = join(dir, 'server.json');
-  const end = async (steps: [NodeJS.Signals, number][]) => {
-    disownRecord(record);
-    await endProcess(server, steps);
-    unregister();
-    removeRecord(record);
-  };
-  return {
-    ...addresses(ports),
-    namespace,
-    shared: false,
-    get pid() {
-      return server.pid;
-    },
-    stop: () => end(shutdown),
-    crash: () => end([['SIGKILL', 10_000]]),
-    async restart({ keepDb }) {
-      await end(shutdown);
-      if (!keepDb && dbFilename)
-        for (const suffix of ['', '-wal', '-shm']) rmSync(join(dir, dbFilename + suffix), { force: true });
-      server = await start();
-      unregister = watch();
-    },
-  } satisfies EmbeddedTemporal;
-}
-
-function share(dir: string, namespace: string, pid: number, ports: Record<string, number>): EmbeddedTemporal {
-  const refuse = async () => {
-    throw new Error(`Temporal in ${dir} belongs to another process; only that one may crash or restart it`);
-  };
-  return {
-    ...addresses(ports),
-    namespace,
-    pid,
-    shared: true,
-    stop: async () => undefined,
-    crash: refuse,
-    restart: refuse,
-  };
 }

@@ -133,7 +133,7 @@ export class Directory {
     const there = knownIds.filter((name) => entry?.values.has(name.toLowerCase()));
     throw new SyncError(
       'InvalidInput',
-      `Option idAttribute: got "${this.options.idAttribute}", which is on none of the first ${entries.length} ${stream}; on them ${there.length > 0 ? `is ${there.join(', ')}` : `is none of ${knownIds.join(', ')} that the bind user may read`}. Correct it with: npx syncline connect <id> --option idAttribute=…`,
+      `Option idAttribute: got "${this.options.idAttribute}", which is on none of the first ${entries.length} ${stream}; on them ${there.length > 0 ? `is ${there.join(', ')}` : `is none of ${knownIds.join(', ')} that the bind user may read`}. Correct it with: npx syncline connect NAME --option idAttribute=…`,
     );
   }
 }

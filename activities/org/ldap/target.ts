@@ -44,8 +44,12 @@ async function readCa(file: string): Promise<string> {
     return await readFile(file, 'utf8');
   } catch (error) {
     const code = (error as { code?: string }).code ?? 'unreadable';
-    throw new SyncError('InvalidInput', `The option caFile names a file that this worker cannot read (${code})`, {
-      cause: error,
-    });
+    throw new SyncError(
+      'InvalidInput',
+      `The option caFile names a file that cannot be read on this machine (${code}); connect and every worker need it`,
+      {
+        cause: error,
+      },
+    );
   }
 }
