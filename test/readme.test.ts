@@ -18,6 +18,7 @@ import { promisify } from 'node:util';
 import { getTableConfig, getViewConfig } from 'drizzle-orm/pg-core';
 import * as v from 'valibot';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { parse } from 'yaml';
 import { directoryOptions } from '../connectors/directory.ts';
 import { platformOptions } from '../connectors/platform.ts';
 import { applySteps } from '../db/org/plan.ts';
@@ -255,6 +256,28 @@ describe('the text', () => {
   test('starts the composition that is here', () => {
     expect(readme).toContain('`docker compose up --detach --build --wait`');
     expect(source('docker-compose.yml')).toMatch(/^ {2}worker:$/m);
+  });
+
+  test('says how the command line reaches the composition', async () => {
+    const [, service, program] =
+      /`docker compose exec --env ACME_TOKEN (\w+) node dist\/(\S+)\.js status`/.exec(readme) ?? [];
+    const { services } = parse(source('docker-compose.yml'), { merge: true });
+    const inside = services[service ?? ''].environment;
+    const published = (name: string) =>
+      /^(127\.0\.0\.1):\$\{\w+:-(\d+)\}:/.exec(services[name].ports[0])?.slice(1).join(':');
+    // The worker's own address, as it is from outside.
+    const outside = inside.DATABASE_URL.replace(/\$\{\w+:\?[^}]*\}@postgres:5432/, `…@${published('postgres')}`);
+    expect(readme).toContain(`\`DATABASE_URL=${outside}\` (the password is \`SYNCLINE_DB_PASSWORD\`)`);
+    expect(readme).toContain(`\`TEMPORAL_ADDRESS=${published('temporal')}\``);
+    const reached = { DATABASE_URL: world.servers.databaseUrl, TEMPORAL_ADDRESS: world.servers.temporal.address };
+    const env = {
+      ...reached,
+      TEMPORAL_NAMESPACE: world.servers.temporal.namespace,
+      SYNCLINE_SECRET_KEY: world.key.toString('base64'),
+    };
+    expect(Object.keys(inside)).toEqual(expect.arrayContaining(Object.keys(env)));
+    const args = ['--import', 'tsx', `${program}.ts`, 'status'];
+    expect((await run(process.execPath, args, { cwd: checkout, env })).stdout).toContain('No connections yet');
   });
 
   test('names package scripts that exist', () => {
