@@ -15,10 +15,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { getTableConfig, getViewConfig } from 'drizzle-orm/pg-core';
 import * as v from 'valibot';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { parse } from 'yaml';
+import { directoryOptions } from '../connectors/directory.ts';
 import { platformOptions } from '../connectors/platform.ts';
+import { applySteps } from '../db/org/plan.ts';
 import { readDirectory } from '../db/org/rows.ts';
+import * as org from '../db/schema/org.ts';
 import { kuaishou } from '../sandbox/kuaishou.ts';
 import { type Fixture, startPlatformSandbox } from '../sandbox/platform.ts';
 import { startScimSandbox } from '../sandbox/scim.ts';
@@ -28,7 +33,7 @@ import { loadConfig } from '../workers/config.ts';
 import { compare } from '../workers/demo/compare.ts';
 import { findTemporal } from '../workers/embedded/temporal-program.ts';
 import { openShop } from './harness/platforms.ts';
-import { pages, pipelineFiles, readmeFile, referenceFile, renewed } from './harness/readme.ts';
+import { orgFile, pages, pipelineFiles, platformFile, readmeFile, referenceFile, renewed } from './harness/readme.ts';
 import { guideFile, writeExample } from './harness/readme-guide.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -37,6 +42,7 @@ const run = promisify(execFile);
 const checkout = join(import.meta.dirname, '..');
 const readme = readFileSync(readmeFile, 'utf8');
 const pipelinePages = pipelineFiles.map((file) => readFileSync(file, 'utf8')).join('\n');
+const orgPage = readFileSync(orgFile, 'utf8');
 const source = (path: string) => readFileSync(join(checkout, path), 'utf8');
 const guide = readFileSync(guideFile, 'utf8');
 const example = writeExample();
@@ -167,6 +173,22 @@ describe('the text', () => {
     const guard = `more than ${count} rows or ${percent} % (below 100 rows, ${smallCount} or ${smallPercent} %) stay`;
     expect(pipelinePages).toContain(guard);
     expect(source('db/close.ts')).toContain('living < 100');
+    const { guards, confirmMissing, changesDays, approvalHours } = v.parse(v.object(directoryOptions), {});
+    const { users, groups, deactivations, editsPercent, additionsPercent, membershipsPercent } = v.parse(
+      directoryOptions.guards,
+      guards,
+    );
+    expect([groups, deactivations]).toEqual([users, users]);
+    expect(orgPage).toContain(
+      `more than ${users.count} or ${users.percent} %, whichever is less (below 100 rows, ${users.smallCount} or ${users.smallPercent} %)`,
+    );
+    expect(orgPage).toContain(
+      `more than ${editsPercent} % edited, more than ${additionsPercent} % additions and more than ${membershipsPercent} % of the memberships removed`,
+    );
+    expect(source('db/org/limits.ts')).toContain('const small = 100;');
+    expect(orgPage).toContain(`up to ${confirmMissing} missing people or groups (option \`confirmMissing\`)`);
+    expect(orgPage).toContain(`kept ${changesDays} days (option \`changesDays\`)`);
+    expect([approvalHours, orgPage]).toEqual([7 * 24, expect.stringContaining('a week of silence fails it')]);
     expect(pipelinePages).toContain('read up to two times more');
     expect(source('activities/platform/slice.ts')).toContain('rereadsMost = 2;');
     expect(pipelinePages).toContain('else 90 days (option `since`)');
@@ -174,12 +196,34 @@ describe('the text', () => {
   });
 
   test('names the columns that every table of a platform has', async () => {
-    const list = /\| column \| holds[\s\S]*?\n\n/.exec(pipelinePages)?.[0] ?? '';
+    const list = /\| column \| holds[\s\S]*?\n\n/.exec(readFileSync(platformFile, 'utf8'))?.[0] ?? '';
     const told = [...list.matchAll(/^\| (`[^|]+) \|/gm)].flatMap(([, cell = '']) => cell.match(/\w+/g) ?? []);
     const made = /CREATE TABLE \$\{where\} \(([\s\S]*?)\$\{/.exec(source('db/streams.ts'))?.[1] ?? '';
     expect(told.toSorted()).toEqual(
       [...made.matchAll(/(\w+) (?:text|jsonb|timestamptz|bigint)/g)].map((m) => m[1]).toSorted(),
     );
+  });
+
+  test('names the columns of the tables of directories, and the steps in their order', () => {
+    const list = /\| table \| column [\s\S]*?\n\n/.exec(orgPage)?.[0] ?? '';
+    const told: Record<string, string[]> = {};
+    let at = '';
+    for (const [, table = '', cell = ''] of list.matchAll(/^\| (?:`(org\.\w+)`|) ?\| (`[^|]+) \|/gm)) {
+      at = table || at;
+      told[at] = [...(told[at] ?? []), ...(cell.match(/\w+/g) ?? [])];
+    }
+    const tables = [org.users, org.groups, org.memberships, org.conflicts].map((one) => getTableConfig(one));
+    const made = [...tables, getViewConfig(org.changes)].map(({ name: table, ...config }) => [
+      `org.${table}`,
+      ('columns' in config ? config.columns : Object.values(config.selectedFields)).map((column) =>
+        String((column as { name: string }).name),
+      ),
+    ]);
+    const sorted = (entries: (readonly [string, string[]])[]) =>
+      entries.map(([table, names]) => [table, names.toSorted()]).toSorted();
+    expect(sorted(Object.entries(told))).toEqual(sorted(made as [string, string[]][]));
+    const steps = /^Steps, each on or off.*?: (.*)\. A full run/m.exec(orgPage)?.[1] ?? '';
+    expect([...steps.matchAll(/`(\w+)`/g)].map(([, step]) => step)).toEqual(applySteps);
   });
 
   test('names every room', () => {
@@ -212,6 +256,28 @@ describe('the text', () => {
   test('starts the composition that is here', () => {
     expect(readme).toContain('`docker compose up --detach --build --wait`');
     expect(source('docker-compose.yml')).toMatch(/^ {2}worker:$/m);
+  });
+
+  test('says how the command line reaches the composition', async () => {
+    const [, service, program] =
+      /`docker compose exec --env ACME_TOKEN (\w+) node dist\/(\S+)\.js status`/.exec(readme) ?? [];
+    const { services } = parse(source('docker-compose.yml'), { merge: true });
+    const inside = services[service ?? ''].environment;
+    const published = (name: string) =>
+      /^(127\.0\.0\.1):\$\{\w+:-(\d+)\}:/.exec(services[name].ports[0])?.slice(1).join(':');
+    // The worker's own address, as it is from outside.
+    const outside = inside.DATABASE_URL.replace(/\$\{\w+:\?[^}]*\}@postgres:5432/, `…@${published('postgres')}`);
+    expect(readme).toContain(`\`DATABASE_URL=${outside}\` (the password is \`SYNCLINE_DB_PASSWORD\`)`);
+    expect(readme).toContain(`\`TEMPORAL_ADDRESS=${published('temporal')}\``);
+    const reached = { DATABASE_URL: world.servers.databaseUrl, TEMPORAL_ADDRESS: world.servers.temporal.address };
+    const env = {
+      ...reached,
+      TEMPORAL_NAMESPACE: world.servers.temporal.namespace,
+      SYNCLINE_SECRET_KEY: world.key.toString('base64'),
+    };
+    expect(Object.keys(inside)).toEqual(expect.arrayContaining(Object.keys(env)));
+    const args = ['--import', 'tsx', `${program}.ts`, 'status'];
+    expect((await run(process.execPath, args, { cwd: checkout, env })).stdout).toContain('No connections yet');
   });
 
   test('names package scripts that exist', () => {
@@ -351,8 +417,22 @@ describe('the commands', async () => {
     expect(await syncline('--streams orders,refunds --wait')).toContain('Whole: 2 of 2 streams whole');
   });
 
+  test('read the people of a directory', async () => {
+    const [block, ...more] = blocks('sql', orgPage);
+    expect(more).toEqual([]);
+    const { rows } = await world.pool.query(here(block ?? ''));
+    expect(rows).toHaveLength(10);
+    for (const row of rows)
+      expect(row).toEqual({
+        user_name: expect.any(String),
+        email: expect.any(String),
+        group_name: expect.any(String),
+        is_primary: expect.any(Boolean),
+      });
+  });
+
   test('read the rows of a platform', async () => {
-    const [block, ...more] = blocks('sql', pipelinePages);
+    const [block, ...more] = blocks('sql', readFileSync(platformFile, 'utf8'));
     expect(more).toEqual([]);
     const { rows } = await world.pool.query(here(block ?? ''));
     expect(rows).toHaveLength(10);

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { connectors } from '../../connectors/index.ts';
+import { orgReasons } from '../../workers/cli/reasons.ts';
 import { connectorRegions, connectorsFile } from './connectors-page.ts';
 import { commandTable, flagTable } from './readme-commands.ts';
 import { guideFile, guideRegions } from './readme-guide.ts';
@@ -12,15 +13,27 @@ import {
   platformOptionTable,
 } from './readme-options.ts';
 import { stripeFile, stripeRegions } from './readme-stripe.ts';
+import { table } from './table.ts';
 
 const page = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 type Regions = Record<string, () => Promise<string[]>>;
 
 export const readmeFile = page('README.md');
 export const referenceFile = page('docs/reference.md');
-/** Pages of a pipeline: what it promises, its commands and its tables. */
+export const orgFile = page('docs/org.md');
+export const platformFile = page('docs/platform.md');
 const hubspotFile = page('docs/hubspot.md');
-export const pipelineFiles = [page('docs/org.md'), page('docs/platform.md'), stripeFile, hubspotFile];
+/** Pages of a pipeline: what it promises, its commands and its tables. */
+export const pipelineFiles = [orgFile, platformFile, stripeFile, hubspotFile];
+
+/** What of docs/org.md follows from the code. */
+const orgRegions: Regions = {
+  'reasons of directories': async () =>
+    table(
+      ['reason', 'why', 'what to do'],
+      Object.entries(orgReasons).map(([code, { why, remedy }]) => [`\`${code}\``, why, remedy]),
+    ),
+};
 
 /** What of docs/hubspot.md follows from the code. */
 const hubspotRegions: Regions = {
@@ -58,7 +71,11 @@ export const referenceRegions: Regions = {
 };
 
 /** Parts of a pipeline's page that follow from the code. */
-const pipelineRegions: Record<string, Regions> = { [stripeFile]: stripeRegions, [hubspotFile]: hubspotRegions };
+const pipelineRegions: Record<string, Regions> = {
+  [orgFile]: orgRegions,
+  [stripeFile]: stripeRegions,
+  [hubspotFile]: hubspotRegions,
+};
 
 /**
  * Pages with parts that the code gives: each stands behind the line that ends in `<!-- name -->` and an empty line, and goes
