@@ -38,8 +38,8 @@ export interface OrgSyncResult {
   mode: string | null;
   /** Number of the plan in org.plans and org.changes; null when skipped. */
   plan: number | null;
-  groups: Omit<GroupMarks, 'doubt'> | null;
-  users: Omit<UserMarks, 'memberships' | 'doubt'> | null;
+  groups: Omit<GroupMarks, 'doubt' | 'notes'> | null;
+  users: Omit<UserMarks, 'memberships' | 'doubt' | 'notes'> | null;
   memberships: UserMarks['memberships'] | null;
   /** Changes written per step. */
   applied: Partial<Record<ApplyStep, number>>;
@@ -108,6 +108,7 @@ export class RunView {
     const what = name === 'markGroups' ? 'groups' : 'users';
     if (marks.withheld > 0 && marks.doubt)
       this.shown.notes.push(`${marks.withheld} ${what} are missing at the source and stay: ${marks.doubt}`);
+    this.shown.notes.push(...marks.notes);
     this.set(name, { done: marks.staged, state: 'done' });
   }
 
@@ -173,8 +174,8 @@ export class RunView {
     this.done = true;
     this.show();
     const { shown } = this;
-    const { doubt: _g, ...groups } = shown.groups ?? ({} as GroupMarks);
-    const { doubt: _u, memberships, ...users } = this.users ?? ({} as UserMarks);
+    const { doubt: _g, notes: _n, ...groups } = shown.groups ?? ({} as GroupMarks);
+    const { doubt: _u, notes: _m, memberships, ...users } = this.users ?? ({} as UserMarks);
     const applied = Object.fromEntries(
       applySteps.flatMap((name) => (this.bars.get(name)?.done ? [[name, this.bars.get(name)?.done]] : [])),
     );

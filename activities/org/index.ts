@@ -48,9 +48,10 @@ export function orgActivities(deps: Deps) {
       confirmMissing(deps, plan, stream, call),
     ),
     markGroups: step('markGroups', async ({ plan }: MarkInput) => {
-      const { maxDepth } = directoryOptionsOf(await deps.connection(plan.claim.connection));
+      const options = directoryOptionsOf(await deps.connection(plan.claim.connection));
+      const parentsNamed = 'parentAttribute' in options && options.parentAttribute !== undefined;
       return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, (client) =>
-        markGroups(client, plan, { maxDepth }),
+        markGroups(client, plan, { maxDepth: options.maxDepth, parentsNamed }),
       );
     }),
     markUsers: step('markUsers', async ({ plan, skipped }: MarkInput, call) => {

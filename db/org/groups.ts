@@ -7,6 +7,8 @@ import { proveStage, stageTables } from './stage.ts';
 export interface GroupRules {
   /** Deepest level accepted; a root is level 1. */
   maxDepth: number;
+  /** True: groups name their parents by an attribute that a record may lack; groups among members count for nothing. */
+  parentsNamed: boolean;
 }
 
 export interface GroupMarks {
@@ -17,6 +19,8 @@ export interface GroupMarks {
   /** Living groups that the source did not bring and that stay, and why. */
   withheld: number;
   doubt: string | null;
+  /** What the source did not tell and was kept as we hold it, as sentences. */
+  notes: string[];
   rejected: number;
 }
 
@@ -28,7 +32,8 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   await proveStage(client, plan.id, ['groups']);
   const { connection } = plan.claim;
   const stage = stageTables(plan.id);
-  await buildTree(client, plan);
+  const parentsUntold = rules.parentsNamed && !(await anyParentTold(client, plan));
+  await buildTree(client, plan, rules, parentsUntold);
   await parkDuplicates(client, plan);
   await parkByDepth(client, plan, rules.maxDepth);
   const rejected = await keepRejects(
@@ -41,7 +46,8 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   );
 
   // A run for one person looks at the groups and leaves them as they are.
-  if (plan.only !== null) return { staged: 0, added: 0, changed: 0, deleted: 0, withheld: 0, doubt: null, rejected };
+  if (plan.only !== null)
+    return { staged: 0, added: 0, changed: 0, deleted: 0, withheld: 0, doubt: null, notes: [], rejected };
   const changes = await ChangeWriter.open(client, plan, ['group']);
   const row = (r: string) => `ARRAY[${r}.name, ${r}.parent_id]`;
   const valid = `${stage.tree} t LEFT JOIN org.groups o ON o.connection_id = $1 AND o.id = t.id WHERE t.depth IS NOT NULL`;
@@ -74,16 +80,35 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
     deleted,
     withheld: missing - deleted,
     doubt: why,
+    notes: parentsUntold ? await describeKeptParents(client, plan) : [],
     rejected: rejected + (await unkeyedOf(client, plan.id, 'groups')),
   };
 }
 
+/** Whether a group of this pass named a parent. Without one the attribute was not read; a company of roots alone has nothing to keep. */
+async function anyParentTold(client: Client, plan: Plan): Promise<boolean> {
+  const { groups } = stageTables(plan.id);
+  const { rowCount } = await client.query(`SELECT 1 FROM ${groups} WHERE parent_id IS NOT NULL OR parent_told LIMIT 1`);
+  return rowCount === 1;
+}
+
+/** Living groups of this pass that hang where we hold them because no group named its parent. */
+async function describeKeptParents(client: Client, plan: Plan): Promise<string[]> {
+  const { rows } = await client.query(
+    `SELECT count(*)::int AS n FROM ${stageTables(plan.id).tree} t
+     JOIN org.groups o ON o.connection_id = $1 AND o.id = t.id AND o.deleted_at IS NULL WHERE t.parent_id IS NOT NULL`,
+    [plan.claim.connection],
+  );
+  const { n } = rows[0];
+  return n > 0 ? [`no group named its parent: ${n} groups stay where they hang`] : [];
+}
+
 /**
  * One row a group: repeated ids drop to the last one read; the parent comes from the group itself or from
- * group members. Where a parent's member list was not read, or the parent is missing without proof, ours stays: a list
- * that says nothing must not make roots of a tree.
+ * group members. Where a parent's member list was not read, the parent is missing without proof, or no group of the
+ * pass named its parent (`untold`), ours stays: a list that says nothing must not make roots of a tree.
  */
-async function buildTree(client: Client, plan: Plan): Promise<void> {
+async function buildTree(client: Client, plan: Plan, { parentsNamed }: GroupRules, untold: boolean): Promise<void> {
   const stage = stageTables(plan.id);
   const doubt = await doubtOf(client, plan.id, 'groups');
   await client.query(`DROP TABLE IF EXISTS ${stage.tree}`);
@@ -93,11 +118,12 @@ async function buildTree(client: Client, plan: Plan): Promise<void> {
     WITH last AS (SELECT DISTINCT ON (id) * FROM ${stage.groups} ORDER BY id, ctid DESC),
     edges AS (
       SELECT m.member_id AS id, min(m.group_id) AS parent_id, count(DISTINCT m.group_id) AS parents
-      FROM ${stage.members} m JOIN last c ON c.id = m.member_id WHERE m.is_group IS NOT FALSE GROUP BY 1),
+      FROM ${stage.members} m JOIN last c ON c.id = m.member_id WHERE m.is_group IS NOT FALSE AND NOT $2 GROUP BY 1),
     kept AS (
       SELECT o.id, o.parent_id FROM org.groups o LEFT JOIN last p ON p.id = o.parent_id
       WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND o.parent_id IS NOT NULL
-        AND (NOT p.members_read OR (p.id IS NULL AND ${doubt !== null}) OR NOT EXISTS (SELECT 1 FROM ${stage.members})))
+        AND CASE WHEN $2 THEN $3 AND (p.id IS NOT NULL OR ${doubt !== null})
+            ELSE NOT p.members_read OR (p.id IS NULL AND ${doubt !== null}) OR NOT EXISTS (SELECT 1 FROM ${stage.members}) END)
     SELECT g.id, CASE WHEN g.reason IS NULL THEN coalesce(g.name, h.name, g.id) ELSE g.name END AS name, f.parent_id, g.members_read, coalesce(g.reason, f.reason) AS reason,
            CASE WHEN g.reason IS NULL AND f.reason IS NOT NULL THEN 'parentId' ELSE g.field END AS field,
            g.record, g.position, NULL::int AS depth
@@ -107,7 +133,7 @@ async function buildTree(client: Client, plan: Plan): Promise<void> {
       CASE WHEN g.parent_told THEN g.parent_id ELSE coalesce(e.parent_id, k.parent_id) END AS parent_id,
       CASE WHEN NOT g.parent_told AND e.parents > 1 THEN 'several_parents'
            WHEN g.parent_told AND g.parent_id IS NOT NULL AND p.id IS NULL THEN 'orphan_parent' END AS reason) f`,
-    [plan.claim.connection],
+    [plan.claim.connection, parentsNamed, untold],
   );
   await client.query(`CREATE INDEX ON ${stage.tree} (id); CREATE INDEX ON ${stage.tree} (parent_id)`);
   await client.query(`ANALYZE ${stage.tree}`);

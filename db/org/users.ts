@@ -31,6 +31,8 @@ export interface UserMarks {
   /** Living people that the source did not bring and that stay, and why. */
   withheld: number;
   doubt: string | null;
+  /** What the source did not tell and was kept as we hold it, as sentences. */
+  notes: string[];
   conflicts: number;
   rejected: number;
   memberships: { staged: number; added: number; changed: number; removed: number };
@@ -78,6 +80,7 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
     moved: memberships.movedUsers,
     withheld: missing - deleted,
     doubt: missing > deleted ? doubt : null,
+    notes: [],
     conflicts,
     rejected: rejected + dangling + (await unkeyedOf(client, plan.id, 'users')),
     memberships: memberships.counts,
