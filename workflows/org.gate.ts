@@ -5,7 +5,7 @@ import type { OrgSyncProgress, RunView } from './org.view.ts';
 
 /** Answers a parked run: writes the plan of that digest (see the run's details). */
 export const approve = defineUpdate<string, [{ digest: string }]>('approve');
-/** Answers a parked run: ends it, nothing is written. */
+/** Answers a parked run: ends it, nothing of its plan is written. */
 export const decline = defineUpdate<string, [{ digest: string }]>('decline');
 export const progress = defineQuery<OrgSyncProgress>('progress');
 
@@ -51,11 +51,14 @@ export class Gate {
     const answered = await condition(() => this.answer !== null, hours * 3_600_000);
     this.parked = null;
     this.view.unpark();
-    if (!answered)
+    if (!answered) {
+      const before = this.view.written();
+      const kept = before === '' ? 'nothing was written' : `an attempt before it has written ${before}, which stays`;
       throw ApplicationFailure.nonRetryable(
-        `Nobody answered within ${hours} h: the plan was dropped, nothing was written. The next run plans again.`,
+        `Nobody answered within ${hours} h: the plan was dropped, ${kept}. The next run plans again.`,
         'ApprovalTimeout',
       );
+    }
     return this.answer === 'approved';
   }
 

@@ -1,5 +1,6 @@
 import type { GroupMarks } from '../db/org/groups.ts';
 import type { Stream } from '../db/org/stageRows.ts';
+import type { Written } from '../db/org/written.ts';
 import type { Bar } from './progress.ts';
 
 /** What a run has shown while it read, as plain JSON: the next execution of a long run goes on with it. */
@@ -14,6 +15,8 @@ export interface Shown {
   /** Missing rows asked for one by one in this attempt, and those of them that live. */
   asked: Record<Stream, { asked: number; alive: number }>;
   groups: GroupMarks | null;
+  /** What attempts that failed have written, and what stays. */
+  written: Written;
 }
 
 export function nothingShown(names: readonly string[], started: number): Shown {
@@ -25,7 +28,21 @@ export function nothingShown(names: readonly string[], started: number): Shown {
     requests: { stageGroups: 0, stageUsers: 0, confirmMissing: 0 },
     asked: nobodyAsked(),
     groups: null,
+    written: {},
   };
+}
+
+/** `deleteUsers 9, addUsers 4`; empty when nothing was written. */
+export function describeWritten(written: Written): string {
+  return Object.entries(written)
+    .map(([step, n]) => `${step} ${n}`)
+    .join(', ');
+}
+
+export function sumWritten(one: Written, other: Written): Written {
+  const sum: Written = { ...one };
+  for (const [step, n] of Object.entries(other) as [keyof Written, number][]) sum[step] = (sum[step] ?? 0) + n;
+  return sum;
 }
 
 export function nobodyAsked(): Shown['asked'] {

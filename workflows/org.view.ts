@@ -2,10 +2,13 @@ import type { Confirmed } from '../activities/org/confirm.ts';
 import type { Slice } from '../activities/org/stage.ts';
 import type { GroupMarks } from '../db/org/groups.ts';
 import type { Breach, Judgement } from '../db/org/limits.ts';
+import type { NamesConfirmed } from '../db/org/names.ts';
 import type { ApplyStep } from '../db/org/plan.ts';
 import type { Stream } from '../db/org/stageRows.ts';
 import type { UserMarks } from '../db/org/users.ts';
-import { nobodyAsked, nothingShown, type Shown } from './org.shown.ts';
+import type { Written } from '../db/org/written.ts';
+import { type OrgSyncResult, resultOf } from './org.result.ts';
+import { describeWritten, nobodyAsked, nothingShown, type Shown, sumWritten } from './org.shown.ts';
 import { type Bar, showDetails } from './progress.ts';
 
 export const applySteps: readonly ApplyStep[] = [
@@ -28,29 +31,9 @@ export interface OrgSyncProgress {
   /** What a parked run asks about; null otherwise. */
   parked: { digest: string | null; breaches: Breach[] } | null;
   notes: string[];
+  /** What attempts of this run that failed have written, by step; it stays whatever is answered. */
+  written: Written;
   requests: number;
-}
-
-/** What a run did. Counts only; the rows stand in org.changes, org.conflicts and syncline.rejects. */
-export interface OrgSyncResult {
-  outcome: 'applied' | 'planned' | 'declined' | 'skipped';
-  connection: string;
-  mode: string | null;
-  /** Number of the plan in org.plans and org.changes; null when skipped. */
-  plan: number | null;
-  groups: Omit<GroupMarks, 'doubt' | 'notes'> | null;
-  users: Omit<UserMarks, 'memberships' | 'doubt' | 'notes'> | null;
-  memberships: UserMarks['memberships'] | null;
-  /** Changes written per step. */
-  applied: Partial<Record<ApplyStep, number>>;
-  breaches: Breach[];
-  /** What a dry run found: the limit that a real run would fail at. */
-  overLimit: Judgement['overLimit'];
-  notes: string[];
-  requests: number;
-  durationMs: number;
-  /** Digest of the plan, where it was computed (dry run, breach). */
-  digest: string | null;
 }
 
 /** Everything a person sees of a run; holds no decision. */
@@ -157,6 +140,37 @@ export class RunView {
     this.set(name, { state: 'done' });
   }
 
+  /** Names taken while the plan waited: those who wanted them are handed back. */
+  namesConfirmed({ added, edited, ranges }: NamesConfirmed): void {
+    const back = added + edited;
+    if (back === 0) return;
+    if (this.users)
+      this.users = {
+        ...this.users,
+        added: this.users.added - added,
+        edited: this.users.edited - edited,
+        conflicts: this.users.conflicts + back,
+      };
+    this.shown.notes.push(`${back} people are handed back: their user name was taken while the plan waited`);
+    for (const name of applySteps) {
+      const range = ranges[name];
+      this.set(name, range ? { total: range.count } : { state: 'done', total: 0 });
+    }
+  }
+
+  /** An attempt failed, and this much of it stays. */
+  stays(written: Written): void {
+    this.shown.written = sumWritten(this.shown.written, written);
+    const told = describeWritten(written);
+    if (told !== '') this.shown.notes.push(`an attempt that failed has written ${told}; that stays`);
+    this.show();
+  }
+
+  /** What attempts before this one have written, in words; empty when nothing. */
+  written(): string {
+    return describeWritten(this.shown.written);
+  }
+
   startOver(why: string): void {
     // A database that crashes again and again must not fill the notes.
     if (!this.shown.notes.includes(why)) this.shown.notes.push(why);
@@ -173,28 +187,12 @@ export class RunView {
   finish(outcome: OrgSyncResult['outcome'], plan: number | null): OrgSyncResult {
     this.done = true;
     this.show();
-    const { shown } = this;
-    const { doubt: _g, notes: _n, ...groups } = shown.groups ?? ({} as GroupMarks);
-    const { doubt: _u, notes: _m, memberships, ...users } = this.users ?? ({} as UserMarks);
-    const applied = Object.fromEntries(
+    const { connection, shown, users, judgement } = this;
+    const wrote = Object.fromEntries(
       applySteps.flatMap((name) => (this.bars.get(name)?.done ? [[name, this.bars.get(name)?.done]] : [])),
     );
-    return {
-      outcome,
-      connection: this.connection,
-      mode: shown.mode,
-      plan,
-      groups: shown.groups && groups,
-      users: this.users && users,
-      memberships: memberships ?? null,
-      applied,
-      breaches: this.judgement?.breaches ?? [],
-      overLimit: this.judgement?.overLimit ?? null,
-      notes: this.notes(),
-      requests: this.total(),
-      durationMs: Date.now() - shown.started,
-      digest: this.judgement?.digest ?? null,
-    };
+    const said = { notes: this.notes(), requests: this.total() };
+    return resultOf({ outcome, connection, plan, shown, users, judgement, wrote, ...said });
   }
 
   progress(): OrgSyncProgress {
@@ -205,6 +203,7 @@ export class RunView {
       steps: [...this.bars.values()],
       parked: this.parked,
       notes: [...this.notes(), ...this.passing.values()],
+      written: this.shown.written,
       requests: this.total(),
     };
   }

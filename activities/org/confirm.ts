@@ -65,7 +65,7 @@ export async function confirmPerson(deps: Deps, plan: Plan, call: Call): Promise
     if (source.readOne && others.length > 0 && !(await findsOne(source.readOne, 'users', others, call)))
       throw new SyncError(
         'BadAnswer',
-        `A direct read finds neither the person of only.user nor any of ${others.length} others we hold, so it proves nobody gone: nothing was changed. Check the base address and the credential's rights, or run the whole directory: npx syncline start orgSync ${connection}`,
+        `A direct read finds neither the person of only.user nor any of ${others.length} others we hold, so it proves nobody gone: ${unchanged(plan)}. Check the base address and the credential's rights, or run the whole directory: npx syncline start orgSync ${connection}`,
       );
   } catch (error) {
     if (error instanceof RetryLater) throw new SyncError('Unavailable', error.message, { cause: error });
@@ -77,7 +77,7 @@ export async function confirmPerson(deps: Deps, plan: Plan, call: Call): Promise
   // The id itself may be a name or a mail address that somebody took for one: it is not repeated.
   throw new SyncError(
     'InvalidInput',
-    `Nobody has the id given in only.user: the source has no such person, and we never held one. Nothing was changed. Accepted: the source's own id (SCIM: id; LDAP: the value of idAttribute), no user name and no mail address. Ids stand in org.users and in: npx syncline changes ${connection}`,
+    `Nobody has the id given in only.user: the source has no such person, and we never held one: ${unchanged(plan)}. Accepted: the source's own id (SCIM: id; LDAP: the value of idAttribute), no user name and no mail address. Ids stand in org.users and in: npx syncline changes ${connection}`,
   );
 }
 
@@ -87,8 +87,13 @@ export async function requireRows(deps: Deps, plan: Plan, stream: Stream, living
   if (directoryOptionsOf(await deps.connection(connection)).allowEmpty) return;
   throw new SyncError(
     'EmptyAnswer',
-    `The source answered with no ${stream} where we hold ${living}: nothing was changed. Check the credential's rights, the filter and the base address. If the directory really is empty, let the guards ask you instead: npx syncline connect ${connection} --option allowEmpty=true, then start again and approve the plan.`,
+    `The source answered with no ${stream} where we hold ${living}: ${unchanged(plan)}. Check the credential's rights, the filter and the base address. If the directory really is empty, let the guards ask you instead: npx syncline connect ${connection} --option allowEmpty=true, then start again and approve the plan.`,
   );
+}
+
+/** An attempt before this one may have written. */
+function unchanged({ attempt }: Plan): string {
+  return attempt === 1 ? 'nothing was changed' : 'nothing more was changed';
 }
 
 interface Asking {

@@ -2,6 +2,7 @@ import { writeUnderClaim } from '../../db/claims.ts';
 import { applyChunk, flushCommits, releaseNames } from '../../db/org/apply.ts';
 import { markGroups } from '../../db/org/groups.ts';
 import { judgePlan } from '../../db/org/limits.ts';
+import { confirmNames } from '../../db/org/names.ts';
 import { type ApplyStep, applySteps, closePlan, type Plan, type Range, type Verdict } from '../../db/org/plan.ts';
 import type { Stream } from '../../db/org/stageRows.ts';
 import { markUsers } from '../../db/org/users.ts';
@@ -78,11 +79,16 @@ export function orgActivities(deps: Deps) {
         await closePlan(pool, plan, 'declined');
         throw new SyncError(
           'UserLimit',
-          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${reserved ? ` + ${reserved} reserved by other runs` : ''}. Nothing was written. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
+          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${reserved ? ` + ${reserved} reserved by other runs` : ''}. Nothing ${plan.attempt === 1 ? '' : 'more '}was written. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
         );
       }
       return judgement;
     }),
+    confirmNames: step('confirmNames', ({ plan, skipped }: MarkInput) =>
+      writeUnderClaim(pool, plan.claim, { name: 'confirmNames', heavy: true }, (client) =>
+        confirmNames(client, plan, skipped),
+      ),
+    ),
     ...(Object.fromEntries(applySteps.map((name) => [name, apply(name)])) as Record<
       ApplyStep,
       ReturnType<typeof apply>

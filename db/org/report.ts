@@ -1,5 +1,6 @@
 import type { Pool } from '../client.ts';
 import type { HandedBackFilter } from '../report.ts';
+import type { Written } from './written.ts';
 
 /** Read-only questions of people: what stands in the tables, what a plan changes, what was handed back. */
 
@@ -46,20 +47,22 @@ export async function readStanding(pool: Pool, connection: string): Promise<Stan
 export interface PlanRow {
   id: number;
   mode: 'full' | 'incremental';
-  /** planned | declined | applied: a plan that waits, was dropped or was a dry run stays `planned`. */
+  /** As in org.plans; a plan that waits and that of a dry run are `planned`. */
   verdict: string;
   dryRun: boolean;
   partial: boolean;
   workflowId: string;
   createdAt: Date;
   appliedAt: Date | null;
+  /** Of a failed or cancelled plan: how many of its changes stand, by step. */
+  written: Written;
 }
 
 /** Plans of a connection, the latest first; `id` picks one. */
 export async function listPlans(pool: Pool, connection: string, limit: number, id?: number): Promise<PlanRow[]> {
   const { rows } = await pool.query(
     `SELECT id::int, mode, verdict, dry_run AS "dryRun", partial, workflow_id AS "workflowId", created_at AS "createdAt",
-            applied_at AS "appliedAt"
+            applied_at AS "appliedAt", written
      FROM org.plans WHERE connection_id = $1 AND ($2::bigint IS NULL OR id = $2) ORDER BY plans.id DESC LIMIT $3`,
     [connection, id ?? null, limit],
   );

@@ -1,5 +1,7 @@
 import type { Execution } from '../../db/claims.ts';
-import type { OrgSyncProgress, OrgSyncResult } from '../../workflows/org.view.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
+import { describeWritten } from '../../workflows/org.shown.ts';
+import type { OrgSyncProgress } from '../../workflows/org.view.ts';
 import { drawBar } from '../../workflows/progress.ts';
 import { ended, type Sight } from './follow.ts';
 import { describeTrouble, type PendingActivity, withBeats } from './pending.ts';
@@ -53,9 +55,10 @@ export function describeProgress(progress: OrgSyncProgress): string[] {
 }
 
 /** What a parked run asks, and how to answer. */
-export function describeParked(name: string, { parked }: OrgSyncProgress): string[] {
+export function describeParked(name: string, { parked, notes }: OrgSyncProgress): string[] {
   if (!parked) return [];
   return [
+    ...notes.map((note) => `Note: ${note}`),
     ...parked.breaches.map(
       (b) =>
         `Waits for approval: ${count(b.planned)} ${b.guard} of ${count(b.of)}, allowed without asking ${count(b.allowed)}`,
@@ -71,7 +74,10 @@ export function describeResult(result: OrgSyncResult): string[] {
   const verbs = {
     applied: 'Applied',
     planned: 'Planned, nothing was written',
-    declined: 'Declined, nothing was written',
+    declined:
+      Object.keys(result.applied).length === 0
+        ? 'Declined, nothing was written'
+        : `Declined; an attempt before this plan has written ${describeWritten(result.applied)}, which stays`,
   };
   const lines = [
     `${verbs[outcome]}: plan ${result.plan}, ${result.mode}, ${duration(result.durationMs)}, ${counted(result.requests, 'request')}`,

@@ -1,5 +1,6 @@
 import { readStanding, type Standing } from '../../db/org/report.ts';
-import type { OrgSyncProgress, OrgSyncResult } from '../../workflows/org.view.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
+import type { OrgSyncProgress } from '../../workflows/org.view.ts';
 import { describeParked, describeProgress } from './follow.org.ts';
 import { describeTrouble, withBeats } from './pending.ts';
 import { look, outcomeOf, type Run } from './runs.ts';
