@@ -114,6 +114,31 @@ describe('a run that asks', () => {
     });
   });
 
+  test('approved while it is paused, says so and writes after resume', async () => {
+    const { name } = await decimated();
+    expect((await cli(`start orgSync ${name} --wait`)).code).toBe(3);
+    expect((await cli(`pause ${name}`)).code).toBe(0);
+    expect((await cli(`approve ${name} --yes`)).out).toContain(
+      `Approved, but the run is paused: it writes the plan when it goes on. Let it: npx syncline resume ${name}\n`,
+    );
+    const { out } = await cli(`status ${name}`);
+    expect(out).toMatch(/run +paused, since/);
+    expect(out).toContain(`waits for  resume; the plan is approved: npx syncline resume ${name}`);
+    expect(await liveUsers(name)).toBe(60);
+    expect((await cli(`resume ${name}`)).code).toBe(0);
+    await until('its end', async () => (await stateOf(name)).state === 'completed');
+    expect(await liveUsers(name)).toBe(20);
+  });
+
+  test('declined while it is paused, it ends at once', async () => {
+    const { name } = await decimated();
+    expect((await cli(`start orgSync ${name} --wait`)).code).toBe(3);
+    expect((await cli(`pause ${name}`)).code).toBe(0);
+    expect((await cli(`decline ${name} --yes`)).out).toContain('Declined: the run ends, nothing was written.\n');
+    await until('its end', async () => (await stateOf(name)).outcome === 'declined');
+    expect(await liveUsers(name)).toBe(60);
+  });
+
   test('is declined, and nothing is written', async () => {
     const { name } = await decimated();
     expect((await cli(`start orgSync ${name} --wait`)).code).toBe(3);

@@ -57,7 +57,17 @@ describe('an activity in hand', () => {
 });
 
 function progressOf(steps: Bar[]): OrgSyncProgress {
-  return { connection: 'c', mode: 'full', state: 'running', steps, parked: null, notes: [], written: {}, requests: 0 };
+  return {
+    connection: 'c',
+    mode: 'full',
+    state: 'running',
+    steps,
+    parked: null,
+    notes: [],
+    written: {},
+    waitsForResume: false,
+    requests: 0,
+  };
 }
 
 describe('status', () => {

@@ -1,6 +1,8 @@
 import type { GroupMarks } from '../db/org/groups.ts';
 import type { Stream } from '../db/org/stageRows.ts';
+import type { UserMarks } from '../db/org/users.ts';
 import type { Written } from '../db/org/written.ts';
+import type { OrgSyncProgress } from './org.view.ts';
 import type { Bar } from './progress.ts';
 
 /** What a run has shown while it read, as plain JSON: the next execution of a long run goes on with it. */
@@ -47,4 +49,25 @@ export function sumWritten(one: Written, other: Written): Written {
 
 export function nobodyAsked(): Shown['asked'] {
   return { groups: { asked: 0, alive: 0 }, users: { asked: 0, alive: 0 } };
+}
+
+/** What stands below the bars. */
+export function linesOf({ connection, notes, requests, parked, waitsForResume }: OrgSyncProgress): string[] {
+  const lines = [...notes, `requests: ${requests}`];
+  for (const b of parked?.breaches ?? [])
+    lines.push(`waits for approval: ${b.planned} ${b.guard} of ${b.of}, allowed without asking ${b.allowed}`);
+  if (parked) lines.push(`answer with: npx syncline approve ${connection} or decline (plan ${parked.digest})`);
+  if (waitsForResume) lines.push(`approved; waits for: npx syncline resume ${connection}`);
+  return lines;
+}
+
+export function handedBack(groups: GroupMarks | null, users: UserMarks | null): string[] {
+  if (users === null) return [];
+  return [`conflicts: ${users.conflicts}, rejects: ${users.rejected + (groups?.rejected ?? 0)}`];
+}
+
+/** The marks without new and edited people who became conflicts. */
+export function withConflicts(marks: UserMarks, added: number, edited: number): UserMarks {
+  const { added: news, edited: edits, conflicts } = marks;
+  return { ...marks, added: news - added, edited: edits - edited, conflicts: conflicts + added + edited };
 }

@@ -8,7 +8,16 @@ import type { Stream } from '../db/org/stageRows.ts';
 import type { UserMarks } from '../db/org/users.ts';
 import type { Written } from '../db/org/written.ts';
 import { type OrgSyncResult, resultOf } from './org.result.ts';
-import { describeWritten, nobodyAsked, nothingShown, type Shown, sumWritten } from './org.shown.ts';
+import {
+  describeWritten,
+  handedBack,
+  linesOf,
+  nobodyAsked,
+  nothingShown,
+  type Shown,
+  sumWritten,
+  withConflicts,
+} from './org.shown.ts';
 import { type Bar, showDetails } from './progress.ts';
 
 export const applySteps: readonly ApplyStep[] = [
@@ -30,6 +39,8 @@ export interface OrgSyncProgress {
   steps: Bar[];
   /** What a parked run asks about; null otherwise. */
   parked: { digest: string | null; breaches: Breach[] } | null;
+  /** True: the plan was approved, and nothing of it is written before somebody resumes the run. */
+  waitsForResume: boolean;
   notes: string[];
   /** What attempts of this run that failed have written, by step; it stays whatever is answered. */
   written: Written;
@@ -44,6 +55,7 @@ export class RunView {
   private done = false;
   private paused = false;
   private parked: OrgSyncProgress['parked'] = null;
+  private approved = false;
   /** What is so at the moment only, by what it is about. */
   private readonly passing = new Map<string, string>();
   private users: UserMarks | null = null;
@@ -111,8 +123,9 @@ export class RunView {
     this.show();
   }
 
-  unpark(): void {
+  unpark(approved: boolean): void {
     this.parked = null;
+    this.approved = approved;
     this.show();
   }
 
@@ -142,15 +155,10 @@ export class RunView {
 
   /** Names taken while the plan waited: those who wanted them are handed back. */
   namesConfirmed({ added, edited, ranges }: NamesConfirmed): void {
+    this.approved = false;
     const back = added + edited;
     if (back === 0) return;
-    if (this.users)
-      this.users = {
-        ...this.users,
-        added: this.users.added - added,
-        edited: this.users.edited - edited,
-        conflicts: this.users.conflicts + back,
-      };
+    if (this.users) this.users = withConflicts(this.users, added, edited);
     this.shown.notes.push(`${back} people are handed back: their user name was taken while the plan waited`);
     for (const name of applySteps) {
       const range = ranges[name];
@@ -202,6 +210,7 @@ export class RunView {
       state: this.state(),
       steps: [...this.bars.values()],
       parked: this.parked,
+      waitsForResume: this.approved && this.paused,
       notes: [...this.notes(), ...this.passing.values()],
       written: this.shown.written,
       requests: this.total(),
@@ -235,15 +244,9 @@ export class RunView {
 
   private show(): void {
     const p = this.progress();
-    const lines = [...p.notes, `requests: ${p.requests}`];
-    if (this.users)
-      lines.push(
-        `conflicts: ${this.users.conflicts}, rejects: ${this.users.rejected + (this.shown.groups?.rejected ?? 0)}`,
-      );
-    for (const b of p.parked?.breaches ?? [])
-      lines.push(`waits for approval: ${b.planned} ${b.guard} of ${b.of}, allowed without asking ${b.allowed}`);
-    if (p.parked)
-      lines.push(`answer with: npx syncline approve ${this.connection} or decline (plan ${p.parked.digest})`);
-    showDetails(`orgSync ${this.connection} · ${p.mode ?? '…'} · ${p.state}`, p.steps, lines);
+    showDetails(`orgSync ${p.connection} · ${p.mode ?? '…'} · ${p.state}`, p.steps, [
+      ...linesOf(p),
+      ...handedBack(this.shown.groups, this.users),
+    ]);
   }
 }

@@ -55,6 +55,9 @@ export function showOrg(one: OrgStatus): string[] {
   const facts: [string, string][] = [
     ['run', describeRun(one, 'orgSync', progress === null)],
     ...trouble.map((line): [string, string] => ['waits for', line]),
+    ...(progress?.waitsForResume
+      ? [['waits for', `resume; the plan is approved: npx syncline resume ${one.connection}`] as [string, string]]
+      : []),
     ...(progress ? describeParked(one.connection, progress) : []).map((line): [string, string] => ['asks', line]),
     [
       'lag',
