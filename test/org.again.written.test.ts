@@ -60,6 +60,17 @@ describe.concurrent('a run that starts over after it wrote', () => {
   });
 });
 
+it('a failure of the second attempt does not say that nothing was changed', async () => {
+  const { handle, source, first } = await begun();
+  source.setFaults([{ type: 'emptyList', path: '/Users' }]);
+  await handle.executeUpdate(approve, { args: [{ digest: first }] });
+  const { type, message } = await failureOf(handle);
+  expect(type).toBe('EmptyAnswer');
+  expect(message).toContain('no users where we hold 107: nothing more was changed.');
+  const { notes } = await handle.query(progress);
+  expect(notes[0]).toMatch(/^an attempt that failed has written deleteUsers \d+; that stays$/);
+});
+
 describe.concurrent('a name that another connection takes while a plan waits', () => {
   it('hands back who wanted it, and who wanted his old name; the rest is written without a second plan', async () => {
     const one = await world.scim({ users: 100, groups: 5, seed: 11 }, { tenant: 'shared' });
@@ -103,8 +114,8 @@ describe.concurrent('a name that another connection takes while a plan waits', (
   });
 });
 
-/** A run that deleted 3 people, failed at the new one, started over and asks about 61 edits for the second time. */
-async function writtenInPart(options: Record<string, unknown>) {
+/** A run that asks about 61 edits; approved, it deletes 3 people, fails at the new one and starts over. */
+async function begun(options: Record<string, unknown> = {}) {
   const { name, source } = await world.scim({ users: 110, groups: 5 }, options);
   const d = source.directory;
   await world.run(name);
@@ -119,9 +130,14 @@ async function writtenInPart(options: Record<string, unknown>) {
     code: '23505',
     times: 3,
   });
-  await handle.executeUpdate(approve, { args: [{ digest: first }] });
-  const digest = await parked(handle, first);
-  return { name, renamed, handle, digest };
+  return { name, renamed, handle, source, first };
+}
+
+/** One that asks about the same edits for the second time. */
+async function writtenInPart(options: Record<string, unknown>) {
+  const { first, ...run } = await begun(options);
+  await run.handle.executeUpdate(approve, { args: [{ digest: first }] });
+  return { ...run, digest: await parked(run.handle, first) };
 }
 
 /** Digest of the plan that a run asks about; of another one than `before`. */

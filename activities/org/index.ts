@@ -6,6 +6,7 @@ import { confirmNames } from '../../db/org/names.ts';
 import { type ApplyStep, applySteps, closePlan, type Plan, type Range, type Verdict } from '../../db/org/plan.ts';
 import type { Stream } from '../../db/org/stageRows.ts';
 import { markUsers } from '../../db/org/users.ts';
+import { untouched } from '../../db/org/written.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { type Call, step } from '../step.ts';
@@ -76,10 +77,11 @@ export function orgActivities(deps: Deps) {
       const judgement = await judgePlan(pool, plan, { userLimit, guards, scopeChanged, skipped }, dryRun);
       if (judgement.overLimit && !dryRun) {
         const { limit, living, planned, reserved } = judgement.overLimit;
+        const unwritten = await untouched(pool, plan, 'written');
         await closePlan(pool, plan, 'declined');
         throw new SyncError(
           'UserLimit',
-          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${reserved ? ` + ${reserved} reserved by other runs` : ''}. Nothing ${plan.attempt === 1 ? '' : 'more '}was written. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
+          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${reserved ? ` + ${reserved} reserved by other runs` : ''}; ${unwritten}. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
         );
       }
       return judgement;

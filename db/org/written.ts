@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts';
+import type { Client, Pool } from '../client.ts';
 import type { ApplyStep, Plan } from './plan.ts';
 
 /** Changes that stand in the tables, by step. */
@@ -20,6 +20,16 @@ export async function countWritten(client: Client, plan: Plan): Promise<Written>
     [plan.id, plan.claim.connection],
   );
   return Object.fromEntries(rows.map(({ step, n }) => [step, n]));
+}
+
+/** What a failure may say of the tables: an attempt of the same run may have written before this one. */
+export async function untouched(pool: Pool, plan: Plan, done: 'changed' | 'written'): Promise<string> {
+  const { rowCount } = await pool.query(
+    `SELECT 1 FROM org.plans p JOIN org.plans own ON own.id = $1 AND own.run_id = p.run_id
+     WHERE p.id <> $1 AND p.connection_id = $2 AND p.written <> '{}'`,
+    [plan.id, plan.claim.connection],
+  );
+  return rowCount ? `nothing more was ${done}` : `nothing was ${done}`;
 }
 
 /**
