@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { readStanding } from '../db/org/report.ts';
 import type { Directory } from '../sandbox/scim.ts';
 import { decline, progress } from '../workflows/org.gate.ts';
 import { expectSameAsSource } from './harness/compare.ts';
@@ -115,3 +116,56 @@ async function parked(run: Handle, breaches: object[]): Promise<string> {
   expect(asked.breaches).toEqual(breaches);
   return asked.digest!;
 }
+
+describe.concurrent('what a run was not told stands in its plan', () => {
+  it('a total that is never reached: who is gone stays, and so does the doubt when nobody is missing', async () => {
+    const { name, source } = await world.scim({ users: 60, groups: 6 });
+    await world.run(name);
+    source.setFaults([{ type: 'totalLies', total: 5_000, path: '/Users' }]);
+    const nobody = 'whoever goes missing among the users would stay: 60 of 5000 rows came';
+    expect((await world.run(name)).notes).toEqual([nobody]);
+    expect((await readStanding(world.pool, name)).doubts).toEqual([nobody]);
+    source.directory.removeUsers(source.directory.userIds().slice(0, 2));
+    const two = '2 users are missing at the source and stay: 58 of 5000 rows came';
+    expect((await world.run(name)).notes).toEqual([two]);
+    expect((await readStanding(world.pool, name)).doubts).toEqual([two]);
+    source.setFaults([]);
+    await world.run(name);
+    expect((await readStanding(world.pool, name)).doubts).toEqual([]);
+    await expectSameAsSource(world.pool, name, source.directory);
+  });
+
+  it('member lists that are missing or empty for every group: kept, said, and not counted as read', async () => {
+    const { name, source } = await world.scim({ users: 60, groups: 6, depth: 1 });
+    const filled = await world.run(name);
+    const held = filled.memberships!.staged;
+    expect(held).toBeGreaterThan(60);
+    const before = await snapshot(world.pool, name);
+    for (const [type, what] of [
+      ['membersEmpty', 'member lists came empty for every group'],
+      ['membersMissing', 'no group came with a member list'],
+    ] as const) {
+      source.setFaults([{ type, path: '/Groups' }]);
+      const result = await world.run(name);
+      expect(result).toMatchObject({ applied: {}, memberships: { staged: 0, added: 0, removed: 0 } });
+      expect(result.notes).toEqual([`${what}: ${held} memberships in 6 groups are kept`]);
+      expect((await readStanding(world.pool, name)).doubts).toEqual(result.notes);
+    }
+    expect(await snapshot(world.pool, name)).toEqual(before);
+    source.setFaults([]);
+    expect(await world.run(name)).toMatchObject({ notes: [], memberships: { staged: held } });
+  });
+
+  it('a run of one person counts the groups it read and the memberships it was told', async () => {
+    const { name, source } = await world.scim({ users: 20, groups: 6 });
+    await world.run(name);
+    const d = source.directory;
+    const [user] = d.userIds() as [string];
+    const result = await world.run(name, { only: { user } });
+    expect(result).toMatchObject({
+      groups: { staged: 6, added: 0, changed: 0, deleted: 0 },
+      users: { staged: 1 },
+      memberships: { staged: d.groupsOf(d.findPerson(user)!).length },
+    });
+  });
+});

@@ -11,8 +11,8 @@ export interface OrgSyncResult {
   mode: string | null;
   /** Number of the plan in org.plans and org.changes; null when skipped. */
   plan: number | null;
-  groups: Omit<GroupMarks, 'doubt' | 'notes'> | null;
-  users: Omit<UserMarks, 'memberships' | 'doubt' | 'notes'> | null;
+  groups: Omit<GroupMarks, 'notes'> | null;
+  users: Omit<UserMarks, 'memberships' | 'notes'> | null;
   memberships: UserMarks['memberships'] | null;
   /** Changes written per step, by all attempts of the run; `users`, `groups` and `memberships` are of the last plan. */
   applied: Written;
@@ -36,8 +36,8 @@ interface Ended extends Pick<OrgSyncResult, 'outcome' | 'connection' | 'plan' | 
 
 /** What a run returns, from what it has shown. */
 export function resultOf({ shown, users: marks, judgement, wrote, ...told }: Ended): OrgSyncResult {
-  const { doubt: _g, notes: _n, ...groups } = shown.groups ?? ({} as GroupMarks);
-  const { doubt: _u, notes: _m, memberships, ...users } = marks ?? ({} as UserMarks);
+  const { notes: _g, ...groups } = shown.groups ?? ({} as GroupMarks);
+  const { notes: _u, memberships, ...users } = marks ?? ({} as UserMarks);
   return {
     ...told,
     mode: shown.mode,

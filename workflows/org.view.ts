@@ -100,9 +100,6 @@ export class RunView {
   marked(name: 'markGroups' | 'markUsers', marks: GroupMarks | UserMarks): void {
     if (name === 'markGroups') this.shown.groups = marks as GroupMarks;
     else this.users = marks as UserMarks;
-    const what = name === 'markGroups' ? 'groups' : 'users';
-    if (marks.withheld > 0 && marks.doubt)
-      this.shown.notes.push(`${marks.withheld} ${what} are missing at the source and stay: ${marks.doubt}`);
     this.shown.notes.push(...marks.notes);
     this.set(name, { done: marks.staged, state: 'done' });
   }
@@ -114,7 +111,8 @@ export class RunView {
       const range = judgement.ranges[name];
       if (range && this.bars.get(name)?.state === 'skipped')
         this.shown.notes.push(`${name} is switched off: ${range.count} planned changes are not written`);
-      if (this.bars.get(name)?.state !== 'skipped') this.set(name, range ? { total: range.count } : { state: 'done' });
+      if (this.bars.get(name)?.state !== 'skipped')
+        this.set(name, range ? { total: range.count } : { state: 'done' });
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Client } from '../client.ts';
-import { doubtOf, unkeyedOf } from './living.ts';
-import { ChangeWriter, type Plan } from './plan.ts';
+import { describeDoubt, doubtOf, unkeyedOf } from './living.ts';
+import { ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { proveStage, stageTables } from './stage.ts';
 
@@ -16,10 +16,9 @@ export interface GroupMarks {
   added: number;
   changed: number;
   deleted: number;
-  /** Living groups that the source did not bring and that stay, and why. */
+  /** Living groups that the source did not bring and that stay. */
   withheld: number;
-  doubt: string | null;
-  /** What the source did not tell and was kept as we hold it, as sentences. */
+  /** What the source did not prove or tell and was kept as we hold it, as sentences. */
   notes: string[];
   rejected: number;
 }
@@ -45,9 +44,10 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
     FROM ${stage.tree} t WHERE t.reason IS NOT NULL`,
   );
 
+  const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${stage.tree}`);
+  const staged: number = rows[0].n;
   // A run for one person looks at the groups and leaves them as they are.
-  if (plan.only !== null)
-    return { staged: 0, added: 0, changed: 0, deleted: 0, withheld: 0, doubt: null, notes: [], rejected };
+  if (plan.only !== null) return { staged, added: 0, changed: 0, deleted: 0, withheld: 0, notes: [], rejected };
   const changes = await ChangeWriter.open(client, plan, ['group']);
   const row = (r: string) => `ARRAY[${r}.name, ${r}.parent_id]`;
   const valid = `${stage.tree} t LEFT JOIN org.groups o ON o.connection_id = $1 AND o.id = t.id WHERE t.depth IS NOT NULL`;
@@ -65,22 +65,24 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
     FROM ${valid} AND o.id IS NOT NULL AND o.deleted_at IS NULL AND (o.name, o.parent_id) IS DISTINCT FROM (t.name, t.parent_id) ORDER BY t.depth, t.id`,
     [connection],
   );
-  const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${stage.tree}`);
-  const staged: number = rows[0].n;
   const doubt = await doubtOf(client, plan.id, 'groups', staged);
   const missing = await countMissing(client, plan);
   const deleted =
     missing > 0 && doubt === null ? await changes.add('deleteGroups', missingGroups(plan, row), [connection]) : 0;
   await changes.close();
-  const why = missing > deleted ? (doubt ?? 'a parked group hangs below them') : null;
+  const why = missing > deleted ? (doubt ?? 'a parked group hangs below them') : doubt;
+  const notes = [
+    ...describeDoubt('groups', missing - deleted, why),
+    ...(parentsUntold ? await describeKeptParents(client, plan) : []),
+  ];
+  await keepDoubts(client, plan, 'groups', notes);
   return {
     staged,
     added,
     changed,
     deleted,
     withheld: missing - deleted,
-    doubt: why,
-    notes: parentsUntold ? await describeKeptParents(client, plan) : [],
+    notes,
     rejected: rejected + (await unkeyedOf(client, plan.id, 'groups')),
   };
 }

@@ -158,6 +158,15 @@ export class ChangeWriter {
   }
 }
 
+/** Keeps with the plan what a list did not tell or prove; people find it in `status` while the plan is the last applied one. */
+export async function keepDoubts(client: Client, plan: Plan, list: string, doubts: readonly string[]): Promise<void> {
+  await client.query(`UPDATE org.plans SET doubts = doubts || jsonb_build_object($2::text, $3::jsonb) WHERE id = $1`, [
+    plan.id,
+    list,
+    JSON.stringify(doubts),
+  ]);
+}
+
 /** How a plan ended; `planned` is one that is open, or a dry run's. A failed or cancelled one may be written in part. */
 export type Verdict = 'planned' | 'applied' | 'declined' | 'failed' | 'cancelled';
 

@@ -19,6 +19,8 @@ export interface Standing {
   open: { rejects: number; conflicts: number };
   /** Last applied plan of the whole directory: the tables show the source as of `readAt`, when its reading began. */
   applied: { plan: number; readAt: Date; appliedAt: Date } | null;
+  /** What that plan was not told or could not trust, as sentences: who is missing may still be held. */
+  doubts: string[];
 }
 
 export async function readStanding(pool: Pool, connection: string): Promise<Standing> {
@@ -32,15 +34,18 @@ export async function readStanding(pool: Pool, connection: string): Promise<Stan
     [connection],
   );
   const applied = await pool.query(
-    `SELECT id::int AS plan, created_at AS "readAt", applied_at AS "appliedAt" FROM org.plans
-     WHERE connection_id = $1 AND verdict = 'applied' AND NOT partial ORDER BY id DESC LIMIT 1`,
+    `SELECT id::int AS plan, created_at AS "readAt", applied_at AS "appliedAt",
+            ARRAY(SELECT jsonb_array_elements_text(d.value) FROM jsonb_each(doubts) d) AS doubts
+     FROM org.plans WHERE connection_id = $1 AND verdict = 'applied' AND NOT partial ORDER BY id DESC LIMIT 1`,
     [connection],
   );
   const { users, groups, memberships, rejects, conflicts } = rows[0];
+  const { doubts, ...last } = applied.rows[0] ?? {};
   return {
     living: { users, groups, memberships },
     open: { rejects, conflicts },
-    applied: applied.rows[0] ?? null,
+    applied: applied.rows.length > 0 ? last : null,
+    doubts: doubts ?? [],
   };
 }
 

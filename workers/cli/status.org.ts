@@ -71,6 +71,7 @@ export function showOrg(one: OrgStatus): string[] {
         ', ',
       ),
     ],
+    ...one.doubts.map((doubt): [string, string] => ['doubt', doubt]),
     ['open', describeOpen(one.connection, open)],
     ['next', describeNext(one.schedule)],
   ];
