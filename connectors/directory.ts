@@ -70,7 +70,10 @@ const guard = v.optional(v.strictObject(deletions), {});
 
 /** Options of every directory connection. Each has a default; `connect` stores only what was given. */
 export const directoryOptions = {
-  /** Most living people in the whole tenant, over all its connections. Exceeding it fails the run. Default null: none. */
+  /**
+   * Most living people in the whole tenant, over all its connections. Exceeding it fails the run. Default null: none. It
+   * holds runs of the connections that have it: a sibling without it adds people past it, so give it to each.
+   */
   userLimit: v.optional(v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0))), null),
   /** What a plan may do without being asked; more parks the run for approve or decline. */
   guards: v.optional(
