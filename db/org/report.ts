@@ -1,5 +1,6 @@
 import type { Pool } from '../client.ts';
 import type { HandedBackFilter } from '../report.ts';
+import { applySteps } from './plan.ts';
 import type { Written } from './written.ts';
 
 /** Read-only questions of people: what stands in the tables, what a plan changes, what was handed back. */
@@ -81,11 +82,14 @@ export interface ChangeCount {
   count: number;
 }
 
+/** Place of a step in the order of application; numbers are given in the order of planning. */
+const applied = `array_position(ARRAY[${applySteps.map((step) => `'${step}'`).join(', ')}], step)`;
+
 /** What a plan changes, counted; steps in the order they are applied. */
 export async function countChanges(pool: Pool, plan: number): Promise<ChangeCount[]> {
   const { rows } = await pool.query(
     `SELECT step, kind, action, count(*)::int AS count FROM org.changes WHERE plan_id = $1 GROUP BY 1, 2, 3
-     ORDER BY array_position(ARRAY['deleteUsers', 'addGroups', 'moveUsers', 'addUsers', 'editUsers', 'deleteGroups'], step), 2, 3`,
+     ORDER BY ${applied}, 2, 3`,
     [plan],
   );
   return rows;
@@ -111,7 +115,7 @@ export async function listChanges(
   const { rows } = await pool.query(
     `SELECT no, step, kind, action, source_id AS "sourceId", group_id AS "groupId", before, after FROM org.changes
      WHERE plan_id = $1 AND ($2::text IS NULL OR step = $2) AND ($3::text IS NULL OR source_id = $3 OR group_id = $3)
-     ORDER BY no, kind DESC, group_id LIMIT $4`,
+     ORDER BY ${applied}, no, kind DESC, group_id LIMIT $4`,
     [plan, filter.step ?? null, filter.sourceId ?? null, filter.limit],
   );
   return rows;
