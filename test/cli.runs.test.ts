@@ -11,6 +11,7 @@ describe('start', () => {
     const planned = await cli(`start orgSync ${name} --dry-run --wait`);
     expect(planned).toMatchObject({ code: 0, err: '' });
     expect(planned.out).toContain('Planned, nothing was written');
+    expect(planned.out).toMatch(/\ndeleteUsers none\naddGroups 6 planned\nmoveUsers none\naddUsers 60 planned\n/);
     expect(await liveUsers(name)).toBe(0);
     const said = await cli(`start orgSync ${name} --wait`);
     expect(said).toMatchObject({ code: 0, err: '' });
@@ -90,6 +91,8 @@ describe('a run that asks', () => {
     const said = await cli(`start orgSync ${name} --wait`);
     expect(said.code).toBe(3);
     expect(said.out).toContain('Waits for approval: 40 user deletions of 60, allowed without asking 20');
+    expect(said.out).toMatch(/\ndeleteUsers \d+ planned\n/);
+    expect(said.out).toMatch(/\naddUsers none\n/);
     expect((await cli(`status ${name}`)).out).toContain('asks   Waits for approval: 40 user deletions');
     const { parked } = (await stateOf(name)).progress;
     expect((await cli(`changes ${name} --step deleteUsers --limit 3`)).out).toMatch(/open[\s\S]+user delete 40/);

@@ -112,7 +112,7 @@ export class RunView {
       if (range && this.bars.get(name)?.state === 'skipped')
         this.shown.notes.push(`${name} is switched off: ${range.count} planned changes are not written`);
       if (this.bars.get(name)?.state !== 'skipped')
-        this.set(name, range ? { total: range.count } : { state: 'done' });
+        this.set(name, range ? { total: range.count } : { state: 'done', total: 0 });
     }
   }
 

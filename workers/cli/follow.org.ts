@@ -37,11 +37,12 @@ export async function watchOrg(session: Session, name: string, started: Executio
   };
 }
 
-/** Steps that ended, state, notes, troubles. */
+/** Steps that ended and, of a run that asks or only planned, what it would write; state, notes, troubles. */
 function eventsOf(progress: OrgSyncProgress | null, pending: readonly PendingActivity[]): string[] {
+  const planned = progress?.state === 'parked' || progress?.state === 'done';
   return [
     ...(progress?.steps ?? [])
-      .filter((bar) => bar.state === 'done' || bar.state === 'skipped')
+      .filter((bar) => bar.state === 'done' || bar.state === 'skipped' || (planned && bar.total !== null))
       .map((bar) => `${bar.name} ${drawBar(bar)}`),
     ...(progress && progress.state !== 'running' && progress.state !== 'done' ? [`run is ${progress.state}`] : []),
     ...(progress?.notes ?? []),
