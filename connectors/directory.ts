@@ -56,29 +56,40 @@ const percent = (fallback: number) => v.optional(v.pipe(v.number(), v.minValue(0
 const whole = (fallback: number, least = 0, most = 100_000_000) =>
   v.optional(v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most)), fallback);
 
-const guard = v.optional(
-  v.strictObject({
-    /** Most deletions (`deactivations`: people switched off) by count. Default 500 (Entra Connect's default). */
-    count: whole(500),
-    /** Most of them as percent of the living rows. Default 20 (Okta's default). */
-    percent: percent(20),
-    /** Below 100 living rows: most of them by count. Default 20. */
-    smallCount: whole(20),
-    /** Below 100 living rows: most of them in percent. Default 50. */
-    smallPercent: percent(50),
-  }),
-  {},
-);
+const deletions = {
+  /** Most deletions (`deactivations`: people switched off) by count. Default 500 (Entra Connect's default). */
+  count: whole(500),
+  /** Most of them as percent of the living rows. Default 20 (Okta's default). */
+  percent: percent(20),
+  /** Below 100 living rows: most of them by count. Default 20. */
+  smallCount: whole(20),
+  /** Below 100 living rows: most of them in percent. Default 50. */
+  smallPercent: percent(50),
+} as const;
+const guard = v.optional(v.strictObject(deletions), {});
 
 /** Options of every directory connection. Each has a default; `connect` stores only what was given. */
 export const directoryOptions = {
-  /** Most living people in the whole tenant, over all its connections. Exceeding it fails the run. Default null: none. */
+  /**
+   * Most living people in the whole tenant, over all its connections. Exceeding it fails the run. Default null: none. It
+   * holds runs of the connections that have it: a sibling without it adds people past it, so give it to each.
+   */
   userLimit: v.optional(v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0))), null),
   /** What a plan may do without being asked; more parks the run for approve or decline. */
   guards: v.optional(
     v.strictObject({
       users: guard,
-      groups: guard,
+      groups: v.optional(
+        v.strictObject({
+          ...deletions,
+          /**
+           * Most groups moved or renamed in percent of the living, judged from 100 on. Default 50. A source that tells
+           * parents in another way moves nearly all of them.
+           */
+          changesPercent: percent(50),
+        }),
+        {},
+      ),
       /** People whose `active` goes from true to false: they lose their access as if they were deleted. */
       deactivations: guard,
       /** Most memberships taken from living people, in percent of those there are. Default 20; judged from 100 on. */

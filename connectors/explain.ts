@@ -34,7 +34,7 @@ export function explain(schema: v.GenericSchema, issue: v.BaseIssue<unknown>): s
 }
 
 function got({ type, input, received }: v.BaseIssue<unknown>): string {
-  if (type === 'min_length' || type === 'max_length')
+  if (type === 'min_length' || type === 'max_length' || type === 'raw_check')
     return typeof input === 'string' ? `a text of ${input.length} characters` : `a list of ${received} values`;
   return received.slice(0, toldWhole.includes(type) ? 80 : 20);
 }
@@ -44,7 +44,7 @@ function accepted(schema: v.GenericSchema, keys: string[], issue: v.BaseIssue<un
   if (type === 'min_length' || type === 'max_length')
     return `${type === 'min_length' ? 'at least' : 'at most'} ${expected?.slice(2)}`;
   if (type === 'integer') return 'a whole number';
-  if (type === 'regex' || type === 'check') return message;
+  if (type === 'regex' || type === 'check' || type === 'raw_check') return message;
   return issue.kind === 'schema' && keys.length > 0 ? acceptedBy(partAt(schema, keys)) : (expected ?? message);
 }
 

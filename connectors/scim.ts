@@ -34,7 +34,10 @@ export const scimOptions = v.strictObject({
   userFilter: v.optional(v.string()),
   /** SCIM filter that narrows the groups. Default none. */
   groupFilter: v.optional(v.string()),
-  /** Attribute of a group that holds its parent's id. Default none: groups nest by being members of groups. */
+  /**
+   * Attribute of a group that holds its parent's id. Default none: groups nest by being members of groups. A group without
+   * it is a root; where no group has it, it was not read, and ours stay where they hang.
+   */
   parentAttribute: v.optional(path),
   /** Other places for the fields of a person, e.g. {"title": "nickName"}. */
   mapping: v.optional(
@@ -68,7 +71,7 @@ export function scimReader(options: ScimOptions) {
       return {
         id: resource.id,
         name: resource.displayName,
-        ...(parent === null ? {} : { parentId: parent(resource) ?? null }),
+        ...(parent !== null && { parentId: parent(resource) }),
         members: members?.map((m: Json | null) => ({
           id: m?.value,
           isGroup: typeof m?.type === 'string' ? m.type.toLowerCase() === 'group' : null,

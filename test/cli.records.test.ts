@@ -101,6 +101,14 @@ describe('what was handed back and what changes', () => {
     const { counts, changes } = JSON.parse(first.out);
     expect(counts).toContainEqual({ step: 'addUsers', kind: 'user', action: 'add', count: 60 });
     expect(changes[0]).toMatchObject({ kind: 'user', action: 'add', sourceId: one, before: null });
+    source.directory.addGroup({ displayName: 'Late' });
+    source.directory.removeUser(one!);
+    expect((await cli(`start orgSync ${name} --wait`)).code).toBe(0);
+    const lines = (await cli(`changes ${name}`)).out.split('\n').filter((line) => /^\w+: (add|delete) /.test(line));
+    expect(lines, 'as they are applied').toEqual([
+      expect.stringMatching(/^deleteUsers: delete user /),
+      expect.stringMatching(/^addGroups: add group /),
+    ]);
     expect(await cli(`changes ${name} --plan 999999`)).toMatchObject({
       code: 1,
       err: expect.stringContaining(`has no plan 999999`),

@@ -11,6 +11,7 @@ describe('start', () => {
     const planned = await cli(`start orgSync ${name} --dry-run --wait`);
     expect(planned).toMatchObject({ code: 0, err: '' });
     expect(planned.out).toContain('Planned, nothing was written');
+    expect(planned.out).toMatch(/\ndeleteUsers none\naddGroups 6 planned\nmoveUsers none\naddUsers 60 planned\n/);
     expect(await liveUsers(name)).toBe(0);
     const said = await cli(`start orgSync ${name} --wait`);
     expect(said).toMatchObject({ code: 0, err: '' });
@@ -90,6 +91,8 @@ describe('a run that asks', () => {
     const said = await cli(`start orgSync ${name} --wait`);
     expect(said.code).toBe(3);
     expect(said.out).toContain('Waits for approval: 40 user deletions of 60, allowed without asking 20');
+    expect(said.out).toMatch(/\ndeleteUsers \d+ planned\n/);
+    expect(said.out).toMatch(/\naddUsers none\n/);
     expect((await cli(`status ${name}`)).out).toContain('asks   Waits for approval: 40 user deletions');
     const { parked } = (await stateOf(name)).progress;
     expect((await cli(`changes ${name} --step deleteUsers --limit 3`)).out).toMatch(/open[\s\S]+user delete 40/);
@@ -112,6 +115,31 @@ describe('a run that asks', () => {
       code: 1,
       err: `syncline: No run of ${name} is open: nothing to approve\n`,
     });
+  });
+
+  test('approved while it is paused, says so and writes after resume', async () => {
+    const { name } = await decimated();
+    expect((await cli(`start orgSync ${name} --wait`)).code).toBe(3);
+    expect((await cli(`pause ${name}`)).code).toBe(0);
+    expect((await cli(`approve ${name} --yes`)).out).toContain(
+      `Approved, but the run is paused: it writes the plan when it goes on. Let it: npx syncline resume ${name}\n`,
+    );
+    const { out } = await cli(`status ${name}`);
+    expect(out).toMatch(/run +paused, since/);
+    expect(out).toContain(`waits for  resume; the plan is approved: npx syncline resume ${name}`);
+    expect(await liveUsers(name)).toBe(60);
+    expect((await cli(`resume ${name}`)).code).toBe(0);
+    await until('its end', async () => (await stateOf(name)).state === 'completed');
+    expect(await liveUsers(name)).toBe(20);
+  });
+
+  test('declined while it is paused, it ends at once', async () => {
+    const { name } = await decimated();
+    expect((await cli(`start orgSync ${name} --wait`)).code).toBe(3);
+    expect((await cli(`pause ${name}`)).code).toBe(0);
+    expect((await cli(`decline ${name} --yes`)).out).toContain('Declined: the run ends, nothing was written.\n');
+    await until('its end', async () => (await stateOf(name)).outcome === 'declined');
+    expect(await liveUsers(name)).toBe(60);
   });
 
   test('is declined, and nothing is written', async () => {

@@ -2,7 +2,7 @@ import { defaultPayloadConverter } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
 import { describeTrouble, pendingActivity, withBeats } from '../workers/cli/pending.ts';
 import type { OrgSyncProgress } from '../workflows/org.view.ts';
-import type { Bar } from '../workflows/progress.ts';
+import { type Bar, drawBar } from '../workflows/progress.ts';
 import { openCli } from './harness/cli.ts';
 import { until } from './harness/until.ts';
 
@@ -51,13 +51,27 @@ describe('an activity in hand', () => {
     ];
     const done = (found: typeof seen) => withBeats(progressOf(bars), found).steps.map((bar) => bar.done);
     expect(done(seen)).toEqual([650, 180, 7]);
+    const first: Bar = { name: 'stageUsers', done: 0, total: null, state: 'running' };
+    const beat = pending('stageUsers', counters({ rows: 1_400, pages: 7, total: 1_992 }));
+    const [bar] = withBeats(progressOf([first]), [beat]).steps;
+    expect(bar && drawBar(bar), 'a first slice').toBe('██████████████░░░░░░ 70 % (1,400 of 1,992)');
     expect(done([pending('stageUsers', counters({ rows: 300 }))]), 'a list that is read again').toEqual([400, 100, 7]);
     expect(done([pending('addUsers', counters({ applied: 900 }))])).toEqual([400, 300, 7]);
   });
 });
 
 function progressOf(steps: Bar[]): OrgSyncProgress {
-  return { connection: 'c', mode: 'full', state: 'running', steps, parked: null, notes: [], requests: 0 };
+  return {
+    connection: 'c',
+    mode: 'full',
+    state: 'running',
+    steps,
+    parked: null,
+    notes: [],
+    written: {},
+    waitsForResume: false,
+    requests: 0,
+  };
 }
 
 describe('status', () => {
@@ -123,7 +137,7 @@ describe('status', () => {
     };
     const first = await until('rows of the slice in hand', async () => (await read()) || undefined);
     await until('more rows', async () => ((await read()) ?? 0) > first);
-    expect((await cli(`status ${name}`)).out).toMatch(/stageUsers +\d+ so far\n/);
+    expect((await cli(`status ${name}`)).out).toMatch(/stageUsers +[█░]{20} \d+ % \(\d+ of 200\)\n/);
     const handle = world.client.workflow.getHandle(`orgSync-${name}`);
     const { steps } = await handle.query<OrgSyncProgress>('progress');
     expect(steps.find((bar) => bar.name === 'stageUsers')).toMatchObject({ done: 0, state: 'running' });

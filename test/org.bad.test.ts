@@ -36,6 +36,16 @@ describe.concurrent('a wrong input ends the run before anything is read', () => 
     ],
     ['only without a person', [{ connection: 'acme', only: { user: '' } }], 'only.user: got'],
     [
+      'a person with NUL in the id',
+      [{ connection: 'acme', only: { user: 'a\u0000b' } }],
+      "only.user: got a text of 3 characters, accepted the source's own id, without control characters",
+    ],
+    [
+      'a person with half a surrogate pair in the id',
+      [{ connection: 'acme', only: { user: 'ada@example.org\ud800' } }],
+      'only.user: got a text of 16 characters, accepted',
+    ],
+    [
       'an unknown field inside only',
       [{ connection: 'acme', only: { user: '1', group: '2' } }],
       'unknown field "only.group" (accepted: user)',

@@ -155,7 +155,7 @@ describe('a terminated run', () => {
       userLimit: null,
       guards: {
         users: guard,
-        groups: guard,
+        groups: { ...guard, changesPercent: 1 },
         deactivations: guard,
         membershipsPercent: 1,
         additionsPercent: 1,

@@ -203,7 +203,7 @@ describe.concurrent('a run of one person', () => {
     );
     expect(failure.type).toBe('InvalidInput');
     expect(failure.message).toBe(
-      `markUsers: Nobody has the id given in only.user: the source has no such person, and we never held one. Nothing was changed. Accepted: the source's own id (SCIM: id; LDAP: the value of idAttribute), no user name and no mail address. Ids stand in org.users and in: npx syncline changes ${name}`,
+      `markUsers: Nobody has the id given in only.user: the source has no such person, and we never held one; nothing was changed. Accepted: the source's own id (SCIM: id; LDAP: the value of idAttribute), no user name and no mail address. Ids stand in org.users and in: npx syncline changes ${name}`,
     );
     expect(failure.message).not.toContain('zebediah');
     expect(await snapshot(world.pool, name)).toEqual(before);

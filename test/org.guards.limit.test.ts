@@ -11,7 +11,7 @@ describe.concurrent('the user limit of a tenant', () => {
     const { type, message } = await world.fail(name);
     expect(type).toBe('UserLimit');
     expect(message).toBe(
-      `checkLimits: The tenant's user limit of 29 would be exceeded: 0 living people + 30 new. Nothing was written. Raise it with: npx syncline connect ${name} --option userLimit=N, or narrow the scope.`,
+      `checkLimits: The tenant's user limit of 29 would be exceeded: 0 living people + 30 new; nothing was written. Raise it with: npx syncline connect ${name} --option userLimit=N, or narrow the scope.`,
     );
     expect(await livingIds(world.pool, name, 'users')).toEqual([]);
     expect(await livingIds(world.pool, name, 'groups')).toEqual([]);

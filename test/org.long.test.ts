@@ -1,7 +1,8 @@
 import { Worker } from '@temporalio/worker';
 import { expect, inject, it } from 'vitest';
 import type { ScimSandbox } from '../sandbox/scim.ts';
-import type { OrgSyncProgress, OrgSyncResult } from '../workflows/org.view.ts';
+import type { OrgSyncResult } from '../workflows/org.result.ts';
+import type { OrgSyncProgress } from '../workflows/org.view.ts';
 import { openCli } from './harness/cli.ts';
 import { expectSameAsSource } from './harness/compare.ts';
 import { historyJson } from './harness/scan.ts';

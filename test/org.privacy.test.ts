@@ -42,7 +42,8 @@ describe('Temporal and the log learn nothing about people', () => {
     const { result } = await expectSilent(await world.start(name), source);
     expect(result).toMatchObject({ outcome: 'applied', users: { added: 3, edited: 6 } });
     await expectSilent(await world.start(name, { mode: 'full', dryRun: true }), source);
-  });
+    // Three runs, each scanned whole: 7 s alone, over a minute beside others.
+  }, 180_000);
 
   it('while a step is at work, from its heartbeats and last failure', async () => {
     const { name, source } = await seeded();

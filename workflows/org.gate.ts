@@ -5,9 +5,11 @@ import type { OrgSyncProgress, RunView } from './org.view.ts';
 
 /** Answers a parked run: writes the plan of that digest (see the run's details). */
 export const approve = defineUpdate<string, [{ digest: string }]>('approve');
-/** Answers a parked run: ends it, nothing is written. */
+/** Answers a parked run: ends it, nothing of its plan is written. */
 export const decline = defineUpdate<string, [{ digest: string }]>('decline');
 export const progress = defineQuery<OrgSyncProgress>('progress');
+/** Answer to `approve` of a run that is paused. */
+export const approvedButPaused = 'approved, but the run is paused: resume it';
 
 /** Pause, resume and the answer to a parked plan. */
 export class Gate {
@@ -50,12 +52,15 @@ export class Gate {
     this.view.park(breaches, digest);
     const answered = await condition(() => this.answer !== null, hours * 3_600_000);
     this.parked = null;
-    this.view.unpark();
-    if (!answered)
+    this.view.unpark(this.answer === 'approved');
+    if (!answered) {
+      const before = this.view.written();
+      const kept = before === '' ? 'nothing was written' : `an attempt before it has written ${before}, which stays`;
       throw ApplicationFailure.nonRetryable(
-        `Nobody answered within ${hours} h: the plan was dropped, nothing was written. The next run plans again.`,
+        `Nobody answered within ${hours} h: the plan was dropped, ${kept}. The next run plans again.`,
         'ApprovalTimeout',
       );
+    }
     return this.answer === 'approved';
   }
 
@@ -67,7 +72,8 @@ export class Gate {
 
   private setAnswer(answer: 'approved' | 'declined'): string {
     this.answer = answer;
-    return this.paused ? `${answer}, but the run is paused: resume it` : answer;
+    // Whoever declines ends a paused run too; what is approved is written by one that goes on.
+    return this.paused && answer === 'approved' ? approvedButPaused : answer;
   }
 
   /** An answer counts for the plan it was given for: another plan asks again. */

@@ -4,6 +4,15 @@ import { explain } from '../connectors/explain.ts';
 
 const stepNames = ['deleteUsers', 'addGroups', 'moveUsers', 'addUsers', 'editUsers', 'deleteGroups'] as const;
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
+const control = /[\u0000-\u001f\u007f-\u009f]/;
+
+/** No id of a source has control characters (activities/org/records.ts), and Postgres refuses some. Told without the value: it may be a name. */
+const storable = v.rawCheck<string>(({ dataset, addIssue }) => {
+  if (dataset.typed && (control.test(dataset.value) || !dataset.value.isWellFormed()))
+    addIssue({ message: "the source's own id, without control characters" });
+});
+
 /** What a person types to start orgSync: `{"connection":"acme"}`. Everything else has a default. */
 export const orgSyncInput = v.strictObject({
   /** Name of the connection, as made by `syncline connect`. */
@@ -13,7 +22,7 @@ export const orgSyncInput = v.strictObject({
   /** Ends after the plan: nothing is written but the plan itself. Default false. */
   dryRun: v.optional(v.boolean(), false),
   /** Runs one person instead of the directory, by source id: `{"user":"2819c223"}`. */
-  only: v.optional(v.strictObject({ user: v.pipe(v.string(), v.minLength(1), v.maxLength(255)) })),
+  only: v.optional(v.strictObject({ user: v.pipe(v.string(), v.minLength(1), v.maxLength(255), storable) })),
   /** Steps switched on or off for this run, over the connection's option. Default: all on. */
   steps: v.optional(
     v.strictObject(

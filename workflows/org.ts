@@ -9,11 +9,13 @@ import {
 } from '@temporalio/workflow';
 import type { Prepared } from '../activities/org/prepare.ts';
 import type { ApplyStep, Range } from '../db/org/plan.ts';
+import type { Written } from '../db/org/written.ts';
 import { Gate } from './org.gate.ts';
 import { orgSyncInput, readInput } from './org.input.ts';
 import { activitiesOf, planGroups, type Run, readList, type Standing } from './org.read.ts';
+import type { OrgSyncResult } from './org.result.ts';
 import type { Shown } from './org.shown.ts';
-import { applySteps, type OrgSyncResult, RunView } from './org.view.ts';
+import { applySteps, RunView } from './org.view.ts';
 import { sentenceOf, tried, typeOf, verdictOf } from './tries.ts';
 
 /** Workflow id of a connection's runs started by CLI and client. Other ids work too: the claim keeps runs apart. */
@@ -56,7 +58,7 @@ export async function orgSync(input: unknown, handed?: Carried): Promise<OrgSync
       if (result) return result;
       break;
     } catch (error) {
-      await CancellationScope.nonCancellable(() => dropPlan(run, error));
+      view.stays(await CancellationScope.nonCancellable(() => dropPlan(run, error)));
       const verdict = verdictOf(error);
       if (verdict === 'end' || (verdict === 'again' && restarted)) throw error;
       // A lost stage is trouble of the infrastructure: it does not use up the one new start that a failed step has.
@@ -113,11 +115,18 @@ async function runPlan(request: Request, run: Run): Promise<OrgSyncResult | null
   );
   view.judged(judgement);
   if (request.dryRun) return finish(run, 'planned');
-  if (judgement.breaches.length > 0 && !(await gate.approved(judgement, approvalHours))) return finish(run, 'declined');
+  let { ranges } = judgement;
+  if (judgement.breaches.length > 0) {
+    if (!(await gate.approved(judgement, approvalHours))) return finish(run, 'declined');
+    await gate.pass();
+    const names = await tried(view, 'confirmNames', () => long.confirmNames({ plan, skipped }));
+    view.namesConfirmed(names);
+    ranges = names.ranges;
+  }
 
   const renames = !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers');
   for (const name of applySteps) {
-    const range = judgement.ranges[name];
+    const range = ranges[name];
     if (skipped.includes(name) || !range) continue;
     view.running(name);
     // All lanes end before a failure is met: one that still wrote would disturb the plan of a second attempt.
@@ -164,13 +173,14 @@ async function finish({ plan, view, short }: Run, verdict: 'planned' | 'applied'
   return view.finish(verdict, plan.id);
 }
 
-/** The stage of a failed or cancelled run goes; its changes stay readable. Whoever lost the claim has nothing to drop. */
-async function dropPlan({ plan, short }: Run, error: unknown): Promise<void> {
-  if (typeOf(error) === 'ClaimLost' || typeOf(error) === 'UserLimit') return;
+/** The stage of a failed or cancelled run goes, its changes stay readable; gives what of them was written. Whoever lost the claim has nothing to drop. */
+async function dropPlan({ plan, short }: Run, error: unknown): Promise<Written> {
+  if (typeOf(error) === 'ClaimLost' || typeOf(error) === 'UserLimit') return {};
   try {
-    await short.finish({ plan, verdict: isCancellation(error) ? 'cancelled' : 'failed' });
+    return await short.finish({ plan, verdict: isCancellation(error) ? 'cancelled' : 'failed' });
   } catch (lost) {
     if (typeOf(lost) !== 'ClaimLost') throw lost;
+    return {};
   }
 }
 

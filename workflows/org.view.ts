@@ -2,10 +2,22 @@ import type { Confirmed } from '../activities/org/confirm.ts';
 import type { Slice } from '../activities/org/stage.ts';
 import type { GroupMarks } from '../db/org/groups.ts';
 import type { Breach, Judgement } from '../db/org/limits.ts';
+import type { NamesConfirmed } from '../db/org/names.ts';
 import type { ApplyStep } from '../db/org/plan.ts';
 import type { Stream } from '../db/org/stageRows.ts';
 import type { UserMarks } from '../db/org/users.ts';
-import { nobodyAsked, nothingShown, type Shown } from './org.shown.ts';
+import type { Written } from '../db/org/written.ts';
+import { type OrgSyncResult, resultOf } from './org.result.ts';
+import {
+  describeWritten,
+  handedBack,
+  linesOf,
+  nobodyAsked,
+  nothingShown,
+  type Shown,
+  sumWritten,
+  withConflicts,
+} from './org.shown.ts';
 import { type Bar, showDetails } from './progress.ts';
 
 export const applySteps: readonly ApplyStep[] = [
@@ -27,30 +39,12 @@ export interface OrgSyncProgress {
   steps: Bar[];
   /** What a parked run asks about; null otherwise. */
   parked: { digest: string | null; breaches: Breach[] } | null;
+  /** True: the plan was approved, and nothing of it is written before somebody resumes the run. */
+  waitsForResume: boolean;
   notes: string[];
+  /** What attempts of this run that failed have written, by step; it stays whatever is answered. */
+  written: Written;
   requests: number;
-}
-
-/** What a run did. Counts only; the rows stand in org.changes, org.conflicts and syncline.rejects. */
-export interface OrgSyncResult {
-  outcome: 'applied' | 'planned' | 'declined' | 'skipped';
-  connection: string;
-  mode: string | null;
-  /** Number of the plan in org.plans and org.changes; null when skipped. */
-  plan: number | null;
-  groups: Omit<GroupMarks, 'doubt'> | null;
-  users: Omit<UserMarks, 'memberships' | 'doubt'> | null;
-  memberships: UserMarks['memberships'] | null;
-  /** Changes written per step. */
-  applied: Partial<Record<ApplyStep, number>>;
-  breaches: Breach[];
-  /** What a dry run found: the limit that a real run would fail at. */
-  overLimit: Judgement['overLimit'];
-  notes: string[];
-  requests: number;
-  durationMs: number;
-  /** Digest of the plan, where it was computed (dry run, breach). */
-  digest: string | null;
 }
 
 /** Everything a person sees of a run; holds no decision. */
@@ -61,6 +55,7 @@ export class RunView {
   private done = false;
   private paused = false;
   private parked: OrgSyncProgress['parked'] = null;
+  private approved = false;
   /** What is so at the moment only, by what it is about. */
   private readonly passing = new Map<string, string>();
   private users: UserMarks | null = null;
@@ -105,9 +100,7 @@ export class RunView {
   marked(name: 'markGroups' | 'markUsers', marks: GroupMarks | UserMarks): void {
     if (name === 'markGroups') this.shown.groups = marks as GroupMarks;
     else this.users = marks as UserMarks;
-    const what = name === 'markGroups' ? 'groups' : 'users';
-    if (marks.withheld > 0 && marks.doubt)
-      this.shown.notes.push(`${marks.withheld} ${what} are missing at the source and stay: ${marks.doubt}`);
+    this.shown.notes.push(...marks.notes);
     this.set(name, { done: marks.staged, state: 'done' });
   }
 
@@ -118,7 +111,8 @@ export class RunView {
       const range = judgement.ranges[name];
       if (range && this.bars.get(name)?.state === 'skipped')
         this.shown.notes.push(`${name} is switched off: ${range.count} planned changes are not written`);
-      if (this.bars.get(name)?.state !== 'skipped') this.set(name, range ? { total: range.count } : { state: 'done' });
+      if (this.bars.get(name)?.state !== 'skipped')
+        this.set(name, range ? { total: range.count } : { state: 'done', total: 0 });
     }
   }
 
@@ -127,8 +121,9 @@ export class RunView {
     this.show();
   }
 
-  unpark(): void {
+  unpark(approved: boolean): void {
     this.parked = null;
+    this.approved = approved;
     this.show();
   }
 
@@ -156,6 +151,32 @@ export class RunView {
     this.set(name, { state: 'done' });
   }
 
+  /** Names taken while the plan waited: those who wanted them are handed back. */
+  namesConfirmed({ added, edited, ranges }: NamesConfirmed): void {
+    this.approved = false;
+    const back = added + edited;
+    if (back === 0) return;
+    if (this.users) this.users = withConflicts(this.users, added, edited);
+    this.shown.notes.push(`${back} people are handed back: their user name was taken while the plan waited`);
+    for (const name of applySteps) {
+      const range = ranges[name];
+      this.set(name, range ? { total: range.count } : { state: 'done', total: 0 });
+    }
+  }
+
+  /** An attempt failed, and this much of it stays. */
+  stays(written: Written): void {
+    this.shown.written = sumWritten(this.shown.written, written);
+    const told = describeWritten(written);
+    if (told !== '') this.shown.notes.push(`an attempt that failed has written ${told}; that stays`);
+    this.show();
+  }
+
+  /** What attempts before this one have written, in words; empty when nothing. */
+  written(): string {
+    return describeWritten(this.shown.written);
+  }
+
   startOver(why: string): void {
     // A database that crashes again and again must not fill the notes.
     if (!this.shown.notes.includes(why)) this.shown.notes.push(why);
@@ -172,28 +193,12 @@ export class RunView {
   finish(outcome: OrgSyncResult['outcome'], plan: number | null): OrgSyncResult {
     this.done = true;
     this.show();
-    const { shown } = this;
-    const { doubt: _g, ...groups } = shown.groups ?? ({} as GroupMarks);
-    const { doubt: _u, memberships, ...users } = this.users ?? ({} as UserMarks);
-    const applied = Object.fromEntries(
+    const { connection, shown, users, judgement } = this;
+    const wrote = Object.fromEntries(
       applySteps.flatMap((name) => (this.bars.get(name)?.done ? [[name, this.bars.get(name)?.done]] : [])),
     );
-    return {
-      outcome,
-      connection: this.connection,
-      mode: shown.mode,
-      plan,
-      groups: shown.groups && groups,
-      users: this.users && users,
-      memberships: memberships ?? null,
-      applied,
-      breaches: this.judgement?.breaches ?? [],
-      overLimit: this.judgement?.overLimit ?? null,
-      notes: this.notes(),
-      requests: this.total(),
-      durationMs: Date.now() - shown.started,
-      digest: this.judgement?.digest ?? null,
-    };
+    const said = { notes: this.notes(), requests: this.total() };
+    return resultOf({ outcome, connection, plan, shown, users, judgement, wrote, ...said });
   }
 
   progress(): OrgSyncProgress {
@@ -203,7 +208,9 @@ export class RunView {
       state: this.state(),
       steps: [...this.bars.values()],
       parked: this.parked,
+      waitsForResume: this.approved && this.paused,
       notes: [...this.notes(), ...this.passing.values()],
+      written: this.shown.written,
       requests: this.total(),
     };
   }
@@ -235,15 +242,9 @@ export class RunView {
 
   private show(): void {
     const p = this.progress();
-    const lines = [...p.notes, `requests: ${p.requests}`];
-    if (this.users)
-      lines.push(
-        `conflicts: ${this.users.conflicts}, rejects: ${this.users.rejected + (this.shown.groups?.rejected ?? 0)}`,
-      );
-    for (const b of p.parked?.breaches ?? [])
-      lines.push(`waits for approval: ${b.planned} ${b.guard} of ${b.of}, allowed without asking ${b.allowed}`);
-    if (p.parked)
-      lines.push(`answer with: npx syncline approve ${this.connection} or decline (plan ${p.parked.digest})`);
-    showDetails(`orgSync ${this.connection} · ${p.mode ?? '…'} · ${p.state}`, p.steps, lines);
+    showDetails(`orgSync ${p.connection} · ${p.mode ?? '…'} · ${p.state}`, p.steps, [
+      ...linesOf(p),
+      ...handedBack(this.shown.groups, this.users),
+    ]);
   }
 }

@@ -11,10 +11,13 @@ export interface Bar {
 
 const width = 20;
 
-/** `████████░░░░ 62 %`, or the count alone where no total is known. */
+/** `████████░░░░ 62 %`, or the count alone where no total is known; `none` where there is nothing to do. */
 export function drawBar({ done, total, state }: Bar): string {
   if (state === 'skipped') return 'skipped';
-  if (state === 'waiting') return '·';
+  if (total === 0 && done === 0 && state !== 'waiting') return 'none';
+  if (state === 'waiting') return total === null ? '·' : `${total.toLocaleString('en')} planned`;
+  // A step that counts nothing, such as checkLimits.
+  if (state === 'done' && done === 0) return 'done';
   const share = state === 'done' ? 1 : total ? Math.min(done / total, 0.99) : null;
   if (share === null) return `${done.toLocaleString('en')} so far`;
   const count =

@@ -2,6 +2,7 @@ import { doubtOf, holdsPerson, missingIds, otherPeople, shownIds } from '../../d
 import type { Plan } from '../../db/org/plan.ts';
 import { addPage, appendStage, emptyBatch, readStage } from '../../db/org/stage.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
+import { untouched } from '../../db/org/written.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
@@ -58,6 +59,7 @@ export async function confirmPerson(deps: Deps, plan: Plan, call: Call): Promise
   const { only } = plan;
   if (only === null || (await readStage(deps.pool, plan.id, 'users')).rows > 0) return;
   const { connection } = plan.claim;
+  const unchanged = () => untouched(deps.pool, plan, 'changed');
   const source = openSource(await deps.connection(connection), deps);
   try {
     const others = await otherPeople(deps.pool, connection, only, witnesses);
@@ -65,7 +67,7 @@ export async function confirmPerson(deps: Deps, plan: Plan, call: Call): Promise
     if (source.readOne && others.length > 0 && !(await findsOne(source.readOne, 'users', others, call)))
       throw new SyncError(
         'BadAnswer',
-        `A direct read finds neither the person of only.user nor any of ${others.length} others we hold, so it proves nobody gone: nothing was changed. Check the base address and the credential's rights, or run the whole directory: npx syncline start orgSync ${connection}`,
+        `A direct read finds neither the person of only.user nor any of ${others.length} others we hold, so it proves nobody gone: ${await unchanged()}. Check the base address and the credential's rights, or run the whole directory: npx syncline start orgSync ${connection}`,
       );
   } catch (error) {
     if (error instanceof RetryLater) throw new SyncError('Unavailable', error.message, { cause: error });
@@ -77,7 +79,7 @@ export async function confirmPerson(deps: Deps, plan: Plan, call: Call): Promise
   // The id itself may be a name or a mail address that somebody took for one: it is not repeated.
   throw new SyncError(
     'InvalidInput',
-    `Nobody has the id given in only.user: the source has no such person, and we never held one. Nothing was changed. Accepted: the source's own id (SCIM: id; LDAP: the value of idAttribute), no user name and no mail address. Ids stand in org.users and in: npx syncline changes ${connection}`,
+    `Nobody has the id given in only.user: the source has no such person, and we never held one; ${await unchanged()}. Accepted: the source's own id (SCIM: id; LDAP: the value of idAttribute), no user name and no mail address. Ids stand in org.users and in: npx syncline changes ${connection}`,
   );
 }
 
@@ -87,7 +89,7 @@ export async function requireRows(deps: Deps, plan: Plan, stream: Stream, living
   if (directoryOptionsOf(await deps.connection(connection)).allowEmpty) return;
   throw new SyncError(
     'EmptyAnswer',
-    `The source answered with no ${stream} where we hold ${living}: nothing was changed. Check the credential's rights, the filter and the base address. If the directory really is empty, let the guards ask you instead: npx syncline connect ${connection} --option allowEmpty=true, then start again and approve the plan.`,
+    `The source answered with no ${stream} where we hold ${living}: ${await untouched(deps.pool, plan, 'changed')}. Check the credential's rights, the filter and the base address. If the directory really is empty, let the guards ask you instead: npx syncline connect ${connection} --option allowEmpty=true, then start again and approve the plan.`,
   );
 }
 

@@ -2,9 +2,11 @@ import { writeUnderClaim } from '../../db/claims.ts';
 import { applyChunk, flushCommits, releaseNames } from '../../db/org/apply.ts';
 import { markGroups } from '../../db/org/groups.ts';
 import { judgePlan } from '../../db/org/limits.ts';
+import { confirmNames } from '../../db/org/names.ts';
 import { type ApplyStep, applySteps, closePlan, type Plan, type Range, type Verdict } from '../../db/org/plan.ts';
 import type { Stream } from '../../db/org/stageRows.ts';
 import { markUsers } from '../../db/org/users.ts';
+import { untouched } from '../../db/org/written.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { type Call, step } from '../step.ts';
@@ -48,9 +50,10 @@ export function orgActivities(deps: Deps) {
       confirmMissing(deps, plan, stream, call),
     ),
     markGroups: step('markGroups', async ({ plan }: MarkInput) => {
-      const { maxDepth } = directoryOptionsOf(await deps.connection(plan.claim.connection));
+      const options = directoryOptionsOf(await deps.connection(plan.claim.connection));
+      const parentsNamed = 'parentAttribute' in options && options.parentAttribute !== undefined;
       return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, (client) =>
-        markGroups(client, plan, { maxDepth }),
+        markGroups(client, plan, { maxDepth: options.maxDepth, parentsNamed }),
       );
     }),
     markUsers: step('markUsers', async ({ plan, skipped }: MarkInput, call) => {
@@ -74,14 +77,20 @@ export function orgActivities(deps: Deps) {
       const judgement = await judgePlan(pool, plan, { userLimit, guards, scopeChanged, skipped }, dryRun);
       if (judgement.overLimit && !dryRun) {
         const { limit, living, planned, reserved } = judgement.overLimit;
+        const unwritten = await untouched(pool, plan, 'written');
         await closePlan(pool, plan, 'declined');
         throw new SyncError(
           'UserLimit',
-          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${reserved ? ` + ${reserved} reserved by other runs` : ''}. Nothing was written. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
+          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${reserved ? ` + ${reserved} reserved by other runs` : ''}; ${unwritten}. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
         );
       }
       return judgement;
     }),
+    confirmNames: step('confirmNames', ({ plan, skipped }: MarkInput) =>
+      writeUnderClaim(pool, plan.claim, { name: 'confirmNames', heavy: true }, (client) =>
+        confirmNames(client, plan, skipped),
+      ),
+    ),
     ...(Object.fromEntries(applySteps.map((name) => [name, apply(name)])) as Record<
       ApplyStep,
       ReturnType<typeof apply>

@@ -63,7 +63,9 @@ async function readInto(writer: StageWriter, source: OrgSource, call: Call): Pro
         writer.staged(),
       )) {
         await writer.add(plan.only === null ? page : onlyMember(page, plan.only), { cursor, requests, ended });
-        call.report({ rows: writer.state.rows, pages: writer.state.pages });
+        const { rows, pages } = writer.state;
+        const total = totalOf(cursor);
+        call.report({ rows, pages, ...(total !== null && { total }) });
         if (source.resumable && !ended && call.shouldEnd()) break;
       }
     }

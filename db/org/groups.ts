@@ -1,12 +1,14 @@
 import type { Client } from '../client.ts';
-import { doubtOf, unkeyedOf } from './living.ts';
-import { ChangeWriter, type Plan } from './plan.ts';
+import { describeDoubt, doubtOf, unkeyedOf } from './living.ts';
+import { ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { proveStage, stageTables } from './stage.ts';
 
 export interface GroupRules {
   /** Deepest level accepted; a root is level 1. */
   maxDepth: number;
+  /** True: groups name their parents by an attribute that a record may lack; groups among members count for nothing. */
+  parentsNamed: boolean;
 }
 
 export interface GroupMarks {
@@ -14,9 +16,10 @@ export interface GroupMarks {
   added: number;
   changed: number;
   deleted: number;
-  /** Living groups that the source did not bring and that stay, and why. */
+  /** Living groups that the source did not bring and that stay. */
   withheld: number;
-  doubt: string | null;
+  /** What the source did not prove or tell and was kept as we hold it, as sentences. */
+  notes: string[];
   rejected: number;
 }
 
@@ -28,7 +31,8 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   await proveStage(client, plan.id, ['groups']);
   const { connection } = plan.claim;
   const stage = stageTables(plan.id);
-  await buildTree(client, plan);
+  const parentsUntold = rules.parentsNamed && !(await anyParentTold(client, plan));
+  await buildTree(client, plan, rules, parentsUntold);
   await parkDuplicates(client, plan);
   await parkByDepth(client, plan, rules.maxDepth);
   const rejected = await keepRejects(
@@ -40,8 +44,10 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
     FROM ${stage.tree} t WHERE t.reason IS NOT NULL`,
   );
 
+  const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${stage.tree}`);
+  const staged: number = rows[0].n;
   // A run for one person looks at the groups and leaves them as they are.
-  if (plan.only !== null) return { staged: 0, added: 0, changed: 0, deleted: 0, withheld: 0, doubt: null, rejected };
+  if (plan.only !== null) return { staged, added: 0, changed: 0, deleted: 0, withheld: 0, notes: [], rejected };
   const changes = await ChangeWriter.open(client, plan, ['group']);
   const row = (r: string) => `ARRAY[${r}.name, ${r}.parent_id]`;
   const valid = `${stage.tree} t LEFT JOIN org.groups o ON o.connection_id = $1 AND o.id = t.id WHERE t.depth IS NOT NULL`;
@@ -59,31 +65,52 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
     FROM ${valid} AND o.id IS NOT NULL AND o.deleted_at IS NULL AND (o.name, o.parent_id) IS DISTINCT FROM (t.name, t.parent_id) ORDER BY t.depth, t.id`,
     [connection],
   );
-  const { rows } = await client.query(`SELECT count(*)::int AS n FROM ${stage.tree}`);
-  const staged: number = rows[0].n;
   const doubt = await doubtOf(client, plan.id, 'groups', staged);
   const missing = await countMissing(client, plan);
   const deleted =
     missing > 0 && doubt === null ? await changes.add('deleteGroups', missingGroups(plan, row), [connection]) : 0;
   await changes.close();
-  const why = missing > deleted ? (doubt ?? 'a parked group hangs below them') : null;
+  const why = missing > deleted ? (doubt ?? 'a parked group hangs below them') : doubt;
+  const notes = [
+    ...describeDoubt('groups', missing - deleted, why),
+    ...(parentsUntold ? await describeKeptParents(client, plan) : []),
+  ];
+  await keepDoubts(client, plan, 'groups', notes);
   return {
     staged,
     added,
     changed,
     deleted,
     withheld: missing - deleted,
-    doubt: why,
+    notes,
     rejected: rejected + (await unkeyedOf(client, plan.id, 'groups')),
   };
 }
 
+/** Whether a group of this pass named a parent. Without one the attribute was not read; a company of roots alone has nothing to keep. */
+async function anyParentTold(client: Client, plan: Plan): Promise<boolean> {
+  const { groups } = stageTables(plan.id);
+  const { rowCount } = await client.query(`SELECT 1 FROM ${groups} WHERE parent_id IS NOT NULL OR parent_told LIMIT 1`);
+  return rowCount === 1;
+}
+
+/** Living groups of this pass that hang where we hold them because no group named its parent. */
+async function describeKeptParents(client: Client, plan: Plan): Promise<string[]> {
+  const { rows } = await client.query(
+    `SELECT count(*)::int AS n FROM ${stageTables(plan.id).tree} t
+     JOIN org.groups o ON o.connection_id = $1 AND o.id = t.id AND o.deleted_at IS NULL WHERE t.parent_id IS NOT NULL`,
+    [plan.claim.connection],
+  );
+  const { n } = rows[0];
+  return n > 0 ? [`no group named its parent: ${n} groups stay where they hang`] : [];
+}
+
 /**
  * One row a group: repeated ids drop to the last one read; the parent comes from the group itself or from
- * group members. Where a parent's member list was not read, or the parent is missing without proof, ours stays: a list
- * that says nothing must not make roots of a tree.
+ * group members. Where a parent's member list was not read, the parent is missing without proof, or no group of the
+ * pass named its parent (`untold`), ours stays: a list that says nothing must not make roots of a tree.
  */
-async function buildTree(client: Client, plan: Plan): Promise<void> {
+async function buildTree(client: Client, plan: Plan, { parentsNamed }: GroupRules, untold: boolean): Promise<void> {
   const stage = stageTables(plan.id);
   const doubt = await doubtOf(client, plan.id, 'groups');
   await client.query(`DROP TABLE IF EXISTS ${stage.tree}`);
@@ -93,11 +120,12 @@ async function buildTree(client: Client, plan: Plan): Promise<void> {
     WITH last AS (SELECT DISTINCT ON (id) * FROM ${stage.groups} ORDER BY id, ctid DESC),
     edges AS (
       SELECT m.member_id AS id, min(m.group_id) AS parent_id, count(DISTINCT m.group_id) AS parents
-      FROM ${stage.members} m JOIN last c ON c.id = m.member_id WHERE m.is_group IS NOT FALSE GROUP BY 1),
+      FROM ${stage.members} m JOIN last c ON c.id = m.member_id WHERE m.is_group IS NOT FALSE AND NOT $2 GROUP BY 1),
     kept AS (
       SELECT o.id, o.parent_id FROM org.groups o LEFT JOIN last p ON p.id = o.parent_id
       WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND o.parent_id IS NOT NULL
-        AND (NOT p.members_read OR (p.id IS NULL AND ${doubt !== null}) OR NOT EXISTS (SELECT 1 FROM ${stage.members})))
+        AND CASE WHEN $2 THEN $3 AND (p.id IS NOT NULL OR ${doubt !== null})
+            ELSE NOT p.members_read OR (p.id IS NULL AND ${doubt !== null}) OR NOT EXISTS (SELECT 1 FROM ${stage.members}) END)
     SELECT g.id, CASE WHEN g.reason IS NULL THEN coalesce(g.name, h.name, g.id) ELSE g.name END AS name, f.parent_id, g.members_read, coalesce(g.reason, f.reason) AS reason,
            CASE WHEN g.reason IS NULL AND f.reason IS NOT NULL THEN 'parentId' ELSE g.field END AS field,
            g.record, g.position, NULL::int AS depth
@@ -107,7 +135,7 @@ async function buildTree(client: Client, plan: Plan): Promise<void> {
       CASE WHEN g.parent_told THEN g.parent_id ELSE coalesce(e.parent_id, k.parent_id) END AS parent_id,
       CASE WHEN NOT g.parent_told AND e.parents > 1 THEN 'several_parents'
            WHEN g.parent_told AND g.parent_id IS NOT NULL AND p.id IS NULL THEN 'orphan_parent' END AS reason) f`,
-    [plan.claim.connection],
+    [plan.claim.connection, parentsNamed, untold],
   );
   await client.query(`CREATE INDEX ON ${stage.tree} (id); CREATE INDEX ON ${stage.tree} (parent_id)`);
   await client.query(`ANALYZE ${stage.tree}`);

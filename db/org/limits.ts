@@ -14,7 +14,7 @@ export interface Limits {
   userLimit: number | null;
   guards: {
     users: Guard;
-    groups: Guard;
+    groups: Guard & { changesPercent: number };
     deactivations: Guard;
     membershipsPercent: number;
     additionsPercent: number;
@@ -68,7 +68,7 @@ export async function judgePlan(pool: Pool, plan: Plan, limits: Limits, dryRun: 
 
 interface Counts {
   user: { add: number; delete: number; edit: number; deactivate: number; living: number };
-  group: { add: number; delete: number; living: number };
+  group: { add: number; delete: number; change: number; living: number };
   membership: { remove: number; living: number };
 }
 
@@ -87,6 +87,7 @@ async function countPlan(client: Client, plan: Plan, skipped: ApplyStep[]): Prom
             (SELECT coalesce(sum(off), 0)::int FROM planned) AS user_off,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'group' AND action = 'add') AS group_add,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'group' AND action = 'delete') AS group_delete,
+            (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'group' AND action IN ('move', 'edit')) AS group_change,
             (SELECT coalesce(sum(n), 0)::int FROM planned WHERE kind = 'membership' AND action = 'remove' AND step <> 'deleteUsers') AS removed,
             (SELECT count(*)::int FROM org.users WHERE connection_id = $2 AND deleted_at IS NULL) AS users,
             (SELECT count(*)::int FROM org.groups WHERE connection_id = $2 AND deleted_at IS NULL) AS groups,
@@ -96,7 +97,7 @@ async function countPlan(client: Client, plan: Plan, skipped: ApplyStep[]): Prom
   const r = rows[0];
   return {
     user: { add: r.user_add, delete: r.user_delete, edit: r.user_edit, deactivate: r.user_off, living: r.users },
-    group: { add: r.group_add, delete: r.group_delete, living: r.groups },
+    group: { add: r.group_add, delete: r.group_delete, change: r.group_change, living: r.groups },
     membership: { remove: r.removed, living: r.memberships },
   };
 }
@@ -120,6 +121,7 @@ export function judge(counts: Counts, limits: Limits): Breach[] {
   const { deactivate, edit, living } = user;
   check(`user deactivations${rescoped}`, deactivate, living, mostOf(guards.deactivations, living));
   check(`user edits${rescoped}`, edit, living, fromSmall(guards.editsPercent, living));
+  check(`group changes${rescoped}`, group.change, group.living, fromSmall(guards.groups.changesPercent, group.living));
   const { remove, living: held } = membership;
   check('membership removals', remove, held, fromSmall(guards.membershipsPercent, held));
   return breaches;

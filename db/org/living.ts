@@ -79,6 +79,13 @@ export async function doubtOf(
   return null;
 }
 
+/** What people are told of a list that proves nothing about who is missing. */
+export function describeDoubt(list: Stream, withheld: number, doubt: string | null): string[] {
+  if (doubt === null) return [];
+  if (withheld > 0) return [`${withheld} ${list} are missing at the source and stay: ${doubt}`];
+  return [`whoever goes missing among the ${list} would stay: ${doubt}`];
+}
+
 /** Records of a list that came without a usable id. */
 export async function unkeyedOf(client: Client | Pool, planId: number, stream: Stream): Promise<number> {
   const { rows } = await client.query('SELECT unkeyed FROM org.stages WHERE plan_id = $1 AND stream = $2', [

@@ -28,6 +28,43 @@ async function everyMemberPlaced(client: Client, plan: Plan): Promise<boolean> {
   return rows[0].all;
 }
 
+/** What is kept because the source told no members: of any group, or of some. */
+export async function describeKept(client: Client, plan: Plan, settled: boolean): Promise<string[]> {
+  if (plan.only !== null || settled) return [];
+  const stage = stageTables(plan.id);
+  const { rows } = await client.query(
+    `SELECT EXISTS (SELECT 1 FROM ${stage.members} m JOIN ${stage.users} u ON u.id = m.member_id WHERE m.is_group IS NOT TRUE) AS told,
+            EXISTS (SELECT 1 FROM ${stage.tree} WHERE members_read) AS read,
+            count(DISTINCT e.group_id)::int AS groups, count(*)::int AS members,
+            count(DISTINCT e.group_id) FILTER (WHERE NOT t.members_read)::int AS silent,
+            count(*) FILTER (WHERE NOT t.members_read)::int AS unread
+     FROM org.memberships e JOIN ${stage.tree} t ON t.id = e.group_id AND t.depth IS NOT NULL
+     WHERE e.connection_id = $1`,
+    [plan.claim.connection],
+  );
+  const { told, read, groups, members, silent, unread } = rows[0];
+  const what = read ? 'member lists came empty for every group' : 'no group came with a member list';
+  if (!told && members > 0) return [`${what}: ${members} memberships in ${groups} groups are kept`];
+  if (unread > 0) return [`${silent} groups came without a member list: their ${unread} memberships are kept`];
+  return [];
+}
+
+/**
+ * Different pairs of group and person that the source told, whatever becomes of them; what is kept from before does not
+ * count. With one person alone, members whose kind is not told stand in the stage for everybody.
+ */
+async function countTold(client: Client, plan: Plan): Promise<number> {
+  const stage = stageTables(plan.id);
+  const { rows } = await client.query(
+    `SELECT count(*)::int AS n FROM (
+       SELECT DISTINCT m.group_id, m.member_id FROM ${stage.members} m
+       WHERE m.is_group IS NOT TRUE AND ($1::text IS NULL OR m.member_id = $1)
+         AND (m.is_group IS FALSE OR NOT EXISTS (SELECT 1 FROM ${stage.tree} t WHERE t.id = m.member_id))) pairs`,
+    [plan.only],
+  );
+  return rows[0].n;
+}
+
 interface MembershipMarks {
   counts: { staged: number; added: number; changed: number; removed: number };
   /** People who stay and whose groups change. */
@@ -86,8 +123,7 @@ export async function markMemberships(
     [plan.id],
   );
   const { rows } = await client.query(
-    `SELECT (SELECT coalesce(sum(cardinality(groups)), 0) FROM ${stage.effective})::int AS staged,
-            (SELECT coalesce(sum(cardinality(f.groups)), 0) FROM ${stage.effective} f JOIN delta d ON d.id = f.user_id AND d.action = 'add'
+    `SELECT (SELECT coalesce(sum(cardinality(f.groups)), 0) FROM ${stage.effective} f JOIN delta d ON d.id = f.user_id AND d.action = 'add'
              JOIN ${stage.users} b ON b.id = f.user_id AND b.reason IS NULL)::int AS brought,
             count(DISTINCT m.user_id)::int AS users, count(*) FILTER (WHERE m.before IS NULL)::int AS added,
             count(*) FILTER (WHERE m.after IS NULL)::int AS removed
@@ -96,7 +132,7 @@ export async function markMemberships(
   const r = rows[0];
   return {
     counts: {
-      staged: r.staged,
+      staged: await countTold(client, plan),
       added: r.brought + r.added,
       changed: moved - r.added - r.removed,
       removed: r.removed + withUsers + withGroups,

@@ -1,6 +1,7 @@
 import { type Claim, type Execution, writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
 import { createStage, dropStages } from './stage.ts';
+import { countWritten, returnNames, type Written } from './written.ts';
 
 /** Steps that write, in the order they are applied. */
 export const applySteps = ['deleteUsers', 'addGroups', 'moveUsers', 'addUsers', 'editUsers', 'deleteGroups'] as const;
@@ -157,21 +158,37 @@ export class ChangeWriter {
   }
 }
 
+/** Keeps with the plan what a list did not tell or prove; people find it in `status` while the plan is the last applied one. */
+export async function keepDoubts(client: Client, plan: Plan, list: string, doubts: readonly string[]): Promise<void> {
+  await client.query(`UPDATE org.plans SET doubts = doubts || jsonb_build_object($2::text, $3::jsonb) WHERE id = $1`, [
+    plan.id,
+    list,
+    JSON.stringify(doubts),
+  ]);
+}
+
 /** How a plan ended; `planned` is one that is open, or a dry run's. A failed or cancelled one may be written in part. */
 export type Verdict = 'planned' | 'applied' | 'declined' | 'failed' | 'cancelled';
 
 /** Rows a plan must have written for fresh statistics to be worth their 100 ms. */
 const manyChanges = 500;
 
-/** The plan is done (applied, declined, dry): its stage goes, its changes stay. */
-export async function closePlan(pool: Pool, plan: Plan, verdict: Verdict): Promise<void> {
-  await writeUnderClaim(pool, plan.claim, { name: 'finish' }, async (client) => {
+/**
+ * The plan is done: its stage goes, its changes stay.
+ * @returns what a failed or cancelled one has written nevertheless
+ */
+export async function closePlan(pool: Pool, plan: Plan, verdict: Verdict): Promise<Written> {
+  return writeUnderClaim(pool, plan.claim, { name: 'finish' }, async (client) => {
+    const broken = verdict === 'failed' || verdict === 'cancelled';
+    const written = broken ? await countWritten(client, plan) : {};
+    if (broken) await returnNames(client, plan);
     await client.query(
-      `UPDATE org.plans SET verdict = $2, seats = 0, applied_at = CASE WHEN $2 = 'applied' THEN now() END WHERE id = $1`,
-      [plan.id, verdict],
+      `UPDATE org.plans SET verdict = $2, seats = 0, applied_at = CASE WHEN $2 = 'applied' THEN now() END, written = $3 WHERE id = $1`,
+      [plan.id, verdict, JSON.stringify(written)],
     );
     await dropStages(client, plan.claim.connection);
     if (verdict === 'applied') await refreshStatistics(client, plan);
+    return written;
   });
 }
 

@@ -1,5 +1,7 @@
 import type { Pool } from '../client.ts';
 import type { HandedBackFilter } from '../report.ts';
+import { applySteps } from './plan.ts';
+import type { Written } from './written.ts';
 
 /** Read-only questions of people: what stands in the tables, what a plan changes, what was handed back. */
 
@@ -18,6 +20,8 @@ export interface Standing {
   open: { rejects: number; conflicts: number };
   /** Last applied plan of the whole directory: the tables show the source as of `readAt`, when its reading began. */
   applied: { plan: number; readAt: Date; appliedAt: Date } | null;
+  /** What that plan was not told or could not trust, as sentences: who is missing may still be held. */
+  doubts: string[];
 }
 
 export async function readStanding(pool: Pool, connection: string): Promise<Standing> {
@@ -31,35 +35,40 @@ export async function readStanding(pool: Pool, connection: string): Promise<Stan
     [connection],
   );
   const applied = await pool.query(
-    `SELECT id::int AS plan, created_at AS "readAt", applied_at AS "appliedAt" FROM org.plans
-     WHERE connection_id = $1 AND verdict = 'applied' AND NOT partial ORDER BY id DESC LIMIT 1`,
+    `SELECT id::int AS plan, created_at AS "readAt", applied_at AS "appliedAt",
+            ARRAY(SELECT jsonb_array_elements_text(d.value) FROM jsonb_each(doubts) d) AS doubts
+     FROM org.plans WHERE connection_id = $1 AND verdict = 'applied' AND NOT partial ORDER BY id DESC LIMIT 1`,
     [connection],
   );
   const { users, groups, memberships, rejects, conflicts } = rows[0];
+  const { doubts, ...last } = applied.rows[0] ?? {};
   return {
     living: { users, groups, memberships },
     open: { rejects, conflicts },
-    applied: applied.rows[0] ?? null,
+    applied: applied.rows.length > 0 ? last : null,
+    doubts: doubts ?? [],
   };
 }
 
 export interface PlanRow {
   id: number;
   mode: 'full' | 'incremental';
-  /** planned | declined | applied: a plan that waits, was dropped or was a dry run stays `planned`. */
+  /** As in org.plans; a plan that waits and that of a dry run are `planned`. */
   verdict: string;
   dryRun: boolean;
   partial: boolean;
   workflowId: string;
   createdAt: Date;
   appliedAt: Date | null;
+  /** Of a failed or cancelled plan: how many of its changes stand, by step. */
+  written: Written;
 }
 
 /** Plans of a connection, the latest first; `id` picks one. */
 export async function listPlans(pool: Pool, connection: string, limit: number, id?: number): Promise<PlanRow[]> {
   const { rows } = await pool.query(
     `SELECT id::int, mode, verdict, dry_run AS "dryRun", partial, workflow_id AS "workflowId", created_at AS "createdAt",
-            applied_at AS "appliedAt"
+            applied_at AS "appliedAt", written
      FROM org.plans WHERE connection_id = $1 AND ($2::bigint IS NULL OR id = $2) ORDER BY plans.id DESC LIMIT $3`,
     [connection, id ?? null, limit],
   );
@@ -73,11 +82,14 @@ export interface ChangeCount {
   count: number;
 }
 
+/** Place of a step in the order of application; numbers are given in the order of planning. */
+const applied = `array_position(ARRAY[${applySteps.map((step) => `'${step}'`).join(', ')}], step)`;
+
 /** What a plan changes, counted; steps in the order they are applied. */
 export async function countChanges(pool: Pool, plan: number): Promise<ChangeCount[]> {
   const { rows } = await pool.query(
     `SELECT step, kind, action, count(*)::int AS count FROM org.changes WHERE plan_id = $1 GROUP BY 1, 2, 3
-     ORDER BY array_position(ARRAY['deleteUsers', 'addGroups', 'moveUsers', 'addUsers', 'editUsers', 'deleteGroups'], step), 2, 3`,
+     ORDER BY ${applied}, 2, 3`,
     [plan],
   );
   return rows;
@@ -103,7 +115,7 @@ export async function listChanges(
   const { rows } = await pool.query(
     `SELECT no, step, kind, action, source_id AS "sourceId", group_id AS "groupId", before, after FROM org.changes
      WHERE plan_id = $1 AND ($2::text IS NULL OR step = $2) AND ($3::text IS NULL OR source_id = $3 OR group_id = $3)
-     ORDER BY no, kind DESC, group_id LIMIT $4`,
+     ORDER BY ${applied}, no, kind DESC, group_id LIMIT $4`,
     [plan, filter.step ?? null, filter.sourceId ?? null, filter.limit],
   );
   return rows;

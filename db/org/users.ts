@@ -1,9 +1,9 @@
 import type { Client } from '../client.ts';
 import { changeFields } from '../schema/org.ts';
 import { buildEffective, membershipsSettled } from './effective.ts';
-import { doubtOf, unkeyedOf } from './living.ts';
-import { countDangling, markMemberships } from './memberships.ts';
-import { ChangeWriter, type Plan } from './plan.ts';
+import { describeDoubt, doubtOf, unkeyedOf } from './living.ts';
+import { countDangling, describeKept, markMemberships } from './memberships.ts';
+import { ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { proveStage, stageTables } from './stage.ts';
 import { userFields } from './stageRows.ts';
@@ -28,9 +28,10 @@ export interface UserMarks {
   edited: number;
   moved: number;
   deleted: number;
-  /** Living people that the source did not bring and that stay, and why. */
+  /** Living people that the source did not bring and that stay. */
   withheld: number;
-  doubt: string | null;
+  /** What the source did not prove or tell and was kept as we hold it, as sentences. */
+  notes: string[];
   conflicts: number;
   rejected: number;
   memberships: { staged: number; added: number; changed: number; removed: number };
@@ -70,6 +71,8 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   const edited = await changes.add('editUsers', deltaChanges(plan, clear, 'edit'), [plan.claim.connection]);
   const memberships = await markMemberships(client, plan, changes, settled);
   await changes.close();
+  const notes = [...describeDoubt('users', missing - deleted, doubt), ...(await describeKept(client, plan, settled))];
+  await keepDoubts(client, plan, 'users', notes);
   return {
     staged,
     added,
@@ -77,7 +80,7 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
     deleted,
     moved: memberships.movedUsers,
     withheld: missing - deleted,
-    doubt: missing > deleted ? doubt : null,
+    notes,
     conflicts,
     rejected: rejected + dangling + (await unkeyedOf(client, plan.id, 'users')),
     memberships: memberships.counts,

@@ -14,7 +14,7 @@ import { loadConfig } from '../../workers/config.ts';
 import { openServers, type Servers } from '../../workers/embedded/servers.ts';
 import { connectClient } from '../../workers/temporal.ts';
 import { orgSync } from '../../workflows/index.ts';
-import type { OrgSyncResult } from '../../workflows/org.view.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 const rssEveryMs = 100;

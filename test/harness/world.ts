@@ -10,7 +10,7 @@ import type { Servers } from '../../workers/embedded/servers.ts';
 import { connectClient } from '../../workers/temporal.ts';
 import { createWorker, installRuntime } from '../../workers/worker.ts';
 import { orgSync } from '../../workflows/index.ts';
-import type { OrgSyncResult } from '../../workflows/org.view.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
 import { startShortHistories } from './short-history.ts';
 
 export type Handle = WorkflowHandleWithFirstExecutionRunId<typeof orgSync>;

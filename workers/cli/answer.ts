@@ -1,6 +1,7 @@
 import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import { countChanges, listPlans } from '../../db/org/report.ts';
-import { approve as approveUpdate, decline as declineUpdate } from '../../workflows/org.gate.ts';
+import { approvedButPaused, approve as approveUpdate, decline as declineUpdate } from '../../workflows/org.gate.ts';
+import { describeWritten } from '../../workflows/org.shown.ts';
 import type { OrgSyncProgress } from '../../workflows/org.view.ts';
 import { describeCounts } from './changes.ts';
 import { requireWorkflow } from './choose.ts';
@@ -70,13 +71,23 @@ async function answer(
   }
   const handle = handleOf(client, run);
   const update = verb === 'approve' ? approveUpdate : declineUpdate;
-  await sendUpdate(session, () => handle.executeUpdate(update, { args: [{ digest: parked.digest as string }] }));
-  terminal.print(
-    verb === 'approve'
-      ? `Approved: the run writes the plan. Follow it with: npx syncline status ${name}`
-      : 'Declined: the run ends, nothing was written.',
+  const said = await sendUpdate(session, () =>
+    handle.executeUpdate(update, { args: [{ digest: parked.digest as string }] }),
   );
+  terminal.print(verb === 'approve' ? approved(name, said) : declined(progress));
   return undefined;
+}
+
+function approved(name: string, said: string): string {
+  if (said === approvedButPaused)
+    return `Approved, but the run is paused: it writes the plan when it goes on. Let it: npx syncline resume ${name}`;
+  return `Approved: the run writes the plan. Follow it with: npx syncline status ${name}`;
+}
+
+function declined({ written }: OrgSyncProgress): string {
+  const before = describeWritten(written);
+  if (before === '') return 'Declined: the run ends, nothing was written.';
+  return `Declined: the run ends. Nothing of this plan was written; an attempt before it has written ${before}, which stays.`;
 }
 
 /** Sends an update and waits for its answer; a refusal comes as the run's own sentence. */

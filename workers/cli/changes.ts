@@ -6,6 +6,7 @@ import {
   listPlans,
   type PlanRow,
 } from '../../db/org/report.ts';
+import { describeWritten } from '../../workflows/org.shown.ts';
 import { applySteps } from '../../workflows/org.view.ts';
 import { requireWorkflow } from './choose.ts';
 import type { Session } from './session.ts';
@@ -73,8 +74,10 @@ export function describeCounts(counts: readonly ChangeCount[]): string[] {
   );
 }
 
-function describePlan({ id, mode, verdict, dryRun, partial, createdAt }: PlanRow): string {
-  const what = verdict !== 'planned' ? verdict : dryRun ? 'dry run' : 'open';
+function describePlan({ id, mode, verdict, dryRun, partial, createdAt, written }: PlanRow): string {
+  const stays = describeWritten(written);
+  const ended = stays === '' ? verdict : `${verdict}, written in part (${stays})`;
+  const what = verdict !== 'planned' ? ended : dryRun ? 'dry run' : 'open';
   return `plan ${id}: ${mode}${partial ? ' of one person' : ''}, ${what}, made ${ago(createdAt)}`;
 }
 

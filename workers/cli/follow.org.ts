@@ -1,5 +1,7 @@
 import type { Execution } from '../../db/claims.ts';
-import type { OrgSyncProgress, OrgSyncResult } from '../../workflows/org.view.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
+import { describeWritten } from '../../workflows/org.shown.ts';
+import type { OrgSyncProgress } from '../../workflows/org.view.ts';
 import { drawBar } from '../../workflows/progress.ts';
 import { ended, type Sight } from './follow.ts';
 import { describeTrouble, type PendingActivity, withBeats } from './pending.ts';
@@ -35,11 +37,12 @@ export async function watchOrg(session: Session, name: string, started: Executio
   };
 }
 
-/** Steps that ended, state, notes, troubles. */
+/** Steps that ended and, of a run that asks or only planned, what it would write; state, notes, troubles. */
 function eventsOf(progress: OrgSyncProgress | null, pending: readonly PendingActivity[]): string[] {
+  const planned = progress?.state === 'parked' || progress?.state === 'done';
   return [
     ...(progress?.steps ?? [])
-      .filter((bar) => bar.state === 'done' || bar.state === 'skipped')
+      .filter((bar) => bar.state === 'done' || bar.state === 'skipped' || (planned && bar.total !== null))
       .map((bar) => `${bar.name} ${drawBar(bar)}`),
     ...(progress && progress.state !== 'running' && progress.state !== 'done' ? [`run is ${progress.state}`] : []),
     ...(progress?.notes ?? []),
@@ -53,9 +56,10 @@ export function describeProgress(progress: OrgSyncProgress): string[] {
 }
 
 /** What a parked run asks, and how to answer. */
-export function describeParked(name: string, { parked }: OrgSyncProgress): string[] {
+export function describeParked(name: string, { parked, notes }: OrgSyncProgress): string[] {
   if (!parked) return [];
   return [
+    ...notes.map((note) => `Note: ${note}`),
     ...parked.breaches.map(
       (b) =>
         `Waits for approval: ${count(b.planned)} ${b.guard} of ${count(b.of)}, allowed without asking ${count(b.allowed)}`,
@@ -71,7 +75,10 @@ export function describeResult(result: OrgSyncResult): string[] {
   const verbs = {
     applied: 'Applied',
     planned: 'Planned, nothing was written',
-    declined: 'Declined, nothing was written',
+    declined:
+      Object.keys(result.applied).length === 0
+        ? 'Declined, nothing was written'
+        : `Declined; an attempt before this plan has written ${describeWritten(result.applied)}, which stays`,
   };
   const lines = [
     `${verbs[outcome]}: plan ${result.plan}, ${result.mode}, ${duration(result.durationMs)}, ${counted(result.requests, 'request')}`,

@@ -67,8 +67,8 @@ export function describeTrouble({ name, attempt, failure, nextAt }: PendingActiv
 }
 
 /**
- * The progress with what the slices in hand have told since: `rows` of a list count from its start, `applied` of a
- * writing slice from that slice's start. `pending` must be as old as the progress or newer, else a slice counts twice.
+ * The progress with what the slices in hand have told since: `rows` of a list count from its start, up to the source's
+ * `total` where it names one; `applied` of a writing slice counts from that slice's start. `pending` must be as old as the progress or newer, else a slice counts twice.
  */
 export function withBeats(progress: OrgSyncProgress, pending: readonly PendingActivity[]): OrgSyncProgress {
   const moved = (bar: Bar): Bar => {
@@ -76,7 +76,8 @@ export function withBeats(progress: OrgSyncProgress, pending: readonly PendingAc
     if (bar.state !== 'running' || beats.length === 0) return bar;
     const read = Math.max(bar.done, ...beats.map(({ rows = 0 }) => rows));
     const done = read + beats.reduce((sum, { applied = 0 }) => sum + applied, 0);
-    return { ...bar, done: bar.total === null ? done : Math.min(done, Math.max(bar.done, bar.total)) };
+    const total = bar.total ?? beats.find((counters) => counters.total !== undefined)?.total ?? null;
+    return { ...bar, total, done: total === null ? done : Math.min(done, Math.max(bar.done, total)) };
   };
   return { ...progress, steps: progress.steps.map(moved) };
 }

@@ -1,5 +1,6 @@
 import { readStanding, type Standing } from '../../db/org/report.ts';
-import type { OrgSyncProgress, OrgSyncResult } from '../../workflows/org.view.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
+import type { OrgSyncProgress } from '../../workflows/org.view.ts';
 import { describeParked, describeProgress } from './follow.org.ts';
 import { describeTrouble, withBeats } from './pending.ts';
 import { look, outcomeOf, type Run } from './runs.ts';
@@ -54,6 +55,9 @@ export function showOrg(one: OrgStatus): string[] {
   const facts: [string, string][] = [
     ['run', describeRun(one, 'orgSync', progress === null)],
     ...trouble.map((line): [string, string] => ['waits for', line]),
+    ...(progress?.waitsForResume
+      ? [['waits for', `resume; the plan is approved: npx syncline resume ${one.connection}`] as [string, string]]
+      : []),
     ...(progress ? describeParked(one.connection, progress) : []).map((line): [string, string] => ['asks', line]),
     [
       'lag',
@@ -67,6 +71,7 @@ export function showOrg(one: OrgStatus): string[] {
         ', ',
       ),
     ],
+    ...one.doubts.map((doubt): [string, string] => ['doubt', doubt]),
     ['open', describeOpen(one.connection, open)],
     ['next', describeNext(one.schedule)],
   ];

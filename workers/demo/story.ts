@@ -1,8 +1,8 @@
 import { listPlans } from '../../db/org/report.ts';
 import { readDirectory } from '../../db/org/rows.ts';
 import { readStage } from '../../db/org/stage.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
 import { orgSyncId } from '../../workflows/org.ts';
-import type { OrgSyncResult } from '../../workflows/org.view.ts';
 import { count } from '../cli/words.ts';
 import { changeDirectory } from './change.ts';
 import { compare, describeComparison } from './compare.ts';

@@ -1,7 +1,8 @@
 import type { Pool } from '../../db/client.ts';
 import { type ChangeRow, countChanges, listChanges } from '../../db/org/report.ts';
 import type { DirectoryRows, GroupRow } from '../../db/org/rows.ts';
-import { applySteps, type OrgSyncResult } from '../../workflows/org.view.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
+import { applySteps } from '../../workflows/org.view.ts';
 import { columns, count, counted } from '../cli/words.ts';
 import type { Round } from './change.ts';
 

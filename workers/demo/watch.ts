@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { Execution } from '../../db/claims.ts';
-import type { OrgSyncProgress, OrgSyncResult } from '../../workflows/org.view.ts';
+import type { OrgSyncResult } from '../../workflows/org.result.ts';
+import type { OrgSyncProgress } from '../../workflows/org.view.ts';
 import { type Bar, drawBar } from '../../workflows/progress.ts';
 import { askProgress, describeRun, outcomeOf, type PendingActivity, type Run } from '../cli/runs.ts';
 import { columns, count } from '../cli/words.ts';
