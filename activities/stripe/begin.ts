@@ -6,6 +6,7 @@ import { beginFeed, readFeed } from '../../db/stripe/feed.ts';
 import type { Deps } from '../deps.ts';
 import { fillColumns } from '../platform/fill.ts';
 import type { Call } from '../step.ts';
+import { oldestOf } from './oldest.ts';
 import { chosenLists, chosenResources, type OpenStripe, openStripe, scopeOf } from './open.ts';
 import { columnValues } from './rows.ts';
 import { nestedTableOf, tableOf } from './tables.ts';
@@ -49,7 +50,11 @@ export async function beginStripe(
   const claim = await takeClaim(deps.pool, { connection, pipeline: 'stripe', workflowId, runId, isOpen });
   if ('heldBy' in claim) return claim;
   // Before the tables: a wrong key is said at once.
-  const newest = await opened.api.list('/v1/events', { limit: 1 }, call.signal);
+  const [newest] = await Promise.all([
+    opened.api.list('/v1/events', { limit: 1 }, call.signal),
+    // Asked for beside it, and known when the first list is read.
+    oldestOf(opened, call),
+  ]);
   await ensureTables(deps, opened, call);
   const { fresh, why } = await ensureMark(deps, opened, claim, {
     secondMs: newest.secondMs,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Resource } from '../../connectors/stripe/catalog.ts';
 import type { Claim } from '../../db/claims.ts';
 import { closePass, type PassCounts } from '../../db/close.ts';
@@ -10,6 +11,7 @@ import { RetryLater, SyncError } from '../errors.ts';
 import { Refused } from '../http/client.ts';
 import type { Call } from '../step.ts';
 import { fillScope } from './begin.ts';
+import { oldestOf } from './oldest.ts';
 import { type OpenStripe, openStripe, scopeOf } from './open.ts';
 import { ListReader } from './reader.ts';
 import { requireResource, tableOf } from './tables.ts';
@@ -36,8 +38,6 @@ export interface FillResult {
   parked: string | null;
 }
 
-/** Nothing of an account is older than it; a day is left for clocks. */
-const dayMs = 86_400_000;
 const mostClocks = 1_000;
 
 /**
@@ -45,6 +45,8 @@ const mostClocks = 1_000;
  * are marked deleted, under the guard, when there was an earlier one.
  */
 export async function fillType(deps: Deps, { claim, type }: FillInput, call: Call): Promise<FillResult> {
+  // Every lane's request listens to it.
+  setMaxListeners(100, call.signal);
   const opened = await openStripe(deps, claim.connection, 'bulk');
   const resource = type === upcoming.key ? upcoming : requireResource(type);
   const table = tableOf(resource);
@@ -124,24 +126,4 @@ async function rangesOf(
     throw error;
   });
   return [list, ...clocks.map((afterId) => ({ ...list, afterId }))];
-}
-
-/** By source, in memory alone. */
-const oldest = new Map<string, number>();
-
-/** Since when the account is there: dividing the time before it would cost requests that bring nothing. */
-async function oldestOf({ api, connection }: OpenStripe, call: Call): Promise<number> {
-  const key = `${connection.baseUrl} ${connection.options.account ?? ''} ${connection.credential}`;
-  const known = oldest.get(key);
-  if (known !== undefined) return known;
-  let fromMs = 0;
-  try {
-    const { body } = await api.get('/v1/account', {}, call.signal);
-    if (typeof body.created === 'number') fromMs = Math.max(0, body.created * 1_000 - dayMs);
-  } catch (error) {
-    // Restricted keys may not read it: the reading begins in 1970.
-    if (!(error instanceof SyncError) || !['Forbidden', 'BadAnswer'].includes(error.type)) throw error;
-  }
-  oldest.set(key, fromMs);
-  return fromMs;
 }

@@ -188,7 +188,7 @@ export class ListReader {
   /** @returns whether there is something to do for this lane, or for another one */
   private async cut(): Promise<boolean> {
     if (this.cutting || !this.resource.created) return false;
-    const plan = planCut(this.segments.values(), this.idle);
+    const plan = planCut(this.segments.values(), this.idle, this.writer.requests);
     if (!plan) return false;
     this.cutting = true;
     try {

@@ -30,13 +30,22 @@ function pagesLeft({ state, pageMs }: Segment): number {
   return Math.max(0, at - state.fromMs) / Math.max(1_000, pageMs);
 }
 
+/** A lane gets so many pages at first, and more as the list turns out to be long. */
+const leastShare = 16;
+
 /**
- * How to divide the work that is left among lanes that have none: the segment with most pages ahead is cut into equal spans
- * of time, one for its own reader and one for each idle lane. Spans that turn out empty cost a request each; the next cut
- * halves what is left, so that objects that stand close together in time are found in a few cuts.
+ * How to divide the work that is left among lanes that have none. The segment with most pages ahead keeps a share of them,
+ * each idle lane but one gets as much right behind it, the last one the rest. Shares are measured by the density where the
+ * reader stands, and are small while little is known: objects that stand close together in time are all near by, where equal
+ * spans of time would be empty but for one.
+ * @param pagesRead of the whole list so far
  * @returns the segment and the ends of its lower spans, ascending from its own beginning; null when nothing is worth it
  */
-export function planCut(segments: Iterable<Segment>, idle: number): { segment: Segment; bounds: number[] } | null {
+export function planCut(
+  segments: Iterable<Segment>,
+  idle: number,
+  pagesRead: number,
+): { segment: Segment; bounds: number[] } | null {
   let best: Segment | undefined;
   for (const one of segments) if (!best || pagesLeft(one) > pagesLeft(best)) best = one;
   if (!best) return null;
@@ -45,9 +54,10 @@ export function planCut(segments: Iterable<Segment>, idle: number): { segment: S
   const from = best.state.fromMs as number;
   const at = placeOf(best.state)?.atMs as number;
   const parts = Math.min(idle + 1, Math.floor(pages));
+  const share = Math.min(pages / parts, Math.max(leastShare, pagesRead / 4));
   const bounds = [from];
-  for (let i = 1; i < parts; i++) {
-    const bound = Math.ceil((from + ((at - from) * i) / parts) / 1_000) * 1_000;
+  for (let part = parts - 1; part >= 1; part--) {
+    const bound = Math.ceil((at - (at - from) * ((share * part) / pages)) / 1_000) * 1_000;
     if (bound > (bounds.at(-1) as number) && bound < at) bounds.push(bound);
   }
   return bounds.length > 1 ? { segment: best, bounds } : null;

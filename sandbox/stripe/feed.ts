@@ -7,6 +7,8 @@ export interface FeedOptions {
   lateShare?: number;
   /** Share of the events that carry no object. Default 0. */
   thinShare?: number;
+  /** Events of one second stand in no order, so that a new one may appear behind one that was seen. Default true. */
+  shuffled?: boolean;
   /** Version in which events are written. Default: the one that is asked for. */
   eventVersion?: string;
   /** Age from which events are gone, seconds. Default 30 days. */
@@ -54,11 +56,11 @@ export class Feed {
       key = null,
     }: { nowMs: number; at: Moment; request?: string | null; key?: string | null },
   ): StoredEvent {
-    const { lagMs = 0, lateShare = 1, thinShare = 0 } = this.options;
+    const { lagMs = 0, lateShare = 1, thinShare = 0, shuffled = true } = this.options;
     const event: StoredEvent = {
       id: `evt_${Math.floor(this.random() * 2 ** 40).toString(36)}${(this.made++).toString(36)}`,
       second: Math.floor(nowMs / 1_000),
-      rank: this.random(),
+      rank: shuffled ? this.random() : this.made,
       type,
       store,
       n,

@@ -110,7 +110,7 @@ async function backfill(figures: Figures, name: string, load: Load): Promise<voi
 
 /** Changes that need no second read, a hundred a second: from the change at the source to the row that others can read. */
 async function live(figures: Figures, name: string, latencyMs: number): Promise<void> {
-  const source = await startStripeProcess({ counts: { customers: 20_000 }, latencyMs });
+  const source = await startStripeProcess({ counts: { customers: 20_000 }, latencyMs, shuffled: false });
   const rig = await openRig({ SYNCLINE_POOL_SIZE: '40' });
   const changes = 100;
   const seconds = 30;
