@@ -193,7 +193,10 @@ describe('what is typed wrong is told by place, value got and values accepted', 
     ],
     ['connect NAME --platform hubspot --no-credential', /mapping: got nothing, accepted Object/],
     ['hubspot check --connection nobody', /Connection "nobody" does not exist/],
-    ['start hubspotSync NAME --streams orders', /--streams belongs to platformSync, not to hubspotSync/],
+    [
+      'start hubspotSync NAME --streams orders',
+      /--streams belongs to platformSync and segmentSync, not to hubspotSync/,
+    ],
     [
       'start platformSync NAME',
       /platformSync does not read connection ".*" of platform hubspot\. The workflow for it is hubspotSync/,
