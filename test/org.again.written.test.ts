@@ -25,7 +25,10 @@ describe.concurrent('a run that starts over after it wrote', () => {
       expect.stringMatching(/^a step failed three times and the run starts over once: addUsers: .+23505.+DataRefused/),
     ]);
     const status = (await cli(`status ${name}`)).out;
-    for (const note of notes) expect(status).toContain(`asks   Note: ${note}`);
+    for (const note of notes) {
+      expect(status).toContain(`asks   Note: ${note}`);
+      expect(status.split(note), 'told once').toHaveLength(2);
+    }
     expect((await cli(`changes ${name}`)).out).toContain(
       `plan ${first.id}: incremental, failed, written in part (${told})`,
     );

@@ -28,7 +28,7 @@ describe.concurrent('the user limit of a tenant', () => {
     const held = await livingIds(world.pool, name, 'users');
     d.editUser(d.userIds()[0]!, { title: 'Not written with the failed run' });
     d.addUser();
-    expect((await world.fail(name)).message).toContain('30 living people + 1 new.');
+    expect((await world.fail(name)).message).toContain('30 living people + 1 new;');
     expect(await livingIds(world.pool, name, 'users')).toEqual(held);
     const { rows } = await world.pool.query(
       `SELECT 1 FROM org.users WHERE connection_id = $1 AND title LIKE 'Not written%'`,
@@ -52,7 +52,7 @@ describe.concurrent('the user limit of a tenant', () => {
     const second = await world.scim({ users: 21, groups: 3, seed: 2 }, options);
     const stranger = await world.scim({ users: 50, groups: 3 }, { userLimit: 50 });
     await world.run(first.name);
-    expect((await world.fail(second.name)).message).toContain('30 living people + 21 new.');
+    expect((await world.fail(second.name)).message).toContain('30 living people + 21 new;');
     expect(await livingIds(world.pool, second.name, 'users')).toEqual([]);
     expect(await world.run(stranger.name)).toMatchObject({ users: { added: 50 } });
     second.source.directory.removeUser(second.source.directory.userIds()[0]!);

@@ -75,7 +75,7 @@ export async function buildEffective(client: Client, plan: Plan, standingOnly: b
 }
 
 /** A pair of group and member can stand in the stage twice only when a group came twice, or when people tell groups too. */
-async function pairsComeOnce(client: Client, plan: Plan): Promise<boolean> {
+export async function pairsComeOnce(client: Client, plan: Plan): Promise<boolean> {
   const stage = stageTables(plan.id);
   const { rows } = await client.query(
     `SELECT (SELECT rows FROM org.stages WHERE plan_id = $1 AND stream = 'groups') = (SELECT count(*) FROM ${stage.tree})

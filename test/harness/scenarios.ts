@@ -42,7 +42,7 @@ export const scenarios: Record<string, Scenario> = {
     },
   },
   'orgSync.parked-approved': {
-    shows: ['checkLimits', 'timer', 'update approve', 'deleteUsers', 'completed applied'],
+    shows: ['checkLimits', 'timer', 'update approve', 'confirmNames', 'deleteUsers', 'completed applied'],
     record: (ground) => parked(ground, 'approve'),
   },
   'orgSync.parked-declined': {

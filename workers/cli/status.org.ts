@@ -75,7 +75,9 @@ export function showOrg(one: OrgStatus): string[] {
     ['open', describeOpen(one.connection, open)],
     ['next', describeNext(one.schedule)],
   ];
-  const body = [...columns(facts), ...(progress ? describeProgress(progress) : [])];
+  // What a run asks comes with its notes already.
+  const shown = progress?.parked ? { ...progress, notes: [] } : progress;
+  const body = [...columns(facts), ...(shown ? describeProgress(shown) : [])];
   return [`${one.connection} (${one.platform}, tenant ${one.tenant})`, ...body.map((line) => `  ${line}`), ''];
 }
 
