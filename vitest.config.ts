@@ -5,8 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/harness/setup.ts'],
     reporters: ['default', 'test/harness/reporter.ts'],
-    // Two cores: more files at once only wait for each other.
-    maxWorkers: 2,
+    // Two cores and one more: files that kill workers wait ten seconds for each to be missed.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
