@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { connectors } from '../../connectors/index.ts';
+import { gauges } from '../../db/gauges.ts';
 import { orgReasons } from '../../workers/cli/reasons.ts';
 import { connectorRegions, connectorsFile } from './connectors-page.ts';
 import { commandTable, flagTable } from './readme-commands.ts';
@@ -68,6 +69,15 @@ export const referenceRegions: Regions = {
   commands: commandTable,
   'options of commands': flagTable,
   environment: async () => environmentTable(),
+  gauges: async () =>
+    table(
+      ['gauge', 'labels', 'meaning'],
+      Object.entries(gauges).map(([name, { labels, help }]) => [
+        `\`${name}\``,
+        labels.map((one) => `\`${one}\``).join(' '),
+        help,
+      ]),
+    ),
 };
 
 /** Parts of a pipeline's page that follow from the code. */
