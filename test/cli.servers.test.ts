@@ -112,6 +112,8 @@ describe('npm start', () => {
       ),
     );
     await until('a healthy worker', () => healthy(firstSaid));
+    // The server that came back learns of a poller when the worker asks again.
+    await until('somebody who polls', async () => JSON.parse((await cli('status --json', { env: own })).out).polled);
     expect(await cli('start orgSync acme --wait', { env: own })).toMatchObject({ code: 0, err: '' });
 
     const second = startProgram(env);
@@ -121,6 +123,7 @@ describe('npm start', () => {
     await until('both servers taken over', async () =>
       ['Postgres', 'Temporal'].every((name) => second.output().includes(`${name}: process`)),
     );
+    await until('somebody who polls', async () => JSON.parse((await cli('status --json', { env: own })).out).polled);
     expect(await cli('start orgSync acme --wait', { env: own })).toMatchObject({ code: 0, err: '' });
 
     await ended(second, 'SIGKILL');
