@@ -62,7 +62,8 @@ export async function freezeAudience(
       ALTER TABLE ${table} ADD CONSTRAINT own CHECK (campaign_no = ${Math.trunc(campaign.no)});
       ALTER TABLE audience.deliveries ATTACH PARTITION ${table} FOR VALUES IN (${Math.trunc(campaign.no)})`);
     // Without statistics the first shards would be read by the plans of an empty table.
-    await client.query(`ANALYZE ${table}`);
+    // Grants come in by the thousand before a campaign: without fresh statistics taking them was slower than sending.
+    await client.query(`ANALYZE ${table}, audience.grants`);
     const counts = countsOf(rows);
     // The transaction is rolled back: what is corrected can be frozen anew.
     if (counts.recipients === 0) throw new EmptyAudience(campaign.id, counts.skipped);
