@@ -111,7 +111,8 @@ async function ensureMark(
   await writeUnderClaim(deps.pool, claim, { name: 'mark' }, (client) =>
     beginFeed(client, connection.id, {
       scope,
-      markMs: newest.secondMs,
+      // Another mark than before, also within one second: by it is told what was read for this copy.
+      markMs: Math.max(newest.secondMs, (feed?.markMs ?? 0) + 1),
       fromMs: newest.secondMs - options.settleSeconds[1] * 1_000 - overlapMs,
       hotEvent: newest.event,
     }),
