@@ -19,7 +19,8 @@ export interface PoolOptions {
  * Pool with the settings every room counts on. `statement_timeout` (2 minutes) bounds a chunk; plans raise it for
  * themselves. `client_connection_check_interval` ends a query whose worker was killed: without it a plan was seen to
  * run on for 8 minutes after its client. `idle_in_transaction_session_timeout` (1 minute) frees the claim that a frozen
- * worker holds inside a transaction.
+ * worker holds inside a transaction. Named statements are planned each time (0.1 to 1 ms): a plan that was kept from when
+ * a table was empty read 60,000 rows whole for each of 1,000 users, and sent 2,300 rows/s instead of 15,000.
  */
 export function createPool(options: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
@@ -28,7 +29,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     application_name: (options.name ?? 'syncline').slice(0, maxNameLength),
     connectionTimeoutMillis: 15_000,
     idleTimeoutMillis: 30_000,
-    options: `-c statement_timeout=120000 -c idle_in_transaction_session_timeout=60000 -c client_connection_check_interval=2000 -c jit=off${
+    options: `-c statement_timeout=120000 -c idle_in_transaction_session_timeout=60000 -c client_connection_check_interval=2000 -c jit=off -c plan_cache_mode=force_custom_plan${
       options.readOnly ? ' -c default_transaction_read_only=on' : ''
     }`,
   });
