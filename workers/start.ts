@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { listConnections } from '../db/connections.ts';
 import { migrate } from '../db/migrate.ts';
-import { type Api, serveApi } from './api.ts';
+import type { Api } from './api.ts';
 import { plainMessage } from './cli/trouble.ts';
 import { type Config, loadConfig } from './config.ts';
 import { checkoutFolder } from './embedded/places.ts';
@@ -52,7 +52,9 @@ async function serve(config: Config, servers: Servers, parts: WorkerParts): Prom
   const running = parts.worker.run();
   try {
     health = config.healthPort === undefined ? undefined : await serveHealth(config.healthPort, parts);
-    api = config.apiPort === undefined ? undefined : await serveApi(config.apiPort, { ...parts, config });
+    // Loaded where it is served: a worker without it does not pay for its memory.
+    if (config.apiPort !== undefined)
+      api = await (await import('./api.ts')).serveApi(config.apiPort, { ...parts, config });
     for (const line of await describe(config, servers, parts, { health, api })) print(line);
   } catch (error) {
     parts.worker.shutdown();

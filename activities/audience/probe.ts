@@ -8,7 +8,6 @@ import { openDatabase } from '../platform/open.ts';
 import type { StreamProbe } from '../platform/probe.ts';
 import { readFirst } from '../platform/sql.ts';
 import { accountOf } from './account.ts';
-import { openSmtpProbe } from './transport.smtp.ts';
 
 /** Reads one page of each list that a database's mapping names. @throws SyncError for what cannot be read */
 export async function probeDatabase(connection: Connection): Promise<StreamProbe[]> {
@@ -35,6 +34,7 @@ export async function probeChannel(deps: ClientDeps, connection: Connection, sig
     return `${channel.title} gave a token.`;
   }
   if (channel.transport.kind === 'smtp') {
+    const { openSmtpProbe } = await import('./transport.smtp.ts');
     await openSmtpProbe(channel, connection);
     return 'The server answered and let us in.';
   }

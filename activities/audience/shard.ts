@@ -9,7 +9,6 @@ import { budgetOf, type OpenCampaign, openCampaign, perSecondOf, shardOf } from 
 import { Sender } from './sender.ts';
 import type { Ending } from './settlement.ts';
 import { openHttp } from './transport.http.ts';
-import { openSmtp } from './transport.smtp.ts';
 import type { Transport } from './transport.ts';
 
 export interface ShardInput {
@@ -50,7 +49,7 @@ export async function sendShard(deps: Deps, input: ShardInput, call: Call): Prom
   await takeOver(deps.pool, shard, opened.checked.definition.policy === 'at-least-once', opened.account.id);
   const use = budgetOf(opened, input.lane);
   const signal = manyWaiters(call.signal);
-  const transport = openTransport(deps, opened, input.lane);
+  const transport = await openTransport(deps, opened, input.lane);
   let ending: Ending | null;
   try {
     const { pool, throttle } = deps;
@@ -91,11 +90,11 @@ async function takeShard(
   return { campaignNo, from, to, claim: taken, taker: randomInt(2 ** 47) };
 }
 
-export function openTransport(deps: Deps, opened: OpenCampaign, lane: 'live' | 'bulk'): Transport {
+export async function openTransport(deps: Deps, opened: OpenCampaign, lane: 'live' | 'bulk'): Promise<Transport> {
   const { account, checked, stored } = opened;
   const { channel } = checked;
   const { transport } = channel;
-  if (transport.kind === 'smtp') return openSmtp(channel, account);
+  if (transport.kind === 'smtp') return (await import('./transport.smtp.ts')).openSmtp(channel, account);
   return openHttp(deps, { ...channel, transport }, account, stored.id, budgetOf(opened, lane));
 }
 

@@ -26,7 +26,7 @@ export async function testSend(deps: Deps, { campaign, users }: TestInput): Prom
   const opened = await openCampaign(deps, campaign);
   const { checked, stored } = opened;
   const found = await findPeople(deps.pool, checked.people, users);
-  const transport = openTransport(deps, opened, 'live');
+  const transport = await openTransport(deps, opened, 'live');
   const results: Tested[] = [];
   try {
     for (const [index, user] of users.entries()) {

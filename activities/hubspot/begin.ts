@@ -49,10 +49,11 @@ export async function beginHubspot(
   const before = await readSync(deps.pool, connection);
   const client = openClient(deps, opened.connection, opened.options);
   try {
-    const account = await readAccount(client, connection, opened.mapping, call.signal);
+    const [account, timeZone] = await Promise.all([
+      readAccount(client, connection, opened.mapping, call.signal),
+      opened.options.timeZone ?? before?.timeZone ?? readTimeZone(client, connection, call.signal),
+    ]);
     requireFit(opened, account.catalog);
-    const timeZone =
-      opened.options.timeZone ?? before?.timeZone ?? (await readTimeZone(client, connection, call.signal));
     const judged = judgedDigest(opened, account.catalog);
     const standard = { mapping: mappingDigest(opened), judged, catalog: account.catalog, timeZone };
     const { mark, returned } = await setStandard(deps.pool, claim, standard, full);

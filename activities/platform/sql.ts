@@ -5,7 +5,6 @@ import { resolveValue } from '../http/values.ts';
 import type { Call } from '../step.ts';
 import type { OpenStream } from './open.ts';
 import { type ForeignDatabase, keyName, type Question } from './sql/dialect.ts';
-import { openMysql } from './sql/mysql.ts';
 import { openPostgres } from './sql/postgres.ts';
 import { foreignTrouble } from './sql/trouble.ts';
 import { type ReadEnd, report, type SliceWriter } from './writer.ts';
@@ -132,7 +131,10 @@ async function openForeign(
       `The credential's field databaseUrl of connection "${connection.id}": got a text of ${url.length} characters, accepted ${accepted.map((one) => `${one}://user:password@host:port/database`).join(' or ')}. ${give}`,
     );
   try {
-    return found === 'mysql' ? await openMysql(url) : openPostgres(url);
+    if (found === 'postgres') return openPostgres(url);
+    // Its driver is loaded by those who need it: with the other rare ones it is 10 MB of every worker.
+    const { openMysql } = await import('./sql/mysql.ts');
+    return await openMysql(url);
   } catch (cause) {
     throw foreignTrouble(connection.id, cause);
   }
