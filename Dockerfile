@@ -35,8 +35,8 @@ ENV NODE_ENV=production \
   SYNCLINE_WORKFLOW_BUNDLE=/app/dist/workflows.bundle.js \
   NODE_OPTIONS=--max-old-space-size=800
 USER node
-# Each thread of the native side would keep an arena of its own: 35 MB of resident memory.
-ENV MALLOC_ARENA_MAX=2
+# Each thread of the native side would keep an arena of its own, and buffers of a page would not go back: 35 MB.
+ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072
 # Node itself is process 1, so that SIGTERM reaches the worker, which then finishes its steps.
 # V8 would let the heap grow to three times of what lives in it before it collects; see test/bench/rig.ts.
-CMD ["node", "--heap-growing-percent=30", "--max-semi-space-size=8", "dist/workers/start.js"]
+CMD ["node", "--heap-growing-percent=30", "--max-semi-space-size=4", "--v8-pool-size=1", "dist/workers/start.js"]
