@@ -40,6 +40,8 @@ export interface StripeSandbox extends Changes {
   readonly key: string;
   readonly requests: StripeCounts;
   readonly feed: Feed;
+  /** Changes an object so that it holds U+0000, which Postgres cannot keep, until its next change. */
+  spoil(list: string, id: string): void;
   /** Changes at random, `perSecond` times a second, until the returned function is called. `only`: lists that change. */
   churn(perSecond: number, only?: readonly string[]): () => void;
   /** Changes one object after the other, each once, at an even pace. @returns what ends it and tells each change */
@@ -113,6 +115,10 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
       const n = numberOf(list, id);
       (stores[list] as Store).change(n);
       tell(list, n, 'updated', request);
+    },
+    spoil(list, id) {
+      (stores[list] as Store).spoil(numberOf(list, id));
+      tell(list, numberOf(list, id), 'updated');
     },
     remove(list, id) {
       const n = numberOf(list, id);

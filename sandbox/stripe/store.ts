@@ -24,6 +24,8 @@ export class Store {
   private states: Uint8Array;
   /** Ids of test clocks that some of the objects stand under. */
   private readonly clocks: readonly string[];
+  /** Versions of objects that hold a text which Postgres cannot keep. */
+  private readonly spoilt = new Map<number, number>();
 
   constructor(shape: Shape, moments: ArrayLike<number>, clocks: readonly string[] = []) {
     this.shape = shape;
@@ -59,6 +61,12 @@ export class Store {
   change(n: number, state?: number): void {
     this.versions[n] = (this.versions[n] as number) + 1;
     if (state !== undefined) this.states[n] = state;
+  }
+
+  /** Until its next change the object holds U+0000. */
+  spoil(n: number): void {
+    this.change(n);
+    this.spoilt.set(n, this.versions[n] as number);
   }
 
   moment(n: number): Moment {
@@ -100,6 +108,7 @@ export class Store {
     const base: StripeRecord = { id, object, created: this.secondOf(n), livemode: false, ...fields(n, at.version) };
     if (this.clocks.length > 0) base.test_clock = this.clockOf(n);
     if (events.canceled) base.status = at.state === canceled ? 'canceled' : 'active';
+    if (this.spoilt.get(n) === at.version) base.description = 'half\u0000way';
     for (const list of lists) {
       if (list.mode === 'expand' && !expand.includes(list.field)) continue;
       const items = this.items(n, list, at);

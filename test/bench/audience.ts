@@ -137,7 +137,7 @@ async function fillUsers(rig: Rig, connection: string, count: number): Promise<v
      SELECT $1, 'u' || lpad(n::text, 8, '0'),
        jsonb_build_object('id', 'u' || lpad(n::text, 8, '0'), 'full_name', 'Person ' || n, 'city', 'City ' || n % 7, 'wx_openid', 'oWx_' || lpad(n::text, 10, '0'), 'mail', 'person' || n || '@example.org'),
        0, now(), ARRAY(SELECT (n * 7919 + k * k * 104729 + k * n % 97) % 300 FROM generate_series(1, 7) k)::bigint[]
-     FROM generate_series(1, $2::int) n`,
+     FROM generate_series(1, $2::bigint) n`,
     [connection, count],
   );
   await rig.pool.query('ANALYZE audience.users');

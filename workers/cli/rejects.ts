@@ -56,7 +56,7 @@ export async function rejects(
   if (found.total + conflicts.total === 0) print(accepted ? 'Nothing was accepted.' : 'Nothing is handed back.');
   const hidden = found.total + conflicts.total - found.rows.length - conflicts.rows.length;
   if (hidden > 0) print(`${count(hidden)} more: --limit ${found.total + conflicts.total}`);
-  if (!accepted) for (const line of replays(found.rows)) print(line);
+  if (!accepted) for (const line of await replays(found.rows)) print(line);
   if (found.total > 0 && !showRecords) print('The raw records are personal data; --show-records shows them.');
   return undefined;
 }
@@ -110,20 +110,35 @@ function show(row: HandedBack, shape: string | null): string[] {
  * A directory is read whole by each run; the rows of an open platform may not come again by themselves. An id that was
  * refused has no record to try.
  */
-function replays(rows: readonly HandedBack[]): string[] {
+async function replays(rows: readonly HandedBack[]): Promise<string[]> {
   const streams = rows.flatMap(({ pipeline, connection, stream, reason }) =>
     pipeline === 'platform' && reason !== 'refused' ? [`${connection} ${stream}`] : [],
+  );
+  const objects = await Promise.all(
+    rows.flatMap(({ pipeline, connection, stream }) =>
+      pipeline === 'stripe' ? [resourceOf(stream).then((resource) => `${connection} --types ${resource}`)] : [],
+    ),
   );
   const contacts = new Set(rows.flatMap(({ pipeline, connection }) => (pipeline === 'hubspot' ? [connection] : [])));
   return [
     ...[...new Set(streams)].map(
       (one) => `Tried again, without asking the platform, by: npx syncline replay ${one} --rejects --wait`,
     ),
+    ...[...new Set(objects)].map(
+      (one) => `Objects are read again when they change, or all of a list by: npx syncline verify ${one} --wait`,
+    ),
     ...[...contacts].map(
       (one) =>
         `Users of ${one} come back by themselves when their values, the mapping or the properties change, or by: npx syncline replay ${one} --rejects --wait`,
     ),
   ];
+}
+
+/** The resource of a stream, which may be a list inside one. */
+async function resourceOf(stream: string): Promise<string> {
+  const { resources } = await import('../../activities/stripe/catalog.ts');
+  const inside = resources.find(({ key, nested }) => nested.some(({ field }) => `${key}_${field}` === stream));
+  return inside?.key ?? stream;
 }
 
 function showConflict(row: ConflictRow): string[] {

@@ -1,0 +1,102 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type StripeSandboxOptions, startStripeSandbox } from '../sandbox/stripe.ts';
+import { openCli } from './harness/cli.ts';
+import { quickSettling } from './harness/stripes.ts';
+import { until } from './harness/until.ts';
+
+const { world, cli, fresh, stateOf } = await openCli();
+
+/** A simulated account with two lists, connected by `connect`. */
+async function billing(options: StripeSandboxOptions = {}) {
+  const source = await startStripeSandbox({ counts: { customers: 250, products: 20 }, ...options });
+  onTestFinished(() => source.stop());
+  const name = fresh();
+  const settings = Object.entries({ ...quickSettling, types: Object.keys(source.stores) });
+  const line = ['connect', name, '--platform', 'stripe', '--url', source.url, '--credential-env', 'KEY'];
+  const said = await cli(
+    [...line, ...settings.flatMap(([key, value]) => ['--option', `${key}=${JSON.stringify(value)}`])],
+    {
+      env: { KEY: source.key },
+    },
+  );
+  expect(said).toMatchObject({ code: 0, err: '' });
+  return { name, source, said };
+}
+
+async function copied(name: string): Promise<number> {
+  const { rows } = await world.pool.query(
+    'SELECT count(*)::int AS n FROM stripe.customers WHERE connection_id = $1 AND deleted_at IS NULL',
+    [name],
+  );
+  return rows[0].n;
+}
+
+describe('an account on the command line', () => {
+  test('is followed, paused, resumed and left, and status tells each', async () => {
+    const { name, source, said } = await billing();
+    expect(said.out).toContain(`npx syncline start stripeSync ${name}`);
+    expect((await cli(`status ${name}`)).out).toMatch(/run +none yet/);
+    const started = await cli(`start stripeSync ${name} --wait`);
+    expect(started).toMatchObject({ code: 0, err: '' });
+    expect(started.out).toContain(`npx syncline cancel ${name}`);
+    const live = await cli(`status ${name}`);
+    expect(live.out).toMatch(/phase +follow/);
+    expect(live.out).toMatch(/2 resources whole: customers, products/);
+    expect(live.out).toMatch(/feed +seen .* ago, settled up to .* ago/);
+    expect(await cli(`start stripeSync ${name}`)).toMatchObject({ code: 1, err: expect.stringContaining(name) });
+
+    expect(await cli(`pause ${name}`)).toMatchObject({ code: 0, out: expect.stringMatching(/^Paused/) });
+    await until('the pause to show', async () => (await stateOf(name)).state === 'paused');
+    source.create('customers');
+    expect(await cli(`resume ${name}`)).toMatchObject({ code: 0, out: expect.stringMatching(/^Resumed/) });
+    await until('the change during the pause', async () => (await copied(name)) === 251);
+
+    expect(await cli(`cancel ${name}`)).toMatchObject({ code: 0, out: expect.stringMatching(/^Cancelled/) });
+    const left = await cli(`status ${name}`);
+    expect(left.out).toMatch(/run +cancelled/i);
+    expect(await copied(name), 'what it wrote stays').toBe(251);
+  });
+
+  test('--once copies up to the present and ends', async () => {
+    const { name } = await billing();
+    expect(await cli(`start stripeSync ${name} --once --wait`)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/Copied up to the present: 270 rows of 2 resources/),
+    });
+    expect(await stateOf(name)).toMatchObject({ workflow: 'stripeSync', state: 'completed' });
+    expect(await copied(name)).toBe(250);
+  });
+
+  test('objects that cannot be kept stand aside alone, from page and event, and come back when they change', async () => {
+    const { name, source } = await billing();
+    const [early, late] = [...source.truth('customers').keys()] as [string, string];
+    source.spoil('customers', early);
+    expect((await cli(`start stripeSync ${name} --wait`)).code).toBe(0);
+    expect(await copied(name), 'its page is here').toBe(249);
+    source.spoil('customers', late);
+    const standAside = async () => (await cli(`rejects ${name} --json`)).out;
+    await until('the second to stand aside', async () => (await standAside()).includes(late));
+    const { out } = await cli(`rejects ${name}`);
+    expect(out).toContain(`${name} customers ${early}: control_character`);
+    expect(out).toContain(`${name} customers ${late}: control_character`);
+    expect(out).toContain(`npx syncline verify ${name} --types customers --wait`);
+    expect((await cli(`verify ${name} --types customers --wait`)).out).toMatch(/Drift: 250 objects/);
+    for (const id of [early, late]) source.update('customers', id);
+    await until('both to come back', async () => !(await standAside()).includes(name));
+    expect(await copied(name)).toBe(250);
+    expect((await cli(`cancel ${name}`)).code).toBe(0);
+  });
+
+  test('verifyStripe reports drift and repairs it', async () => {
+    const { name } = await billing();
+    expect((await cli(`start stripeSync ${name} --once --wait`)).code).toBe(0);
+    await world.pool.query(
+      `DELETE FROM stripe.customers WHERE id IN (SELECT id FROM stripe.customers WHERE connection_id = $1 ORDER BY id LIMIT 3)`,
+      [name],
+    );
+    const said = await cli(`verify ${name} --wait`);
+    expect(said).toMatchObject({ code: 0, out: expect.stringMatching(/Drift, all of it mended: 270 objects/) });
+    expect(said.out).toMatch(/customers .* 3 missing .* 3 mended/);
+    expect(await copied(name)).toBe(250);
+  });
+});
