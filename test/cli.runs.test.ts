@@ -48,6 +48,16 @@ describe('start', () => {
     expect((await cli(`cancel ${name}`)).code).toBe(0);
   });
 
+  test('ends with 4 when everybody is handed back', async () => {
+    const source = await sandbox({ groups: 0 });
+    const name = await connected(source);
+    const said = await cli(`start orgSync ${name} --wait`);
+    expect(said.code).toBe(4);
+    expect(said.out).toContain('Nobody was taken over: 60 of 60 people are handed back');
+    expect(said.out).toContain(`npx syncline rejects ${name}`);
+    expect(await liveUsers(name)).toBe(0);
+  });
+
   test('ends with 1 and the reason when the run fails', async () => {
     const source = await sandbox();
     const name = await connected(source, '--option', 'userLimit=10');

@@ -12,8 +12,10 @@ import { columns, count, counted, duration } from './words.ts';
 
 /** What a run that waits for a person ends `--wait` with. */
 export const parkedCode = 3;
+/** What one ends it with that may not be believed: the source sent people, and not one of them could be taken. */
+const doubtfulCode = 4;
 
-/** Sees a run of orgSync to its end, or until it waits for approval. Exit code 1 when it was declined, 3 when it waits. */
+/** Sees a run of orgSync to its end, or until it waits for approval. Exit code 1 when it was declined, 3 when it waits, 4 when everybody was handed back. */
 export async function watchOrg(session: Session, name: string, started: Execution): Promise<() => Promise<Sight>> {
   const client = await session.client();
   return async () => {
@@ -30,7 +32,8 @@ export async function watchOrg(session: Session, name: string, started: Executio
       const outcome = await outcomeOf<OrgSyncResult>(client, run);
       if ('failure' in outcome) throw new CommandError(`The run ${ended(run.status)}: ${outcome.failure}`);
       const { result } = outcome;
-      return { ...sight, end: { lines: describeResult(result), exitCode: result.outcome === 'declined' ? 1 : 0 } };
+      const exitCode = result.outcome === 'declined' ? 1 : everybodyBack(result) ? doubtfulCode : 0;
+      return { ...sight, end: { lines: describeResult(result), exitCode } };
     }
     if (!progress?.parked) return sight;
     return { ...sight, end: { lines: describeParked(name, progress), exitCode: parkedCode } };
@@ -68,6 +71,9 @@ export function describeParked(name: string, { parked, notes }: OrgSyncProgress)
   ];
 }
 
+const everybodyBack = ({ users }: OrgSyncResult) =>
+  users !== null && users.staged > 0 && users.rejected + users.conflicts >= users.staged;
+
 /** The result of a run for people. */
 export function describeResult(result: OrgSyncResult): string[] {
   const { outcome, users, groups, memberships } = result;
@@ -93,6 +99,8 @@ export function describeResult(result: OrgSyncResult): string[] {
       `user limit: ${count(result.overLimit.limit)} would be exceeded, ${count(result.overLimit.living)} live and ${count(result.overLimit.planned)} more are planned`,
     );
   lines.push(...result.notes.map((note) => `note: ${note}`));
+  if (everybodyBack(result))
+    lines.push(`Nobody was taken over: ${count(users?.staged ?? 0)} of ${count(users?.staged ?? 0)} people are handed back`);
   const back = (users?.rejected ?? 0) + (groups?.rejected ?? 0) + (users?.conflicts ?? 0);
   if (back > 0) lines.push(`${counted(back, 'record')} handed back: npx syncline rejects ${result.connection}`);
   return lines;
