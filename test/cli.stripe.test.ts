@@ -35,7 +35,7 @@ describe('an account on the command line', () => {
   test('is followed, paused, resumed and left, and status tells each', async () => {
     const { name, source, said } = await billing();
     expect(said.out).toContain(`npx syncline start stripeSync ${name}`);
-    expect((await cli(`status ${name}`)).out).toMatch(/run +none yet/);
+    expect((await cli(`status ${name}`)).out).toMatch(/run +none known to Temporal/);
     const started = await cli(`start stripeSync ${name} --wait`);
     expect(started).toMatchObject({ code: 0, err: '' });
     expect(started.out).toContain(`npx syncline cancel ${name}`);

@@ -44,7 +44,7 @@ export interface SliceResult {
 /** A call leaves within this after it was opened, or is opened anew. */
 const leaveMs = 5_000;
 
-/** Drains the log and sends what is dirty, for about 20 s: a walk over the log and a pass over the dirty set side by side. */
+/** Drains the log and sends what is dirty, for about 40 s: a walk over the log and a pass over the dirty set side by side. */
 export async function sendContacts(deps: Deps, input: SliceInput, call: Call): Promise<SliceResult> {
   const { plan, only } = input;
   const { connection: id } = plan.claim;

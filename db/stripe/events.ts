@@ -21,15 +21,16 @@ export async function unappliedEvents(pool: Pool, connection: string, ids: reado
   return new Set(rows.map((r) => r.id));
 }
 
-/** Notes events as applied, in the transaction that writes what they brought. */
+/** Notes events as applied, in the transaction that writes what they brought: never what they hold, which may be a text that Postgres refuses. */
 export async function keepEvents(client: Client, connection: string, events: readonly LedgerEvent[]): Promise<void> {
   if (events.length === 0) return;
+  const told = events.map(({ id, createdMs, requestId, idempotencyKey }) => [id, createdMs, requestId, idempotencyKey]);
   await client.query({
     name: 'stripe keep events',
     text: `INSERT INTO syncline.stripe_events (connection_id, id, created, request_id, idempotency_key)
-           SELECT $1, e->>'id', to_timestamp((e->>'createdMs')::float8 / 1000), e->>'requestId', e->>'idempotencyKey'
+           SELECT $1, e->>0, to_timestamp((e->>1)::float8 / 1000), e->>2, e->>3
            FROM jsonb_array_elements($2::jsonb) e ORDER BY 2 ON CONFLICT DO NOTHING`,
-    values: [connection, JSON.stringify(events)],
+    values: [connection, JSON.stringify(told)],
   });
 }
 
