@@ -53,7 +53,7 @@ describe('an account on the command line', () => {
 
     expect(await cli(`cancel ${name}`)).toMatchObject({ code: 0, out: expect.stringMatching(/^Cancelled/) });
     const left = await cli(`status ${name}`);
-    expect(left.out).toMatch(/run +cancelled/i);
+    expect(left.out).toMatch(/run +was cancelled/);
     expect(await copied(name), 'what it wrote stays').toBe(251);
   });
 

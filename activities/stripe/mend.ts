@@ -11,7 +11,7 @@ import type { Call } from '../step.ts';
 import { readNested } from './nested.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
 import { readObject } from './reads.ts';
-import { rowOf, type StripeObject } from './rows.ts';
+import { rowOf, type StripeObject, textOf } from './rows.ts';
 import { requireResource, tableOf } from './tables.ts';
 import { broken } from './torn.ts';
 import { bucketSeconds } from './verify.ts';
@@ -42,6 +42,7 @@ interface Read {
   timeMs: number;
   readMs: number;
   data: StripeObject;
+  text: string;
 }
 
 const pageRows = 100;
@@ -125,7 +126,8 @@ async function readAll(
       },
       call.signal,
     );
-    for (const data of body.data) found.push({ id: String(data.id), timeMs: readTime(secondMs), readMs, data });
+    for (const data of body.data)
+      found.push({ id: String(data.id), timeMs: readTime(secondMs), readMs, data, text: textOf(data) });
     if (!body.hasMore) return found;
     const last = String(body.data.at(-1)?.id);
     if (last === after)

@@ -47,6 +47,12 @@ export function rowOf(
   return made(resource, object, origin, key ?? (typeof object.id === 'string' ? object.id : ''), []);
 }
 
+/** An object as JSON text for comparing; of one that Postgres cannot keep only what names it, which no copy equals. */
+export function textOf(object: StripeObject): string {
+  const text = JSON.stringify(object);
+  return unstorable(text) ? JSON.stringify({ id: object.id, created: object.created }) : text;
+}
+
 /** Makes the row of an item at a place of a list; items without an id are known by their place. */
 export function itemRowOf(
   nested: Nested,

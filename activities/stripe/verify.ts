@@ -4,6 +4,7 @@ import type { Deps } from '../deps.ts';
 import { RetryLater } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
+import { textOf } from './rows.ts';
 import { requireResource, tableOf } from './tables.ts';
 import { broken } from './torn.ts';
 
@@ -45,7 +46,7 @@ export async function scanType(deps: Deps, input: ScanInput, call: Call): Promis
     for await (const part of partsOf(opened, resource, input, call)) {
       const range = { fromSecond: part.fromSecond, toSecond: part.toSecond };
       const copy = await copyBuckets(deps.pool, tableOf(resource), input.connection, range, bucketSeconds);
-      const source = await sourceBuckets(deps.pool, part.objects, bucketSeconds);
+      const source = await sourceBuckets(deps.pool, part.objects.map(textOf), bucketSeconds);
       const bad = new Set(badOf(source, copy));
       const ids = part.objects.map(({ id }) => String(id));
       const torn = new Set(await broken(deps, opened, resource, input.connection, ids));

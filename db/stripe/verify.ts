@@ -12,13 +12,13 @@ export interface Bucket {
 /** Postgres writes the same jsonb in the same way, wherever it came from. */
 const hash = (data: string) => `('x' || substr(md5(${data}::text), 1, 15))::bit(60)::bigint`;
 
-/** Buckets of objects as the source gave them. */
-export async function sourceBuckets(pool: Pool, objects: readonly unknown[], seconds: number): Promise<Bucket[]> {
+/** Buckets of objects as the source gave them, JSON texts that Postgres can keep. */
+export async function sourceBuckets(pool: Pool, objects: readonly string[], seconds: number): Promise<Bucket[]> {
   if (objects.length === 0) return [];
   const { rows } = await pool.query(
     `SELECT floor((o->>'created')::float8 / $2) * $2 AS second, count(*)::int AS count, sum(${hash('o')})::text AS hash
      FROM jsonb_array_elements($1::jsonb) o GROUP BY 1`,
-    [JSON.stringify(objects), seconds],
+    [`[${objects.join(',')}]`, seconds],
   );
   return rows;
 }
@@ -40,20 +40,21 @@ export async function copyBuckets(
   return rows;
 }
 
-/** Of objects as the source gave them: those that the copy lacks or holds otherwise, unless it holds a newer state. */
+/** Of objects as the source gave them, as JSON texts that Postgres can keep: those that the copy lacks or holds otherwise, unless it holds a newer state. */
 export async function differing(
   pool: Pool,
   table: StreamTable,
   connection: string,
-  objects: readonly { id: string; timeMs: number; data: unknown }[],
+  objects: readonly { id: string; timeMs: number; text: string }[],
 ): Promise<{ id: string; missing: boolean }[]> {
   if (objects.length === 0) return [];
+  const told = objects.map(({ id, timeMs, text }) => `{"id":${JSON.stringify(id)},"timeMs":${timeMs},"data":${text}}`);
   const { rows } = await pool.query(
     `SELECT o->>'id' AS id, t.id IS NULL OR t.deleted_at IS NOT NULL AS missing FROM jsonb_array_elements($2::jsonb) o
      LEFT JOIN ${sqlName(table)} t ON t.connection_id = $1 AND t.id = o->>'id'
      WHERE (t.id IS NULL OR t.deleted_at IS NOT NULL OR t.data <> o->'data')
        AND (t.source_time IS NULL OR t.source_time <= to_timestamp((o->>'timeMs')::float8 / 1000))`,
-    [connection, JSON.stringify(objects)],
+    [connection, `[${told.join(',')}]`],
   );
   return rows;
 }
