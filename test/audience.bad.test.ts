@@ -162,6 +162,13 @@ it('a webhook that answers 200 with an error to everybody stops the campaign', a
   expect(states.planned).toBeGreaterThan(0);
 });
 
+it('an id that cannot be kept costs nobody an outcome', async () => {
+  receiver.setFaults([{ type: 'answer', status: 200, body: { id: 'half\u0000way' }, times: 2 }]);
+  const name = await define(world, sound.audience, hook);
+  expect(await (await launch(world, name)).result()).toMatchObject({ states: { sent: 12 } });
+  receiver.setFaults([]);
+});
+
 it('a wrong secret stops the campaign', async () => {
   const wrong = await world.connect({
     platform: 'webhook',

@@ -50,7 +50,7 @@ export async function takeCallback(
     pool,
     incoming.connection,
     callbacks.by,
-    events.flatMap((one) => (one.kind === 'outcome' ? [one] : [])),
+    events.flatMap((one) => (one.kind === 'outcome' ? [{ ...one, id: plain(one.id), reason: plain(one.reason) }] : [])),
   );
   await applyGrants(
     pool,
@@ -59,6 +59,9 @@ export async function takeCallback(
   );
   return { status: 200, body: callbacks.answer };
 }
+
+/** Without what Postgres refuses: one such text would keep a channel sending its callback for ever. */
+const plain = <T extends string | undefined>(text: T) => text?.replace(/[\0\p{Cs}]/gu, '') as T;
 
 function readEvents({ callbacks }: Told, body: string): CallbackEvent[] | null {
   try {

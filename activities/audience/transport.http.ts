@@ -19,6 +19,9 @@ const answerMs = 30_000;
 const neverLeft =
   /^(ECONNREFUSED|ENOTFOUND|EAI_|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS|CERT_|SELF_SIGNED|UNABLE_TO_|DEPTH_ZERO)/;
 
+/** Ids of messages that can be kept: Postgres refuses U+0000 and half a character, and with it every outcome of the group. */
+const keepable = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
+
 /** @throws SyncError InvalidInput for a credential that cannot be used */
 export function openHttp(
   deps: ClientDeps,
@@ -65,9 +68,10 @@ export function openHttp(
           answerMs,
         });
         const read = readBody(answer);
-        const judged = transport.read(answer.status, 'body' in read ? read.body : undefined);
+        const { code, providerId } = transport.read(answer.status, 'body' in read ? read.body : undefined);
         const waits = answer.headers['retry-after'] !== undefined && { retryAfterMs: retryAfterMs(answer) };
-        return { ...judged, ...waits, tokenVersion: token.version };
+        const kept = providerId !== undefined && keepable.test(providerId) && { providerId };
+        return { code, ...kept, ...waits, tokenVersion: token.version };
       } catch (error) {
         if (!(error instanceof SyncError)) throw error;
         // An answer that is too long is an answer nobody can read.
