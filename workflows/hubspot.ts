@@ -11,11 +11,11 @@ import {
 } from '@temporalio/workflow';
 import type { HubspotPlan } from '../activities/hubspot/begin.ts';
 import type { SliceResult } from '../activities/hubspot/slice.ts';
-import type { Counts } from '../activities/hubspot/tally.ts';
 import type { Activities } from '../activities/index.ts';
+import { type Counts, noCounts } from '../connectors/hubspot/counts.ts';
 import { pause, resume } from './control.ts';
 import { type HubspotSyncInput, hubspotSyncInput } from './hubspot.input.ts';
-import { type Carried, type HubspotProgress, HubspotView, nothingCounted } from './hubspot.view.ts';
+import { type Carried, type HubspotProgress, HubspotView } from './hubspot.view.ts';
 import { slice } from './options.ts';
 import { readInput } from './org.input.ts';
 import { isScheduled } from './platform.stream.ts';
@@ -61,7 +61,7 @@ class HubspotRun {
 
   constructor(request: HubspotSyncInput, carried?: Carried) {
     this.request = request;
-    this.view = new HubspotView(request.connection, carried ?? { started: Date.now(), counts: nothingCounted() });
+    this.view = new HubspotView(request.connection, carried ?? { started: Date.now(), counts: noCounts });
     this.activities = proxyActivities<Activities>({ ...slice, priority: { fairnessKey: request.connection } });
     setHandler(hubspotProgress, () => this.view.progress());
     setHandler(pause, () => this.setPaused(true));

@@ -1,6 +1,6 @@
 import type { HubspotPlan } from '../activities/hubspot/begin.ts';
 import type { SliceResult } from '../activities/hubspot/slice.ts';
-import type { Counts } from '../activities/hubspot/tally.ts';
+import type { Counts } from '../connectors/hubspot/counts.ts';
 import { showDetails } from './progress.ts';
 
 /** Answer of the `progress` query: the same numbers the Temporal UI shows. */
@@ -21,23 +21,6 @@ export interface Carried {
   started: number;
   counts: Counts;
 }
-
-export const nothingCounted = (): Counts => ({
-  drained: 0,
-  marked: 0,
-  looked: 0,
-  unchanged: 0,
-  written: 0,
-  archived: 0,
-  passed: 0,
-  refusedHere: 0,
-  refusedThere: 0,
-  again: 0,
-  unanswered: 0,
-  calls: 0,
-  isolation: 0,
-  waits: 0,
-});
 
 const batchRows = 100;
 const windowSeconds = 10;

@@ -1,4 +1,5 @@
 import type { Catalog } from '../../connectors/hubspot/catalog.ts';
+import type { Counts } from '../../connectors/hubspot/counts.ts';
 import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
 import { probeMapping } from '../../db/capture.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
@@ -14,7 +15,7 @@ import { Feed, type FeedOptions } from './feed.ts';
 import { Ledger } from './ledger.ts';
 import { judgedDigest, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
-import { type Counts, type Spent, type Stop, Tally } from './tally.ts';
+import { type Spent, type Stop, Tally } from './tally.ts';
 
 export interface SliceInput {
   plan: HubspotPlan;
