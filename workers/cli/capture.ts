@@ -1,7 +1,8 @@
 import {
-  captureState,
+  captureStanding,
   installCapture,
   MappingRefused,
+  type Misfit,
   RightsMissing,
   removeCapture,
   TableBusy,
@@ -42,9 +43,10 @@ export async function status(
   options: { json?: boolean },
 ): Promise<number> {
   const { name, owner, mapping, pool } = await target(session, given);
-  const state = await told(() => captureState(pool, owner, mapping));
+  const state = await told(() => captureStanding(pool, owner, mapping));
   const { print } = session.terminal;
   if (options.json) print(JSON.stringify(state, null, 2));
+  else if ('misfit' in state) for (const line of describeMisfit(name, state)) print(line);
   else {
     for (const line of columns(state.triggers.map(({ table, event, state: how }) => [table, event, how]))) print(line);
     for (const table of state.leftOver) print(`${table} has triggers although the mapping no longer reads it`);
@@ -55,6 +57,17 @@ export async function status(
     );
   }
   return state.complete ? 0 : 1;
+}
+
+function describeMisfit(name: string, { misfit, tables }: Misfit): string[] {
+  return [
+    'The mapping no longer fits its tables:',
+    ...misfit.map((problem) => `  ${problem}`),
+    tables.length > 0
+      ? `Until that is repaired, every change of ${tables.join(', ')} that needs what is gone marks everybody, and no run begins.`
+      : 'Nothing is captured.',
+    `Repair the tables or the mapping, then: npx syncline connect ${name} --mapping FILE; npx syncline capture install ${name}`,
+  ];
 }
 
 async function target(session: Session, given: string | undefined) {
