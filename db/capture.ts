@@ -25,7 +25,7 @@ export class RightsMissing extends Error {
   override name = 'RightsMissing';
   constructor(missing: readonly MissingRight[]) {
     super(
-      `The database user lacks ${missing.map(({ what }) => what).join(', ')}. As owner of the tables: ${missing.map(({ grant }) => `${grant};`).join(' ')}`,
+      `The database user lacks ${missing.map(({ what }) => what).join(', ')}. As owner of the tables, or a superuser: ${[...new Set(missing.map(({ grant }) => `${grant};`))].join(' ')}`,
     );
   }
 }

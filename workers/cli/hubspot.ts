@@ -85,7 +85,7 @@ export function describe(name: string, report: CheckReport): string[] {
   return [
     ...created.map((property) => `Made the property ${property}.`),
     ...mapping.map((sentence) => `mapping   ${sentence}`),
-    ...rights.map(({ what, grant }) => `rights    missing: ${what}; as owner: ${grant};`),
+    ...rights.map(({ what, grant }) => `rights    missing: ${what}; as owner or superuser: ${grant};`),
     ...capture.map((what) => `capture   ${what}`),
     ...(capture.length > 0 ? [`          npx syncline capture install ${name}`] : []),
     ...catalog.map(({ sentence }) => `account   ${sentence}`),
