@@ -144,3 +144,17 @@ describe('rights', () => {
     await proveMapping(own, opened);
   });
 });
+
+test('status tells changes that no run has taken, and how old the oldest is', async () => {
+  const crm = await fresh();
+  await crm.sql(`UPDATE users SET name = 'other'`);
+  const { no } = await owner(crm);
+  await pool.query(`UPDATE syncline_capture.log_${no} SET at = at - interval '2 hours' WHERE key = '7'`);
+  expect((await cli(`status ${crm.name}`)).out).toMatch(
+    /0 confirmed; 20 changes in the log, to be taken by a run; the oldest change \S+ \S+ \(2 h ago\)/,
+  );
+  const said = JSON.parse((await cli(`status ${crm.name} --json`)).out);
+  const one = [said].flat(2).flatMap((it) => it.connections ?? it)[0];
+  expect(one.standing).toMatchObject({ dirty: 0, logged: 20 });
+  expect(one.lagMs).toBeGreaterThanOrEqual(7_200_000);
+});
