@@ -158,3 +158,13 @@ test('status tells changes that no run has taken, and how old the oldest is', as
   expect(one.standing).toMatchObject({ dirty: 0, logged: 20 });
   expect(one.lagMs).toBeGreaterThanOrEqual(7_200_000);
 });
+
+test('without a name among several connections, capture says that it takes an argument', async () => {
+  await openCrm(world, { capture: false });
+  await openCrm(world, { capture: false });
+  const said = await cli('capture status');
+  expect(said).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/say which of .* \(npx syncline capture status NAME\)/),
+  });
+});

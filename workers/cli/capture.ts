@@ -14,7 +14,7 @@ import { columns, counted } from './words.ts';
 
 /** Puts the triggers on the tables that the mapping reads, or brings them up to it. Says which rights are missing. */
 export async function install(session: Session, given: string | undefined): Promise<undefined> {
-  const { name, owner, mapping, pool } = await target(session, given);
+  const { name, owner, mapping, pool } = await target(session, given, 'install');
   const state = await told(() => installCapture(pool, owner, mapping));
   const tables = [...new Set(state.triggers.map(({ table }) => table))];
   session.terminal.print(
@@ -26,7 +26,7 @@ export async function install(session: Session, given: string | undefined): Prom
 
 /** Takes the triggers away; what is not sent yet is forgotten. */
 export async function remove(session: Session, given: string | undefined): Promise<undefined> {
-  const { name, owner, pool } = await target(session, given);
+  const { name, owner, pool } = await target(session, given, 'remove');
   const tables = await told(() => removeCapture(pool, owner));
   session.terminal.print(
     tables.length > 0
@@ -42,7 +42,7 @@ export async function status(
   given: string | undefined,
   options: { json?: boolean },
 ): Promise<number> {
-  const { name, owner, mapping, pool } = await target(session, given);
+  const { name, owner, mapping, pool } = await target(session, given, 'status');
   const state = await told(() => captureStanding(pool, owner, mapping));
   const { print } = session.terminal;
   if (options.json) print(JSON.stringify(state, null, 2));
@@ -70,8 +70,8 @@ function describeMisfit(name: string, { misfit, tables }: Misfit): string[] {
   ];
 }
 
-async function target(session: Session, given: string | undefined) {
-  const name = await hubspotConnection(session, given);
+async function target(session: Session, given: string | undefined, command: 'install' | 'remove' | 'status') {
+  const name = await hubspotConnection(session, given, `npx syncline capture ${command} NAME`);
   const { readOptions } = await import('../../activities/hubspot/desk.ts');
   const owner = await session.connection(name);
   const { mapping } = plain(() => readOptions({ ...owner, credential: null }));
