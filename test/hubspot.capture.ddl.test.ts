@@ -1,3 +1,4 @@
+import type { WorkflowHandle } from '@temporalio/client';
 import * as v from 'valibot';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { proveMapping } from '../activities/hubspot/begin.ts';
@@ -6,8 +7,10 @@ import { mappingSchema } from '../connectors/hubspot/mapping.ts';
 import { captureStanding, installCapture } from '../db/capture.ts';
 import { createPool, type Pool } from '../db/client.ts';
 import { storedConnection } from '../db/connections.ts';
+import { pause, resume } from '../workflows/control.ts';
 import { openCli } from './harness/cli.ts';
 import { type Crm, openCrm } from './harness/crm.ts';
+import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();
 const { pool } = world;
@@ -157,6 +160,39 @@ test('status tells changes that no run has taken, and how old the oldest is', as
   const one = [said].flat(2).flatMap((it) => it.connections ?? it)[0];
   expect(one.standing).toMatchObject({ dirty: 0, logged: 20 });
   expect(one.lagMs).toBeGreaterThanOrEqual(7_200_000);
+});
+
+describe('capture is taken away while a run is open', () => {
+  /** A run that is paused between two slices, while it waits for a limit of the account. */
+  async function waiting(): Promise<{ crm: Crm; run: WorkflowHandle }> {
+    const crm = await openCrm(world, {
+      users: 5,
+      sandbox: { faults: [{ type: 'rate', policy: 'TEN_SECONDLY_ROLLING', retryAfter: 5, on: 'upsert', times: 1 }] },
+    });
+    const run = await crm.start();
+    await until('the account refuses', async () => crm.source.calls.refused > 0);
+    await run.executeUpdate(pause);
+    return { crm, run };
+  }
+
+  test('remove refuses and names the run; with --force the run says what is missing', async () => {
+    const { crm, run } = await waiting();
+    const refused = await cli(`capture remove ${crm.name}`);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain(`A run of ${crm.name} is open (${run.workflowId})`);
+    expect(refused.err).toContain(`npx syncline capture remove ${crm.name} --force`);
+    expect(await cli(`capture status ${crm.name}`)).toMatchObject({ code: 0 });
+
+    expect(await cli(`capture remove ${crm.name} --force`)).toMatchObject({ code: 0 });
+    await run.executeUpdate(resume);
+    await expect(run.result()).rejects.toMatchObject({
+      cause: {
+        type: 'InvalidInput',
+        message: expect.stringMatching(/Changes are not captured: .*npx syncline capture install/),
+      },
+    });
+    expect(await cli(`capture remove ${crm.name}`), 'no run is open').toMatchObject({ code: 0 });
+  });
 });
 
 test('without a name among several connections, capture says that it takes an argument', async () => {

@@ -24,9 +24,14 @@ export async function install(session: Session, given: string | undefined): Prom
   return undefined;
 }
 
-/** Takes the triggers away; what is not sent yet is forgotten. */
-export async function remove(session: Session, given: string | undefined): Promise<undefined> {
+/** Takes the triggers away; what is not sent yet is forgotten. An open run, which would fail, is ended first by its owner. */
+export async function remove(
+  session: Session,
+  given: string | undefined,
+  options: { force?: boolean },
+): Promise<undefined> {
   const { name, owner, pool } = await target(session, given, 'remove');
+  if (!options.force) await refuseOpen(session, owner);
   const tables = await told(() => removeCapture(pool, owner));
   session.terminal.print(
     tables.length > 0
@@ -34,6 +39,15 @@ export async function remove(session: Session, given: string | undefined): Promi
       : `Nothing was captured for ${name}.`,
   );
   return undefined;
+}
+
+async function refuseOpen(session: Session, { id, platform }: { id: string; platform: string }): Promise<void> {
+  const { findOpen } = await import('./find.ts');
+  const [run] = await findOpen(session, { id, platform });
+  if (run)
+    throw new CommandError(
+      `A run of ${id} is open (${run.workflowId}) and would fail without its log; nothing was removed. Let it end (npx syncline status ${id}) or end it: npx syncline cancel ${id}. Remove all the same: npx syncline capture remove ${id} --force`,
+    );
 }
 
 /** Lists the triggers that the mapping wants, and how each is. Exit code 1 when changes may be missed. */
