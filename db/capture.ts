@@ -7,7 +7,7 @@ import {
   functionPrefix,
   logTable,
 } from './capture/functions.ts';
-import { type CaptureMapping, type Probe, probeMapping, quoted } from './capture/probe.ts';
+import { type CaptureMapping, MappingRefused, type Probe, probeMapping, quoted } from './capture/probe.ts';
 import { type MissingRight, missingRights } from './capture/rights.ts';
 import { type Pool, transaction } from './client.ts';
 
@@ -25,7 +25,7 @@ export class RightsMissing extends Error {
   override name = 'RightsMissing';
   constructor(missing: readonly MissingRight[]) {
     super(
-      `The database user lacks ${missing.map(({ what }) => what).join(', ')}. As owner of the tables: ${missing.map(({ grant }) => `${grant};`).join(' ')}`,
+      `The database user lacks ${missing.map(({ what }) => what).join(', ')}. As owner of the tables, or a superuser: ${[...new Set(missing.map(({ grant }) => `${grant};`))].join(' ')}`,
     );
   }
 }
@@ -167,6 +167,30 @@ export async function captureState(
     leftOver: there.filter(({ oid }) => !tables.some((table) => table.oid === oid)).map(({ name }) => name),
     log: log.rows[0].there,
   };
+}
+
+/** What is installed while the mapping does not fit its tables: those triggers are no longer exact, and mark everybody. */
+export interface Misfit {
+  complete: false;
+  /** Problems of the mapping, each a sentence. */
+  misfit: readonly string[];
+  /** Tables whose every change marks everybody where it concerns what is gone. */
+  tables: string[];
+}
+
+/** As `captureState`, for people: a column that is gone is told beside the tables that have triggers. */
+export async function captureStanding(
+  pool: Pool,
+  owner: CaptureOwner,
+  mapping: CaptureMapping,
+): Promise<CaptureState | Misfit> {
+  try {
+    return await captureState(pool, owner, mapping);
+  } catch (error) {
+    if (!(error instanceof MappingRefused)) throw error;
+    const tables = await tablesOf(pool, owner.no);
+    return { complete: false, misfit: error.problems, tables: tables.map(({ name }) => name) };
+  }
 }
 
 async function tablesOf(pool: Pool, no: number): Promise<{ name: string; oid: number }[]> {

@@ -1,22 +1,27 @@
 import type { Pool } from './client.ts';
+import { logsQuery } from './hubspot/report.ts';
 
 interface Question {
   help: string;
   labels: readonly string[];
-  /** A column a label, and `value`. Counts of whole tables are left out: it is asked every few seconds. */
+  /**
+   * A column a label, and `value`. Counts of whole tables are left out: it is asked every few seconds. `LOGS` stands for
+   * the logs of change capture, which runs empty.
+   */
   sql: string;
 }
 
 /** What an operator is woken for, over all connections and from the tables alone; what runs do, Temporal tells. */
 export const gauges: Record<string, Question> = {
   syncline_lag_seconds: {
-    help: 'Age of the data: since the watermark of a stream (else its last full pass), the last applied plan of a directory, the settled second of a feed, the oldest change that was not sent',
+    help: 'Age of the data: since the watermark of a stream (else its last full pass), the last applied plan of a directory, the settled second of a feed, the oldest change that was not sent, in the capture log or taken from it',
     labels: ['connection', 'platform', 'stream'],
     sql: `SELECT k.connection, c.platform, k.stream, extract(epoch FROM now() - k.at)::float8 AS value
           FROM (SELECT connection_id AS connection, stream, coalesce(watermark, full_at) AS at FROM syncline.streams
                 UNION ALL SELECT connection_id, 'directory', max(created_at) FROM org.plans WHERE verdict = 'applied' AND NOT partial GROUP BY 1
                 UNION ALL SELECT connection_id, 'feed', settled_at FROM syncline.stripe_feeds
-                UNION ALL SELECT connection_id, 'contacts', min(since) FROM syncline.hubspot_dirty GROUP BY 1) k
+                UNION ALL SELECT connection, 'contacts', min(at)
+                  FROM (SELECT connection_id AS connection, since AS at FROM syncline.hubspot_dirty UNION ALL SELECT connection, oldest FROM (LOGS) l) c GROUP BY 1) k
           JOIN syncline.connections c ON c.id = k.connection WHERE k.at IS NOT NULL`,
   },
   syncline_doubtful: {
@@ -41,9 +46,14 @@ export const gauges: Record<string, Question> = {
     sql: 'SELECT connection_id AS connection, count(*)::int AS value FROM org.conflicts WHERE resolved_at IS NULL GROUP BY 1',
   },
   syncline_dirty_contacts: {
-    help: 'Users that may differ from their contact at HubSpot',
+    help: 'Users that may differ from their contact at HubSpot, as far as a run has taken them from the capture log',
     labels: ['connection'],
     sql: 'SELECT connection_id AS connection, count(*)::int AS value FROM syncline.hubspot_dirty GROUP BY 1',
+  },
+  syncline_logged_changes: {
+    help: 'Changes in the capture log that no run to HubSpot has taken yet; one may be a user, or everybody',
+    labels: ['connection'],
+    sql: 'SELECT connection, changes AS value FROM (LOGS) l',
   },
 };
 
@@ -54,6 +64,6 @@ export interface Reading {
 
 /** Answers one question. */
 export async function readGauge(pool: Pool, { sql }: Question): Promise<Reading[]> {
-  const { rows } = await pool.query(sql);
+  const { rows } = await pool.query(sql.includes('LOGS') ? sql.replace('LOGS', await logsQuery(pool)) : sql);
   return rows.map(({ value, ...labels }) => ({ labels, value }));
 }

@@ -1,8 +1,10 @@
 import { expect, inject, it } from 'vitest';
+import { storedConnection } from '../db/connections.ts';
 import { gauges } from '../db/gauges.ts';
 import { kuaishou } from '../sandbox/kuaishou.ts';
 import { serveApi } from '../workers/api.ts';
 import { createWorker } from '../workers/worker.ts';
+import { openCrm } from './harness/crm.ts';
 import { openShop } from './harness/platforms.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -67,4 +69,24 @@ it('shows the lag of a directory and the records of a stream that stand aside, a
       { timeout: 30_000 },
     )
     .toBeUndefined();
+});
+
+it('counts changes of contacts that no run has taken: the lag begins with the oldest of them', async () => {
+  const crm = await openCrm(world, { users: 40 });
+  const place = { connection: crm.name };
+  const contacts = { ...place, platform: 'hubspot', stream: 'contacts' };
+  await crm.sync();
+  expect(await gaugeAt('syncline_logged_changes', place)).toBe(0);
+  expect(await gaugeAt('syncline_lag_seconds', contacts)).toBeUndefined();
+
+  await crm.sql(`UPDATE users SET name = 'other' WHERE id <= 30`);
+  const { no } = await storedConnection(world.pool, crm.name);
+  await world.pool.query(`UPDATE syncline_capture.log_${no} SET at = at - interval '2 hours' WHERE key = '7'`);
+  expect(await gaugeAt('syncline_logged_changes', place)).toBe(30);
+  const lag = await gaugeAt('syncline_lag_seconds', contacts);
+  expect(lag).toBeGreaterThanOrEqual(7_200);
+  expect(lag).toBeLessThan(7_300);
+  expect(await gaugeAt('syncline_dirty_contacts', place)).toBeUndefined();
+  await crm.sync();
+  expect(await gaugeAt('syncline_lag_seconds', contacts)).toBeUndefined();
 });

@@ -1,19 +1,19 @@
 import type { Catalog } from '../../connectors/hubspot/catalog.ts';
 import type { Counts } from '../../connectors/hubspot/counts.ts';
 import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
-import { probeMapping } from '../../db/capture.ts';
+import { MappingRefused, probeMapping } from '../../db/capture.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
 import { markEverybody, openMark } from '../../db/hubspot/mark.ts';
 import { dirtyState, nextDirty, readSync } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
-import type { HubspotPlan } from './begin.ts';
+import { type HubspotPlan, proveMapping } from './begin.ts';
 import { openClient } from './client.ts';
 import { Courier } from './courier.ts';
 import { Feed, type FeedOptions } from './feed.ts';
 import { Ledger } from './ledger.ts';
-import { judgedDigest, openHubspot } from './open.ts';
+import { judgedDigest, type OpenHubspot, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
 import { type Spent, type Stop, Tally } from './tally.ts';
 
@@ -45,11 +45,27 @@ export interface SliceResult {
 /** A call leaves within this after it was opened, or is opened anew. */
 const leaveMs = 5_000;
 
-/** Drains the log and sends what is dirty, for about 40 s: a walk over the log and a pass over the dirty set side by side. */
+/** SQLSTATEs of a table, column or right that is gone since the run began. */
+const gone = /^42/;
+
+/**
+ * Drains the log and sends what is dirty, for about 40 s: a walk over the log and a pass over the dirty set side by side.
+ * @throws SyncError InvalidInput where capture, a table or a right was taken away meanwhile
+ */
 export async function sendContacts(deps: Deps, input: SliceInput, call: Call): Promise<SliceResult> {
+  const opened = await openHubspot(deps, input.plan.claim.connection);
+  try {
+    return await sendSlice(deps, opened, input, call);
+  } catch (error) {
+    const code = String((error as { code?: unknown }).code ?? '');
+    if (gone.test(code) || error instanceof MappingRefused) await proveMapping(deps.pool, opened);
+    throw error;
+  }
+}
+
+async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, call: Call): Promise<SliceResult> {
   const { plan, only } = input;
   const { connection: id } = plan.claim;
-  const opened = await openHubspot(deps, id);
   const { connection, mapping, options } = opened;
   const state = await readSync(deps.pool, id);
   const catalog = (state?.catalog ?? {}) as Catalog;

@@ -39,10 +39,10 @@ export function captureTriggers(no: number, mapping: CaptureMapping, tables: rea
   );
 }
 
-/** Statement that makes the function: it runs with our rights, so that whoever writes the table needs none on our schema. */
+/** Statement that makes the function: it runs with our rights, so that whoever writes the table needs none on our schema. Rows that a policy hides are an error there, which marks everybody. */
 export function createFunction({ function: name, body }: CaptureTrigger): string {
   return `CREATE OR REPLACE FUNCTION syncline_capture.${id(name)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS ${pg.escapeLiteral(body)}`;
+    SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' SET row_security = off AS ${pg.escapeLiteral(body)}`;
 }
 
 /** Statement that makes the trigger, or replaces an older one in one step. */
@@ -57,8 +57,22 @@ export function createTrigger({ trigger, event, table, function: name }: Capture
     ${rows && `REFERENCING ${rows}`} FOR EACH STATEMENT EXECUTE FUNCTION syncline_capture.${id(name)}()`;
 }
 
+/**
+ * A statement on the customer's tables never fails for the mapping. After RENAME COLUMN it did, with 42703: whatever of
+ * class 42 (a column, table, function, type or right that is gone) or 0A stops the query now marks everybody instead.
+ * A log that is gone takes nothing: no run begins without it, and `install` marks everybody.
+ */
 function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
-  return `BEGIN\n  INSERT INTO ${logTable(no)} (key) ${changedKeys(event, mapping, table)};\n  RETURN NULL;\nEND`;
+  const log = logTable(no);
+  return `BEGIN
+  INSERT INTO ${log} (key) ${changedKeys(event, mapping, table)};
+  RETURN NULL;
+EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
+  IF to_regclass('${log}') IS NOT NULL THEN
+    INSERT INTO ${log} (key) VALUES (NULL);
+  END IF;
+  RETURN NULL;
+END`;
 }
 
 /** Query for the keys of all users that a statement touched. */

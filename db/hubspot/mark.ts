@@ -78,6 +78,7 @@ async function markUsers(
   keyType: string,
   after: string,
 ): Promise<Chunk> {
+  await client.query('SET LOCAL row_security = off');
   const own = `u.${pg.escapeIdentifier(key)}`;
   const { rows } = await client.query(
     `WITH page AS MATERIALIZED (SELECT ${own} AS own FROM ${quoted(from)} u WHERE $2 = '' OR ${own} > (nullif($2, ''))::${keyType} ORDER BY ${own} LIMIT ${keysAtOnce}),

@@ -1,7 +1,8 @@
 import {
-  captureState,
+  captureStanding,
   installCapture,
   MappingRefused,
+  type Misfit,
   RightsMissing,
   removeCapture,
   TableBusy,
@@ -13,7 +14,7 @@ import { columns, counted } from './words.ts';
 
 /** Puts the triggers on the tables that the mapping reads, or brings them up to it. Says which rights are missing. */
 export async function install(session: Session, given: string | undefined): Promise<undefined> {
-  const { name, owner, mapping, pool } = await target(session, given);
+  const { name, owner, mapping, pool } = await target(session, given, 'install');
   const state = await told(() => installCapture(pool, owner, mapping));
   const tables = [...new Set(state.triggers.map(({ table }) => table))];
   session.terminal.print(
@@ -23,9 +24,14 @@ export async function install(session: Session, given: string | undefined): Prom
   return undefined;
 }
 
-/** Takes the triggers away; what is not sent yet is forgotten. */
-export async function remove(session: Session, given: string | undefined): Promise<undefined> {
-  const { name, owner, pool } = await target(session, given);
+/** Takes the triggers away; what is not sent yet is forgotten. An open run, which would fail, is ended first by its owner. */
+export async function remove(
+  session: Session,
+  given: string | undefined,
+  options: { force?: boolean },
+): Promise<undefined> {
+  const { name, owner, pool } = await target(session, given, 'remove');
+  if (!options.force) await refuseOpen(session, owner);
   const tables = await told(() => removeCapture(pool, owner));
   session.terminal.print(
     tables.length > 0
@@ -35,16 +41,26 @@ export async function remove(session: Session, given: string | undefined): Promi
   return undefined;
 }
 
+async function refuseOpen(session: Session, { id, platform }: { id: string; platform: string }): Promise<void> {
+  const { findOpen } = await import('./find.ts');
+  const [run] = await findOpen(session, { id, platform });
+  if (run)
+    throw new CommandError(
+      `A run of ${id} is open (${run.workflowId}) and would fail without its log; nothing was removed. Let it end (npx syncline status ${id}) or end it: npx syncline cancel ${id}. Remove all the same: npx syncline capture remove ${id} --force`,
+    );
+}
+
 /** Lists the triggers that the mapping wants, and how each is. Exit code 1 when changes may be missed. */
 export async function status(
   session: Session,
   given: string | undefined,
   options: { json?: boolean },
 ): Promise<number> {
-  const { name, owner, mapping, pool } = await target(session, given);
-  const state = await told(() => captureState(pool, owner, mapping));
+  const { name, owner, mapping, pool } = await target(session, given, 'status');
+  const state = await told(() => captureStanding(pool, owner, mapping));
   const { print } = session.terminal;
   if (options.json) print(JSON.stringify(state, null, 2));
+  else if ('misfit' in state) for (const line of describeMisfit(name, state)) print(line);
   else {
     for (const line of columns(state.triggers.map(({ table, event, state: how }) => [table, event, how]))) print(line);
     for (const table of state.leftOver) print(`${table} has triggers although the mapping no longer reads it`);
@@ -57,8 +73,19 @@ export async function status(
   return state.complete ? 0 : 1;
 }
 
-async function target(session: Session, given: string | undefined) {
-  const name = await hubspotConnection(session, given);
+function describeMisfit(name: string, { misfit, tables }: Misfit): string[] {
+  return [
+    'The mapping no longer fits its tables:',
+    ...misfit.map((problem) => `  ${problem}`),
+    tables.length > 0
+      ? `Until that is repaired, every change of ${tables.join(', ')} that needs what is gone marks everybody, and no run begins.`
+      : 'Nothing is captured.',
+    `Repair the tables or the mapping, then: npx syncline connect ${name} --mapping FILE; npx syncline capture install ${name}`,
+  ];
+}
+
+async function target(session: Session, given: string | undefined, command: 'install' | 'remove' | 'status') {
+  const name = await hubspotConnection(session, given, `npx syncline capture ${command} NAME`);
   const { readOptions } = await import('../../activities/hubspot/desk.ts');
   const owner = await session.connection(name);
   const { mapping } = plain(() => readOptions({ ...owner, credential: null }));

@@ -6,16 +6,17 @@ export function addHubspotCommands(program: Command, run: Run): void {
   const capture = program
     .command('capture')
     .description('change capture on the tables that a mapping to HubSpot reads');
-  const captures = {
-    install: 'put the triggers on, or bring them up to the mapping; says which rights are missing',
-    remove: 'take the triggers away',
-  };
-  for (const name of Object.keys(captures) as (keyof typeof captures)[])
-    capture
-      .command(name)
-      .description(captures[name])
-      .argument('[connection]', 'default: the only one to HubSpot')
-      .action(run(async () => (await import('./capture.ts'))[name]));
+  capture
+    .command('install')
+    .description('put the triggers on, or bring them up to the mapping; says which rights are missing')
+    .argument('[connection]', 'default: the only one to HubSpot')
+    .action(run(async () => (await import('./capture.ts')).install));
+  capture
+    .command('remove')
+    .description('take the triggers away')
+    .argument('[connection]', 'default: the only one to HubSpot')
+    .option('--force', 'also while a run is open, which then fails')
+    .action(run(async () => (await import('./capture.ts')).remove));
   capture
     .command('status')
     .description('each trigger: installed, missing, outdated or off')

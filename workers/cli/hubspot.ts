@@ -13,8 +13,16 @@ interface ConnectionOption {
 /** Longest time for the few calls of a check. */
 const checkMs = 60_000;
 
-/** The connection that was named, or the only one to HubSpot. @throws CommandError (usage) that names those there are */
-export async function hubspotConnection(session: Session, name: string | undefined): Promise<string> {
+/**
+ * The connection that was named, or the only one to HubSpot.
+ * @param place how the command takes its name
+ * @throws CommandError (usage) that names those there are
+ */
+export async function hubspotConnection(
+  session: Session,
+  name: string | undefined,
+  place = '--connection NAME',
+): Promise<string> {
   const all = (await listConnections(await session.pool())).filter(({ platform }) => platform === 'hubspot');
   const names = all.map(({ id }) => id);
   if (name !== undefined) {
@@ -29,7 +37,7 @@ export async function hubspotConnection(session: Session, name: string | undefin
     throw new CommandError(
       'No connection to HubSpot yet. Make one with: npx syncline connect crm --platform hubspot --mapping FILE',
     );
-  throw wrongUse(`Several connections to HubSpot: say which of ${names.join(', ')} (--connection NAME)`);
+  throw wrongUse(`Several connections to HubSpot: say which of ${names.join(', ')} (${place})`);
 }
 
 export async function openedConnection(session: Session, name: string): Promise<Connection> {
@@ -85,7 +93,7 @@ export function describe(name: string, report: CheckReport): string[] {
   return [
     ...created.map((property) => `Made the property ${property}.`),
     ...mapping.map((sentence) => `mapping   ${sentence}`),
-    ...rights.map(({ what, grant }) => `rights    missing: ${what}; as owner: ${grant};`),
+    ...rights.map(({ what, grant }) => `rights    missing: ${what}; as owner or superuser: ${grant};`),
     ...capture.map((what) => `capture   ${what}`),
     ...(capture.length > 0 ? [`          npx syncline capture install ${name}`] : []),
     ...catalog.map(({ sentence }) => `account   ${sentence}`),

@@ -13,7 +13,7 @@ export interface HubspotStatus extends RunStatus {
   /** Null without a worker, and while nothing runs. */
   progress: HubspotProgress | null;
   standing: ContactsStanding;
-  /** Milliseconds since the oldest change that is not sent; null when nothing is dirty. */
+  /** Milliseconds since the oldest change that is not sent; null when nothing is dirty and the log is empty. */
   lagMs: number | null;
 }
 
@@ -57,11 +57,11 @@ export function showHubspot(one: HubspotStatus): string[] {
   const { confirmed, dirty, held, since, parked, logged } = standing;
   const waits = [...(progress?.notes ?? []), ...(one.run?.pending.flatMap(describeTrouble) ?? [])];
   const open = [
-    dirty > 0
-      ? `${counted(dirty, 'user')} to send${since ? `, the oldest change ${ago(since)}` : ''}`
-      : 'nothing to send',
+    ...(dirty > 0 ? [`${counted(dirty, 'user')} to send`] : logged ? [] : ['nothing to send']),
+    ...(logged ? [`${counted(logged, 'change')} in the log, to be taken by a run`] : []),
+    ...(since ? [`the oldest change ${ago(since)}`] : []),
     ...(held > 0 ? [`${count(held)} wait for calls without an answer`] : []),
-    ...(logged === null ? ['changes are not captured'] : logged ? ['more changes in the log'] : []),
+    ...(logged === null ? ['changes are not captured'] : []),
   ];
   const facts: [string, string][] = [
     ['run', describeRun(one, 'hubspotSync', progress === null)],

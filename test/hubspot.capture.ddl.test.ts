@@ -1,0 +1,206 @@
+import type { WorkflowHandle } from '@temporalio/client';
+import * as v from 'valibot';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { proveMapping } from '../activities/hubspot/begin.ts';
+import { previewUser, readOptions } from '../activities/hubspot/desk.ts';
+import { mappingSchema } from '../connectors/hubspot/mapping.ts';
+import { captureStanding, installCapture } from '../db/capture.ts';
+import { createPool, type Pool } from '../db/client.ts';
+import { storedConnection } from '../db/connections.ts';
+import { pause, resume } from '../workflows/control.ts';
+import { openCli } from './harness/cli.ts';
+import { type Crm, openCrm } from './harness/crm.ts';
+import { until } from './harness/until.ts';
+
+const { world, cli } = await openCli();
+const { pool } = world;
+
+const owner = (crm: Crm) => storedConnection(pool, crm.name);
+const mappingOf = (crm: Crm) => v.parse(mappingSchema, crm.mapping);
+
+/** Keys in the log; null stands for everybody. Empties it. */
+async function taken(crm: Crm): Promise<(string | null)[]> {
+  const { no } = await owner(crm);
+  const { rows } = await pool.query(`DELETE FROM syncline_capture.log_${no} RETURNING key`);
+  return rows.map(({ key }) => key).sort();
+}
+
+async function fresh(): Promise<Crm> {
+  const crm = await openCrm(world, { users: 20 });
+  await taken(crm);
+  return crm;
+}
+
+describe('a changed table never fails the statements of its owner', () => {
+  test.each<[string, string, string]>([
+    [
+      'a renamed column',
+      'ALTER TABLE users RENAME COLUMN name TO full_name',
+      `UPDATE users SET note = 'x' WHERE id = 1`,
+    ],
+    ['a dropped column', 'ALTER TABLE users DROP COLUMN plan', `UPDATE users SET note = 'x' WHERE id = 1`],
+    ['a renamed key', 'ALTER TABLE users RENAME COLUMN id TO uid', `INSERT INTO users (uid) VALUES (900)`],
+    ['a renamed link', 'ALTER TABLE orders RENAME COLUMN user_id TO owner', 'DELETE FROM orders WHERE id = 1'],
+    [
+      'a users table of another name',
+      'ALTER TABLE users RENAME TO people',
+      `UPDATE companies SET name = 'x' WHERE id = 1`,
+    ],
+    [
+      'a link of another type',
+      `ALTER TABLE companies ALTER COLUMN id TYPE text`,
+      `UPDATE companies SET name = 'x' WHERE id = '1'`,
+    ],
+  ])('%s marks everybody', async (_, change, statement) => {
+    const crm = await fresh();
+    // The function is planned before, as it is in a session that lives on.
+    await crm.sql(`UPDATE users SET name = 'before' WHERE id = 1`);
+    await taken(crm);
+    await crm.sql(change);
+    await crm.sql(statement);
+    expect(await taken(crm)).toEqual([null]);
+  });
+
+  test('a log that is gone is told, and fails nobody', async () => {
+    const crm = await fresh();
+    const { no } = await owner(crm);
+    await pool.query(`DROP TABLE syncline_capture.log_${no}`);
+    await crm.sql(`UPDATE users SET name = 'x' WHERE id = 1`);
+    expect(await captureStanding(pool, await owner(crm), mappingOf(crm))).toMatchObject({
+      complete: false,
+      log: false,
+    });
+    expect(await installCapture(pool, await owner(crm), mappingOf(crm))).toMatchObject({ complete: true });
+  });
+
+  test('what refuses the values of a row still is the owner’s to hear', async () => {
+    const crm = await fresh();
+    await expect(crm.sql(`INSERT INTO users (id) VALUES (1)`)).rejects.toMatchObject({ code: '23505' });
+  });
+
+  test('capture status says that the mapping no longer fits, and what that means', async () => {
+    const crm = await fresh();
+    await crm.sql('ALTER TABLE users RENAME COLUMN name TO full_name');
+    const said = await cli(`capture status ${crm.name}`);
+    expect(said).toMatchObject({ code: 1, err: '' });
+    expect(said.out).toContain('The mapping no longer fits its tables:');
+    expect(said.out).toContain('column u.name does not exist');
+    expect(said.out).toMatch(/every change of .*users that needs what is gone marks everybody, and no run begins/);
+    expect(JSON.parse((await cli(`capture status ${crm.name} --json`)).out)).toMatchObject({
+      complete: false,
+      misfit: [expect.stringContaining('u.name')],
+    });
+    await crm.sql('ALTER TABLE users RENAME COLUMN full_name TO name');
+    expect(await cli(`capture status ${crm.name}`)).toMatchObject({ code: 0 });
+  });
+});
+
+/** A role of its own with the least rights on the tables of a CRM, and a pool that logs in as it. */
+async function least(crm: Crm): Promise<{ role: string; own: Pool }> {
+  const role = `syncer_${crm.schema}`;
+  await pool.query(`CREATE ROLE ${role} LOGIN PASSWORD 'pw'; GRANT ALL ON SCHEMA syncline, syncline_capture TO ${role};
+    GRANT ALL ON ALL TABLES IN SCHEMA syncline TO ${role}; GRANT USAGE ON SCHEMA ${crm.schema} TO ${role};
+    GRANT SELECT, TRIGGER ON ALL TABLES IN SCHEMA ${crm.schema} TO ${role}`);
+  const url = new URL(world.servers.databaseUrl);
+  url.username = role;
+  url.password = 'pw';
+  const own = createPool({ url: url.href, size: 2 });
+  onTestFinished(async () => {
+    await own.end();
+    await pool.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
+  });
+  return { role, own };
+}
+
+describe('rights', () => {
+  test('row-level security is a missing right, and a user it hides never reads as deleted', async () => {
+    const crm = await openCrm(world, { users: 5, capture: false });
+    const { role, own } = await least(crm);
+    await crm.sql(`ALTER TABLE users ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON users USING (id < 3)`);
+    const stored = { ...(await owner(crm)), credential: null };
+    const install = async () => installCapture(own, stored, mappingOf(crm));
+    await expect(install()).rejects.toThrow(
+      new RegExp(`sight of every row of "${crm.schema}"."users".*: ALTER ROLE "${role}" BYPASSRLS;`),
+    );
+    await pool.query(`ALTER ROLE ${role} BYPASSRLS`);
+    expect(await install()).toMatchObject({ complete: true });
+    await pool.query(`ALTER ROLE ${role} NOBYPASSRLS`);
+
+    const opened = readOptions(stored);
+    await expect(proveMapping(own, opened)).rejects.toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringContaining(`ALTER ROLE "${role}" BYPASSRLS;`),
+    });
+    const hidden = previewUser(own, stored, '4');
+    await expect(hidden, 'not gone, but refused').rejects.toMatchObject({ code: '42501' });
+    await taken(crm);
+    await crm.sql('UPDATE companies SET name = upper(name) WHERE id = 4');
+    expect(await taken(crm), 'who is hidden from the trigger too').toEqual([null]);
+
+    await pool.query(
+      `ALTER TABLE ${crm.schema}.users OWNER TO ${role}; ALTER TABLE ${crm.schema}.users FORCE ROW LEVEL SECURITY`,
+    );
+    await expect(proveMapping(own, opened)).rejects.toThrow(
+      `ALTER TABLE "${crm.schema}"."users" NO FORCE ROW LEVEL SECURITY;`,
+    );
+    await crm.sql('ALTER TABLE users NO FORCE ROW LEVEL SECURITY');
+    await proveMapping(own, opened);
+  });
+});
+
+test('status tells changes that no run has taken, and how old the oldest is', async () => {
+  const crm = await fresh();
+  await crm.sql(`UPDATE users SET name = 'other'`);
+  const { no } = await owner(crm);
+  await pool.query(`UPDATE syncline_capture.log_${no} SET at = at - interval '2 hours' WHERE key = '7'`);
+  expect((await cli(`status ${crm.name}`)).out).toMatch(
+    /0 confirmed; 20 changes in the log, to be taken by a run; the oldest change \S+ \S+ \(2 h ago\)/,
+  );
+  const said = JSON.parse((await cli(`status ${crm.name} --json`)).out);
+  const one = [said].flat(2).flatMap((it) => it.connections ?? it)[0];
+  expect(one.standing).toMatchObject({ dirty: 0, logged: 20 });
+  expect(one.lagMs).toBeGreaterThanOrEqual(7_200_000);
+});
+
+describe('capture is taken away while a run is open', () => {
+  /** A run that is paused between two slices, while it waits for a limit of the account. */
+  async function waiting(): Promise<{ crm: Crm; run: WorkflowHandle }> {
+    const crm = await openCrm(world, {
+      users: 5,
+      sandbox: { faults: [{ type: 'rate', policy: 'TEN_SECONDLY_ROLLING', retryAfter: 5, on: 'upsert', times: 1 }] },
+    });
+    const run = await crm.start();
+    await until('the account refuses', async () => crm.source.calls.refused > 0);
+    await run.executeUpdate(pause);
+    return { crm, run };
+  }
+
+  test('remove refuses and names the run; with --force the run says what is missing', async () => {
+    const { crm, run } = await waiting();
+    const refused = await cli(`capture remove ${crm.name}`);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain(`A run of ${crm.name} is open (${run.workflowId})`);
+    expect(refused.err).toContain(`npx syncline capture remove ${crm.name} --force`);
+    expect(await cli(`capture status ${crm.name}`)).toMatchObject({ code: 0 });
+
+    expect(await cli(`capture remove ${crm.name} --force`)).toMatchObject({ code: 0 });
+    await run.executeUpdate(resume);
+    await expect(run.result()).rejects.toMatchObject({
+      cause: {
+        type: 'InvalidInput',
+        message: expect.stringMatching(/Changes are not captured: .*npx syncline capture install/),
+      },
+    });
+    expect(await cli(`capture remove ${crm.name}`), 'no run is open').toMatchObject({ code: 0 });
+  });
+});
+
+test('without a name among several connections, capture says that it takes an argument', async () => {
+  await openCrm(world, { capture: false });
+  await openCrm(world, { capture: false });
+  const said = await cli('capture status');
+  expect(said).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/say which of .* \(npx syncline capture status NAME\)/),
+  });
+});
