@@ -64,7 +64,8 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
   const { turn } = await takeTurn(pool, plan.claim);
   const settleMs = options.settleSeconds * 1_000;
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
-  const ledger = new Ledger({ pool, turn, no: connection.no, judged: plan.judged, tally, landMs });
+  const unsettledMost = options.inFlight;
+  const ledger = new Ledger({ pool, turn, no: connection.no, judged: plan.judged, tally, landMs, unsettledMost });
   const sharedIds = idIsMapped(mapping);
   const source: FeedOptions = {
     reader: new MappedReader(pool, mapping, probe),
