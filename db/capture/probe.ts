@@ -127,8 +127,11 @@ async function readKey(client: Client, { from, key }: CaptureMapping): Promise<s
 
 async function makeView(client: Client, mapping: CaptureMapping): Promise<void> {
   const all = expressionsOf(mapping);
-  const create = (list: readonly [string, string][]) =>
-    `CREATE TEMP VIEW syncline_probe AS SELECT ${list.map(([, sql], i) => `(${sql}) AS p${i}`).join(', ')} FROM ${quoted(mapping.from)} u`;
+  const create = (list: readonly [string, string][]) => ({
+    text: `CREATE TEMP VIEW syncline_probe AS SELECT ${list.map(([, sql], i) => `(${sql}) AS p${i}`).join(', ')} FROM ${quoted(mapping.from)} u`,
+    // One statement: the server takes two only in the simple protocol.
+    queryMode: 'extended',
+  });
   await client.query('SAVEPOINT probe');
   try {
     await client.query(create(all));
