@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Client, Pool } from '../client.ts';
+import { wrongLinks } from './links.ts';
 
 /** A mapping as far as it decides what is captured (connectors/hubspot/mapping.ts has the whole). */
 export interface CaptureMapping {
@@ -72,6 +73,8 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     await makeView(client, mapping);
     const types = await typesOf(client, mapping);
     const tables = await readTables(client, mapping, keyType);
+    const wrong = await wrongLinks(client, mapping, tables);
+    if (wrong.length > 0) throw new MappingRefused(wrong);
     return { types, keyType, tables };
   } finally {
     await client.query('ROLLBACK').catch((error: Error) => {
