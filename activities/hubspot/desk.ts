@@ -12,11 +12,12 @@ import {
 import type { Pool } from '../../db/client.ts';
 import type { Connection } from '../../db/connections.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
-import { MappedReader } from '../../db/hubspot/mapped.ts';
-import { readSync } from '../../db/hubspot/syncs.ts';
+import { MappedReader, type MappedRow } from '../../db/hubspot/mapped.ts';
+import { readSync, whyParked } from '../../db/hubspot/syncs.ts';
 import type { ClientDeps } from '../http/client.ts';
 import { createProperties, readAccount } from './account.ts';
 import { openClient } from './client.ts';
+import { requireKey } from './one.ts';
 import { type OpenHubspot, readOptions } from './open.ts';
 import { bodyOf, Decider } from './outgoing.ts';
 
@@ -98,8 +99,11 @@ export interface Preview {
   scope: 'in' | 'out' | 'gone';
   /** Path and exact body of the call; null where nothing would be sent. */
   call: { kind: string; body: string } | null;
-  /** HubSpot holds these values already, as far as its answers said. */
-  sent: boolean;
+  /**
+   * Why a run would not make the call though `hubspot sync` does: HubSpot holds these values already, the row is parked,
+   * or the contact is known and mode `insert` changes none. Null where a run makes it.
+   */
+  skip: { why: 'sent' | 'known' } | { why: 'parked'; code: string; property: string | null } | null;
   /** Why the row would be set aside, by the catalog of the last run; null where it would not. */
   fault: { code: string; property: string | null } | null;
 }
@@ -111,6 +115,7 @@ export async function previewUser(pool: Pool, connection: Connection, user: stri
   const probe = await probeMapping(pool, mapping);
   const state = await readSync(pool, connection.id);
   const catalog = (state?.catalog ?? {}) as Parameters<typeof checkValues>[1];
+  await requireKey(pool, mapping, probe.keyType, user);
   const reader = new MappedReader(pool, mapping, probe);
   const [row] = await reader.read({
     connection: connection.id,
@@ -120,18 +125,26 @@ export async function previewUser(pool: Pool, connection: Connection, user: stri
     bytes: Number.MAX_SAFE_INTEGER,
     judged: state?.judged ?? '',
   });
-  if (!row) return { scope: 'gone', call: null, sent: false, fault: null };
+  if (!row) return { scope: 'gone', call: null, skip: null, fault: null };
   const decision = new Decider(opened, catalog, true).decide(row);
+  const skip = await skipOf(pool, opened, row);
   if ('send' in decision) {
     const { kind } = decision.send;
     return {
       scope: row.scope,
       call: { kind, body: bodyOf([decision.send], mapping.idProperty) },
-      sent: row.sent,
+      skip,
       fault: null,
     };
   }
   const { outcome } = decision.settle;
   const fault = outcome.kind === 'parked' ? { code: outcome.code, property: outcome.property } : null;
-  return { scope: row.scope, call: null, sent: row.sent, fault };
+  return { scope: row.scope, call: null, skip, fault };
+}
+
+/** Why a run passes the row by, in the order in which it looks. */
+async function skipOf(pool: Pool, { connection, options }: OpenHubspot, row: MappedRow): Promise<Preview['skip']> {
+  if (options.mode === 'insert' && row.known && row.scope === 'in') return { why: 'known' };
+  if (row.sent) return { why: 'sent' };
+  return row.refused ? { why: 'parked', ...(await whyParked(pool, connection.id, row.key)) } : null;
 }

@@ -13,6 +13,7 @@ import { openClient } from './client.ts';
 import { Courier } from './courier.ts';
 import { Feed, type FeedOptions } from './feed.ts';
 import { Ledger } from './ledger.ts';
+import { requireKey } from './one.ts';
 import { judgedDigest, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
 import { type Spent, type Stop, Tally } from './tally.ts';
@@ -61,6 +62,7 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
     return result(deps, input, tally, { replan: true });
   const { pool } = deps;
   const probe = await probeMapping(pool, mapping);
+  if (only !== null) await requireKey(pool, mapping, probe.keyType, only);
   const { turn } = await takeTurn(pool, plan.claim);
   const settleMs = options.settleSeconds * 1_000;
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
@@ -73,6 +75,7 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
     ledger,
     tally,
     connection: id,
+    mapping,
     judged: plan.judged,
     sharedIds,
     ...(only !== null && { only }),
