@@ -50,3 +50,35 @@ test('a preview in mode insert says that a known contact is passed by', async ()
     out(0, /HubSpot has its contact and mode insert changes none, so a run would skip it/),
   );
 });
+
+test('check names options that the account lacks, and a run begins all the same', async () => {
+  const properties = {
+    app_plan: { sql: 'u.plan', type: 'enumeration', options: ['free', 'vip', 'gold'] },
+  };
+  const crm = await open({ mapping: { properties, tables: {} } });
+  const check = () => cli(`hubspot check --connection ${crm.name}`);
+  expect(await check()).toMatchObject(
+    out(1, /app_plan\.options: the property lacks "vip", "gold" in the account; add them at HubSpot[\s\S]*would begin/),
+  );
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 5 });
+  for (const option of ['vip', 'gold']) crm.source.addOption('app_plan', option);
+  expect(await check()).toMatchObject(out(0, /1 properties fit/));
+});
+
+test('an array wants a property of several values, and --create makes one', async () => {
+  const interests = { sql: 'u.interests', type: 'enumeration', options: ['news', 'offers'] };
+  const crm = await open({
+    mapping: { properties: { our_interests: interests, our_one: { ...interests, sql: 'u.interests[1]' } }, tables: {} },
+  });
+  expect(await cli(`hubspot check --connection ${crm.name} --create`)).toMatchObject(out(0, /Made the property/));
+  expect(crm.source.contacts.catalog.get('our_interests')).toMatchObject({ fieldType: 'checkbox' });
+  expect(crm.source.contacts.catalog.get('our_one')).toMatchObject({ fieldType: 'select' });
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 5 });
+
+  const single = await open({
+    mapping: { properties: { app_plan: { sql: 'u.interests', type: 'enumeration' } }, tables: {} },
+  });
+  expect(await cli(`hubspot check --connection ${single.name}`)).toMatchObject(
+    out(1, /app_plan\.sql: got an array, accepted one value, since the property takes one \(select\)/),
+  );
+});

@@ -1,4 +1,4 @@
-import { type CatalogFault, compareCatalog } from '../../connectors/hubspot/catalog.ts';
+import { type CatalogFault, compareCatalog, compareValues } from '../../connectors/hubspot/catalog.ts';
 import type { checkValues } from '../../connectors/hubspot/values.ts';
 import { hubspotKey, hubspotPlatform } from '../../connectors/hubspot.ts';
 import {
@@ -28,7 +28,7 @@ export { shapeOf } from '../../connectors/hubspot/values.ts';
 export { readOptions } from './open.ts';
 export const hubspot = { platform: hubspotPlatform, baseUrl: hubspotKey.baseUrl };
 
-/** What `hubspot check` found. Nothing in any list: a run can begin. */
+/** What `hubspot check` found. Nothing in any list: a run can begin, and the account takes every value it was told of. */
 export interface CheckReport {
   properties: number;
   /** Places of the mapping that Postgres or a type refuses, each a sentence. */
@@ -53,7 +53,7 @@ export async function checkHubspot(
 ): Promise<CheckReport> {
   const opened = readOptions(connection);
   const { mapping, options } = opened;
-  const local = await checkMapping(deps.pool, opened);
+  const { arrays, ...local } = await checkMapping(deps.pool, opened);
   const client = openClient(deps, connection, options);
   let account = await readAccount(client, connection.id, mapping, signal);
   const missing = compareCatalog(mapping, account.catalog).flatMap((one) =>
@@ -61,13 +61,13 @@ export async function checkHubspot(
   );
   const made = create ? missing : [];
   if (made.length > 0) {
-    await createProperties(client, connection.id, mapping, made, signal);
+    await createProperties(client, connection.id, mapping, made, arrays, signal);
     account = await readAccount(client, connection.id, mapping, signal);
   }
   return {
     ...local,
     properties: Object.keys(mapping.properties).length,
-    catalog: compareCatalog(mapping, account.catalog),
+    catalog: [...compareCatalog(mapping, account.catalog), ...compareValues(mapping, account.catalog, arrays)],
     created: made.filter((name) => Object.hasOwn(account.catalog, name)),
     callsPerWindow: options.callsPerWindow ?? account.callsPerWindow,
   };
@@ -76,21 +76,23 @@ export async function checkHubspot(
 async function checkMapping(
   pool: Pool,
   { connection, mapping }: OpenHubspot,
-): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture'>> {
+): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture'> & { arrays: Set<string> }> {
+  const none = { rights: [], capture: [], arrays: new Set<string>() };
   let probe: Probe;
   try {
     probe = await probeMapping(pool, mapping);
     new MappedReader(pool, mapping, probe);
   } catch (error) {
-    if (error instanceof MappingRefused) return { mapping: [...error.problems], rights: [], capture: [] };
-    if (error instanceof TypeMismatch) return { mapping: [error.message], rights: [], capture: [] };
+    if (error instanceof MappingRefused) return { ...none, mapping: [...error.problems] };
+    if (error instanceof TypeMismatch) return { ...none, mapping: [error.message] };
     throw error;
   }
   const state = await captureState(pool, connection, mapping, probe);
   const capture = state.triggers.flatMap((one) =>
     one.state === 'installed' ? [] : [`${one.event} on ${one.table} is ${one.state}`],
   );
-  return { mapping: [], rights: await missingRights(pool, probe.tables, 'run'), capture };
+  const arrays = new Set(Object.entries(probe.types).flatMap(([name, type]) => (type.endsWith('[]') ? [name] : [])));
+  return { mapping: [], rights: await missingRights(pool, probe.tables, 'run'), capture, arrays };
 }
 
 /** What would be sent for one user. */

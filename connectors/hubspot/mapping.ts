@@ -27,7 +27,7 @@ export const propertySchema = v.strictObject({
   zone: v.optional(zone),
   /** Label of the property where `check --create` makes it. Default: its name. */
   label: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(250))),
-  /** Options of an enumeration where `check --create` makes it. */
+  /** Options of an enumeration where `check --create` makes it; `check` names those that the account lacks. */
   options: v.optional(v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(250)))),
 });
 

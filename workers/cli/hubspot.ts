@@ -55,6 +55,12 @@ export function isSound({ mapping, rights, capture, catalog }: CheckReport): boo
   return [mapping, rights, capture, catalog].every((list) => list.length === 0);
 }
 
+/** Nothing but values that some users may have. */
+function begins({ mapping, rights, capture, catalog }: CheckReport): boolean {
+  const all = [...mapping, ...rights, ...capture].length;
+  return all === 0 && catalog.every(({ kind }) => kind === 'option' || kind === 'single');
+}
+
 /** Asks database and account within the budget of all workers. @throws CommandError with the failure's own sentence */
 export async function runCheck(session: Session, connection: Connection, create: boolean): Promise<CheckReport> {
   const [{ checkHubspot }, { failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }] =
@@ -95,7 +101,9 @@ export function describe(name: string, report: CheckReport): string[] {
       : []),
     isSound(report)
       ? `${name}: ${count(report.properties)} properties fit the account and the database; changes are captured; ${count(report.callsPerWindow)} calls in 10 s.`
-      : `${name}: a run would not begin.`,
+      : begins(report)
+        ? `${name}: a run would begin, and set users with such values aside.`
+        : `${name}: a run would not begin.`,
   ];
 }
 
