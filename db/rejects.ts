@@ -71,7 +71,7 @@ const nobody = 'no id ';
 export const nameOfNobody = (record: string) =>
   nobody + createHash('sha256').update(record).digest('base64url').slice(0, 16);
 
-/** Keeps records that could not be written, one row each; a record that is met again is refreshed. */
+/** Keeps records that could not be written, one row each; a record that is met again is refreshed, one that had landed stands aside anew. */
 export async function setAside(
   client: Client,
   claim: Claim,
@@ -85,6 +85,7 @@ export async function setAside(
      FROM unnest($4::text[]) AS t(one), LATERAL (SELECT one::json AS f) x ORDER BY f->>'id'
      ON CONFLICT (connection_id, pipeline, stream, source_id) DO UPDATE SET reason = excluded.reason, field = excluded.field,
        record = excluded.record, position = excluded.position, epoch = excluded.epoch, last_seen = now(),
+       first_seen = CASE WHEN r.resolved_at IS NULL OR r.accepted_at IS NOT NULL THEN r.first_seen ELSE now() END,
        resolved_at = CASE WHEN r.accepted_at IS NULL THEN NULL ELSE r.resolved_at END`,
     [claim.connection, stream, claim.epoch, rows.map((row) => JSON.stringify(row)), rejectPipeline(claim)],
   );

@@ -87,14 +87,15 @@ export async function readTimeZone(client: HubspotClient, connection: string, si
   }
 }
 
-/** Makes properties that are missing. @returns their names */
+/** Makes properties that are missing. @param arrays those whose SQL gives an array */
 export async function createProperties(
   client: HubspotClient,
   connection: string,
   mapping: Mapping,
   names: readonly string[],
+  arrays: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<void> {
-  const body = JSON.stringify({ inputs: names.map((name) => newProperty(mapping, name)) });
+  const body = JSON.stringify({ inputs: names.map((name) => newProperty(mapping, name, arrays.has(name))) });
   await ask(client, connection, signal, { method: 'POST', path: paths.createProperties, body });
 }

@@ -61,8 +61,9 @@ export class Courier {
 
   /** One call; null where it did not come to an answer that can be read. */
   private async exchange(batch: Batch): Promise<HubspotAnswer | null> {
-    const { client, tally, idProperty, leaveMs, signal } = this.options;
+    const { client, ledger, tally, idProperty, leaveMs, signal } = this.options;
     try {
+      await ledger.room();
       if (tally.stop !== null || this.options.shouldEnd()) return this.recorder.giveBack(batch);
       await client.permit(signal);
       // A process that stood still must not begin a call that its successor takes for over.

@@ -1,4 +1,4 @@
-import { type CatalogFault, compareCatalog } from '../../connectors/hubspot/catalog.ts';
+import { type CatalogFault, compareCatalog, compareValues } from '../../connectors/hubspot/catalog.ts';
 import type { checkValues } from '../../connectors/hubspot/values.ts';
 import { hubspotKey, hubspotPlatform } from '../../connectors/hubspot.ts';
 import {
@@ -12,11 +12,12 @@ import {
 import type { Pool } from '../../db/client.ts';
 import type { Connection } from '../../db/connections.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
-import { MappedReader } from '../../db/hubspot/mapped.ts';
-import { readSync } from '../../db/hubspot/syncs.ts';
+import { MappedReader, type MappedRow } from '../../db/hubspot/mapped.ts';
+import { readSync, whyParked } from '../../db/hubspot/syncs.ts';
 import type { ClientDeps } from '../http/client.ts';
 import { createProperties, readAccount } from './account.ts';
 import { openClient } from './client.ts';
+import { requireKey } from './one.ts';
 import { type OpenHubspot, readOptions } from './open.ts';
 import { bodyOf, Decider } from './outgoing.ts';
 
@@ -27,7 +28,7 @@ export { shapeOf } from '../../connectors/hubspot/values.ts';
 export { readOptions } from './open.ts';
 export const hubspot = { platform: hubspotPlatform, baseUrl: hubspotKey.baseUrl };
 
-/** What `hubspot check` found. Nothing in any list: a run can begin. */
+/** What `hubspot check` found. Nothing in any list: a run can begin, and the account takes every value it was told of. */
 export interface CheckReport {
   properties: number;
   /** Places of the mapping that Postgres or a type refuses, each a sentence. */
@@ -52,7 +53,7 @@ export async function checkHubspot(
 ): Promise<CheckReport> {
   const opened = readOptions(connection);
   const { mapping, options } = opened;
-  const local = await checkMapping(deps.pool, opened);
+  const { arrays, ...local } = await checkMapping(deps.pool, opened);
   const client = openClient(deps, connection, options);
   let account = await readAccount(client, connection.id, mapping, signal);
   const missing = compareCatalog(mapping, account.catalog).flatMap((one) =>
@@ -60,13 +61,13 @@ export async function checkHubspot(
   );
   const made = create ? missing : [];
   if (made.length > 0) {
-    await createProperties(client, connection.id, mapping, made, signal);
+    await createProperties(client, connection.id, mapping, made, arrays, signal);
     account = await readAccount(client, connection.id, mapping, signal);
   }
   return {
     ...local,
     properties: Object.keys(mapping.properties).length,
-    catalog: compareCatalog(mapping, account.catalog),
+    catalog: [...compareCatalog(mapping, account.catalog), ...compareValues(mapping, account.catalog, arrays)],
     created: made.filter((name) => Object.hasOwn(account.catalog, name)),
     callsPerWindow: options.callsPerWindow ?? account.callsPerWindow,
   };
@@ -75,21 +76,23 @@ export async function checkHubspot(
 async function checkMapping(
   pool: Pool,
   { connection, mapping }: OpenHubspot,
-): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture'>> {
+): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture'> & { arrays: Set<string> }> {
+  const none = { rights: [], capture: [], arrays: new Set<string>() };
   let probe: Probe;
   try {
     probe = await probeMapping(pool, mapping);
     new MappedReader(pool, mapping, probe);
   } catch (error) {
-    if (error instanceof MappingRefused) return { mapping: [...error.problems], rights: [], capture: [] };
-    if (error instanceof TypeMismatch) return { mapping: [error.message], rights: [], capture: [] };
+    if (error instanceof MappingRefused) return { ...none, mapping: [...error.problems] };
+    if (error instanceof TypeMismatch) return { ...none, mapping: [error.message] };
     throw error;
   }
   const state = await captureState(pool, connection, mapping, probe);
   const capture = state.triggers.flatMap((one) =>
     one.state === 'installed' ? [] : [`${one.event} on ${one.table} is ${one.state}`],
   );
-  return { mapping: [], rights: await missingRights(pool, probe.tables, 'run'), capture };
+  const arrays = new Set(Object.entries(probe.types).flatMap(([name, type]) => (type.endsWith('[]') ? [name] : [])));
+  return { mapping: [], rights: await missingRights(pool, probe.tables, 'run'), capture, arrays };
 }
 
 /** What would be sent for one user. */
@@ -98,8 +101,11 @@ export interface Preview {
   scope: 'in' | 'out' | 'gone';
   /** Path and exact body of the call; null where nothing would be sent. */
   call: { kind: string; body: string } | null;
-  /** HubSpot holds these values already, as far as its answers said. */
-  sent: boolean;
+  /**
+   * Why a run would not make the call though `hubspot sync` does: HubSpot holds these values already, the row is parked,
+   * or the contact is known and mode `insert` changes none. Null where a run makes it.
+   */
+  skip: { why: 'sent' | 'known' } | { why: 'parked'; code: string; property: string | null } | null;
   /** Why the row would be set aside, by the catalog of the last run; null where it would not. */
   fault: { code: string; property: string | null } | null;
 }
@@ -111,6 +117,7 @@ export async function previewUser(pool: Pool, connection: Connection, user: stri
   const probe = await probeMapping(pool, mapping);
   const state = await readSync(pool, connection.id);
   const catalog = (state?.catalog ?? {}) as Parameters<typeof checkValues>[1];
+  await requireKey(pool, mapping, probe.keyType, user);
   const reader = new MappedReader(pool, mapping, probe);
   const [row] = await reader.read({
     connection: connection.id,
@@ -120,18 +127,26 @@ export async function previewUser(pool: Pool, connection: Connection, user: stri
     bytes: Number.MAX_SAFE_INTEGER,
     judged: state?.judged ?? '',
   });
-  if (!row) return { scope: 'gone', call: null, sent: false, fault: null };
+  if (!row) return { scope: 'gone', call: null, skip: null, fault: null };
   const decision = new Decider(opened, catalog, true).decide(row);
+  const skip = await skipOf(pool, opened, row);
   if ('send' in decision) {
     const { kind } = decision.send;
     return {
       scope: row.scope,
       call: { kind, body: bodyOf([decision.send], mapping.idProperty) },
-      sent: row.sent,
+      skip,
       fault: null,
     };
   }
   const { outcome } = decision.settle;
   const fault = outcome.kind === 'parked' ? { code: outcome.code, property: outcome.property } : null;
-  return { scope: row.scope, call: null, sent: row.sent, fault };
+  return { scope: row.scope, call: null, skip, fault };
+}
+
+/** Why a run passes the row by, in the order in which it looks. */
+async function skipOf(pool: Pool, { connection, options }: OpenHubspot, row: MappedRow): Promise<Preview['skip']> {
+  if (options.mode === 'insert' && row.known && row.scope === 'in') return { why: 'known' };
+  if (row.sent) return { why: 'sent' };
+  return row.refused ? { why: 'parked', ...(await whyParked(pool, connection.id, row.key)) } : null;
 }

@@ -1,7 +1,9 @@
+import type { Mapping } from '../../connectors/hubspot/mapping.ts';
 import { batchRows } from '../../connectors/hubspot.ts';
 import type { MappedReader, MappedRow } from '../../db/hubspot/mapped.ts';
 import type { Settled } from '../../db/hubspot/settle.ts';
 import type { Ledger } from './ledger.ts';
+import { mappingFails, noSuchUser } from './one.ts';
 import { type Decider, type Outgoing, parked } from './outgoing.ts';
 import type { Tally } from './tally.ts';
 
@@ -20,6 +22,8 @@ export interface FeedOptions {
   ledger: Ledger;
   tally: Tally;
   connection: string;
+  /** Where users and their key stand. */
+  mapping: Pick<Mapping, 'from' | 'key'>;
   judged: string;
   only?: string;
   /** True: the id is a mapped value, which two users may have. */
@@ -94,10 +98,11 @@ export class Feed {
   }
 
   private place(row: MappedRow, settled: Settled[], full: Outgoing[][]): void {
-    const { tally, decider } = this.options;
+    const { tally, decider, only, mapping } = this.options;
     tally.counts.looked += 1;
     const decision = decider.decide(row);
     if ('settle' in decision) {
+      if (only !== undefined && row.scope === 'gone') tally.end({ kind: 'failure', error: noSuchUser(mapping, only) });
       tally.counts[decision.counts] += 1;
       settled.push(decision.settle);
       return;
@@ -140,9 +145,10 @@ export class Feed {
   }
 
   private async setAside(code: string): Promise<void> {
-    const { nextKey, ledger, tally, only } = this.options;
+    const { nextKey, ledger, tally, only, connection } = this.options;
+    if (only !== undefined) throw mappingFails(connection, only, code);
     const found = await nextKey(this.after);
-    if (only !== undefined || found === null) throw new MappingFailed(code);
+    if (found === null) throw mappingFails(connection, this.after, code);
     this.after = found.key;
     tally.counts.looked += 1;
     tally.counts.refusedHere += 1;
@@ -167,13 +173,5 @@ class Met {
     }
     this.now.add(id);
     return false;
-  }
-}
-
-/** The expressions of the mapping fail for the one user that was asked for. */
-export class MappingFailed extends Error {
-  override name = 'MappingFailed';
-  constructor(code: string) {
-    super(`The mapping cannot be evaluated for this user (SQLSTATE ${code})`);
   }
 }

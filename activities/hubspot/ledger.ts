@@ -14,6 +14,8 @@ export interface LedgerOptions {
   tally: Tally;
   /** From the opening of a call to the moment it can no longer land, ms. */
   landMs: number;
+  /** Calls that are over and not written down, beyond which no other one leaves. */
+  unsettledMost: number;
 }
 
 /**
@@ -27,6 +29,8 @@ export class Ledger {
   private waiters: (() => void)[] = [];
   private block: number | null = null;
   private writing = false;
+  /** Calls whose end is in the transaction in hand. */
+  private closing = 0;
   private working: Promise<void> | null = null;
   private failed: unknown;
   /** The walk of the log met a row that marks everybody. */
@@ -75,6 +79,16 @@ export class Ledger {
     if (this.failed) throw this.failed;
   }
 
+  /**
+   * Resolves when so few ended calls wait to be written that another may leave. A kill makes these and those in flight be
+   * sent again: without it a busy database let nine of them gather beside four lanes. What waits is always being written,
+   * and a failure of the writing ends the slice.
+   */
+  async room(): Promise<void> {
+    while (this.calls.length + this.closing > this.options.unsettledMost && this.failed === undefined)
+      await new Promise<void>((done) => this.waiters.push(done));
+  }
+
   /** Resolves when every outcome so far is written. @throws what the writing met */
   async flushed(): Promise<void> {
     while (this.rows.length > 0 || this.calls.length > 0 || this.writing) await this.progress();
@@ -96,6 +110,8 @@ export class Ledger {
       })
       .finally(() => {
         this.working = null;
+        // Told by the last part, somebody may have brought more before this.
+        if (this.rows.length > 0 || this.calls.length > 0) this.wake();
         this.tell();
       });
   }
@@ -115,10 +131,12 @@ export class Ledger {
     this.calls = [];
     const { pool, turn, judged } = this.options;
     this.writing = true;
+    this.closing = calls.length;
     try {
       await settleRows(pool, turn, { rows, calls, judged });
     } finally {
       this.writing = false;
+      this.closing = 0;
     }
   }
 

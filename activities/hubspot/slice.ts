@@ -13,6 +13,7 @@ import { openClient } from './client.ts';
 import { Courier } from './courier.ts';
 import { Feed, type FeedOptions } from './feed.ts';
 import { Ledger } from './ledger.ts';
+import { requireKey } from './one.ts';
 import { judgedDigest, type OpenHubspot, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
 import { type Spent, type Stop, Tally } from './tally.ts';
@@ -77,10 +78,12 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     return result(deps, input, tally, { replan: true });
   const { pool } = deps;
   const probe = await probeMapping(pool, mapping);
+  if (only !== null) await requireKey(pool, mapping, probe.keyType, only);
   const { turn } = await takeTurn(pool, plan.claim);
   const settleMs = options.settleSeconds * 1_000;
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
-  const ledger = new Ledger({ pool, turn, no: connection.no, judged: plan.judged, tally, landMs });
+  const unsettledMost = options.inFlight;
+  const ledger = new Ledger({ pool, turn, no: connection.no, judged: plan.judged, tally, landMs, unsettledMost });
   const sharedIds = idIsMapped(mapping);
   const source: FeedOptions = {
     reader: new MappedReader(pool, mapping, probe),
@@ -88,6 +91,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     ledger,
     tally,
     connection: id,
+    mapping,
     judged: plan.judged,
     sharedIds,
     ...(only !== null && { only }),

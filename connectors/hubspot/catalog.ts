@@ -8,16 +8,18 @@ export interface CatalogProperty {
   /** HubSpot fills it itself. */
   readOnly: boolean;
   unique: boolean;
+  /** How HubSpot shows it: `checkbox` takes several options, `select` and `radio` one. */
+  fieldType?: string;
 }
 
 /** The account's property catalog by name, of the mapped properties alone. */
 export type Catalog = Record<string, CatalogProperty>;
 
-/** Something between mapping and account that would refuse every row. */
+/** Something between mapping and account that would refuse every row, or (`option`, `single`) those with some values. */
 export interface CatalogFault {
   property: string;
   /** `missing` can be made by `hubspot check --create`. */
-  kind: 'missing' | 'type' | 'read-only' | 'not-unique';
+  kind: 'missing' | 'type' | 'read-only' | 'not-unique' | 'option' | 'single';
   /** Place, value got, values accepted. */
   sentence: string;
 }
@@ -46,6 +48,7 @@ export function readCatalog(body: unknown, wanted: readonly string[]): Catalog |
         one.calculated === true ||
         (isObject(one.modificationMetadata) && one.modificationMetadata.readOnlyValue === true),
       unique: one.hasUniqueValue === true,
+      fieldType: String(one.fieldType ?? ''),
     };
   }
   return catalog;
@@ -86,6 +89,34 @@ export function compareCatalog(mapping: Mapping, catalog: Catalog): CatalogFault
   return faults;
 }
 
+/**
+ * What would set users with some values aside, and stops no run.
+ * @param arrays properties whose SQL gives an array
+ */
+export function compareValues(mapping: Mapping, catalog: Catalog, arrays: ReadonlySet<string>): CatalogFault[] {
+  return Object.entries(mapping.properties).flatMap(([property, { type, options = [] }]): CatalogFault[] => {
+    const known = catalog[property];
+    if (type !== 'enumeration' || known?.type !== type) return [];
+    const place = `mapping.properties.${property}`;
+    // Where the account lists none, they come from elsewhere.
+    const lacking = known.options.length === 0 ? [] : options.filter((one) => !known.options.includes(one));
+    const faults: CatalogFault[] = [];
+    if (lacking.length > 0)
+      faults.push({
+        property,
+        kind: 'option',
+        sentence: `${place}.options: the property lacks ${lacking.map((one) => `"${one}"`).join(', ')} in the account; add ${lacking.length === 1 ? 'it' : 'them'} at HubSpot (Settings > Properties > ${property})`,
+      });
+    if (arrays.has(property) && (known.fieldType === 'select' || known.fieldType === 'radio'))
+      faults.push({
+        property,
+        kind: 'single',
+        sentence: `${place}.sql: got an array, accepted one value, since the property takes one (${known.fieldType}); change its field type to multiple checkboxes at HubSpot (Settings > Properties > ${property})`,
+      });
+    return faults;
+  });
+}
+
 /** Type that the mapping declares; null for the id and the values of who left, which have none of their own. */
 function typeOf(mapping: Mapping, property: string): PropertyType | null {
   return mapping.properties[property]?.type ?? null;
@@ -98,8 +129,8 @@ function fits(declared: PropertyType, actual: string): boolean {
   return texts.includes(declared) && texts.includes(actual);
 }
 
-/** What `hubspot check --create` sends for a property that is missing. */
-export function newProperty(mapping: Mapping, name: string): Json {
+/** What `hubspot check --create` sends for a property that is missing. @param array its SQL gives several values */
+export function newProperty(mapping: Mapping, name: string, array: boolean): Json {
   const declared = mapping.properties[name];
   const isId = name === mapping.idProperty;
   const type = declared?.type ?? 'string';
@@ -108,7 +139,7 @@ export function newProperty(mapping: Mapping, name: string): Json {
     label: declared?.label ?? name,
     groupName: 'contactinformation',
     type,
-    fieldType: fieldTypes[type],
+    fieldType: array && type === 'enumeration' ? 'checkbox' : fieldTypes[type],
     ...(isId && { hasUniqueValue: true }),
     ...(type === 'enumeration' && {
       options: (declared?.options ?? []).map((value, displayOrder) => ({

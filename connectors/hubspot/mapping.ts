@@ -14,12 +14,7 @@ const property = v.pipe(
   v.string(),
   v.regex(/^[a-z][a-z0-9_]{0,99}$/, 'the internal name of a property: a-z, 0-9 and _, beginning with a letter'),
 );
-const expression = v.pipe(
-  v.string(),
-  v.minLength(1),
-  v.maxLength(10_000),
-  v.check((sql) => !sql.includes(';'), 'one SQL expression, without a semicolon'),
-);
+const expression = v.pipe(v.string(), v.minLength(1), v.maxLength(10_000));
 const zone = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_+/-]{1,64}$/, 'a zone such as Europe/Berlin'));
 
 /** One property: what is sent for it. */
@@ -32,7 +27,7 @@ export const propertySchema = v.strictObject({
   zone: v.optional(zone),
   /** Label of the property where `check --create` makes it. Default: its name. */
   label: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(250))),
-  /** Options of an enumeration where `check --create` makes it. */
+  /** Options of an enumeration where `check --create` makes it; `check` names those that the account lacks. */
   options: v.optional(v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(250)))),
 });
 

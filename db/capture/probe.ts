@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Client, Pool } from '../client.ts';
+import { wrongLinks } from './links.ts';
 
 /** A mapping as far as it decides what is captured (connectors/hubspot/mapping.ts has the whole). */
 export interface CaptureMapping {
@@ -72,6 +73,8 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     await makeView(client, mapping);
     const types = await typesOf(client, mapping);
     const tables = await readTables(client, mapping, keyType);
+    const wrong = await wrongLinks(client, mapping, tables);
+    if (wrong.length > 0) throw new MappingRefused(wrong);
     return { types, keyType, tables };
   } finally {
     await client.query('ROLLBACK').catch((error: Error) => {
@@ -127,8 +130,11 @@ async function readKey(client: Client, { from, key }: CaptureMapping): Promise<s
 
 async function makeView(client: Client, mapping: CaptureMapping): Promise<void> {
   const all = expressionsOf(mapping);
-  const create = (list: readonly [string, string][]) =>
-    `CREATE TEMP VIEW syncline_probe AS SELECT ${list.map(([, sql], i) => `(${sql}) AS p${i}`).join(', ')} FROM ${quoted(mapping.from)} u`;
+  const create = (list: readonly [string, string][]) => ({
+    text: `CREATE TEMP VIEW syncline_probe AS SELECT ${list.map(([, sql], i) => `(${sql}) AS p${i}`).join(', ')} FROM ${quoted(mapping.from)} u`,
+    // One statement: the server takes two only in the simple protocol.
+    queryMode: 'extended',
+  });
   await client.query('SAVEPOINT probe');
   try {
     await client.query(create(all));

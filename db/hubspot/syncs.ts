@@ -78,6 +78,20 @@ export async function releaseParked(pool: Pool, connection: string): Promise<num
   return rowCount ?? 0;
 }
 
+/** Why a user is parked. */
+export async function whyParked(
+  pool: Pool,
+  connection: string,
+  key: string,
+): Promise<{ code: string; property: string | null }> {
+  const { rows } = await pool.query(
+    `SELECT reason AS code, field AS property FROM syncline.rejects
+     WHERE connection_id = $1 AND pipeline = 'hubspot' AND source_id = $2 AND resolved_at IS NULL`,
+    [connection, key],
+  );
+  return rows[0] ?? { code: 'refused', property: null };
+}
+
 /** The next dirty user behind a key who is not held. */
 export async function nextDirty(
   pool: Pool,

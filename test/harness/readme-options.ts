@@ -144,10 +144,12 @@ export function environmentTable(): string[] {
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-/** Docstrings of a source file by the key that follows them; `from` is where the file begins to count. */
+/** Docstrings of a source file by the key that follows them; `from` is the declaration that counts alone, to its closing brace. */
 function docsOf(file: string, from = ''): Map<string, string> {
   const text = read(file);
-  const found = text.slice(text.indexOf(from)).matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*(\w+):/g);
+  const start = text.indexOf(from);
+  const end = from === '' ? undefined : text.indexOf('\n}', start);
+  const found = text.slice(start, end).matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*(\w+):/g);
   return new Map(
     [...found].map(([, text = '', key = '']) => [
       key,

@@ -1,6 +1,7 @@
 import type { CheckReport } from '../../activities/hubspot/desk.ts';
 import { type Connection, listConnections, loadConnection } from '../../db/connections.ts';
 import { secretKeyOf } from '../secret.ts';
+import { explain } from './reasons.ts';
 import type { Session } from './session.ts';
 import { start } from './start.ts';
 import { CommandError, wrongUse } from './trouble.ts';
@@ -62,6 +63,12 @@ export function isSound({ mapping, rights, capture, catalog }: CheckReport): boo
   return [mapping, rights, capture, catalog].every((list) => list.length === 0);
 }
 
+/** Nothing but values that some users may have. */
+function begins({ mapping, rights, capture, catalog }: CheckReport): boolean {
+  const all = [...mapping, ...rights, ...capture].length;
+  return all === 0 && catalog.every(({ kind }) => kind === 'option' || kind === 'single');
+}
+
 /** Asks database and account within the budget of all workers. @throws CommandError with the failure's own sentence */
 export async function runCheck(session: Session, connection: Connection, create: boolean): Promise<CheckReport> {
   const [{ checkHubspot }, { failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }] =
@@ -102,7 +109,9 @@ export function describe(name: string, report: CheckReport): string[] {
       : []),
     isSound(report)
       ? `${name}: ${count(report.properties)} properties fit the account and the database; changes are captured; ${count(report.callsPerWindow)} calls in 10 s.`
-      : `${name}: a run would not begin.`,
+      : begins(report)
+        ? `${name}: a run would begin, and set users with such values aside.`
+        : `${name}: a run would not begin.`,
   ];
 }
 
@@ -112,8 +121,9 @@ export async function preview(session: Session, user: string, options: Connectio
   const { previewUser } = await import('../../activities/hubspot/desk.ts');
   const { print } = session.terminal;
   const connection = await openedConnection(session, name);
-  const { scope, call, sent, fault } = await previewUser(await session.pool(), connection, user).catch(
+  const { scope, call, skip, fault } = await previewUser(await session.pool(), connection, user).catch(
     (error: Error & { code?: string }) => {
+      if (error.name === 'SyncError') throw new CommandError(error.message);
       if (typeof error.code !== 'string') throw error;
       throw new CommandError(
         `The mapping cannot be evaluated for user ${user} (SQLSTATE ${error.code}: ${error.message})`,
@@ -121,18 +131,35 @@ export async function preview(session: Session, user: string, options: Connectio
     },
   );
   const where = { in: 'in scope', out: 'out of scope', gone: 'not there' }[scope];
-  if (fault)
+  if (skip?.why === 'parked') print(describeParked(name, user, where, skip));
+  else if (fault)
     print(
       `User ${user} is ${where} and would be set aside: ${fault.code}${fault.property === null ? '' : ` (${fault.property})`}`,
     );
   else if (call === null) print(`User ${user} is ${where}: nothing would be sent.`);
-  else {
-    print(
-      `User ${user} is ${where}; ${sent ? 'HubSpot holds these values already, so a run would skip it' : 'a run would send it'}: batch/${call.kind}`,
-    );
-    print(JSON.stringify(JSON.parse(call.body), null, 2));
-  }
-  return fault ? 1 : 0;
+  else print(`User ${user} is ${where}; ${skip ? skips[skip.why] : 'a run would send it'}: batch/${call.kind}`);
+  if (call !== null) print(JSON.stringify(JSON.parse(call.body), null, 2));
+  return fault || skip?.why === 'parked' ? 1 : 0;
+}
+
+const skips = {
+  sent: 'HubSpot holds these values already, so a run would skip it',
+  known:
+    'HubSpot has its contact and mode insert changes none, so a run would skip it; hubspot sync would try to make it',
+};
+
+/** Why a row is parked, and what brings it back. */
+function describeParked(
+  name: string,
+  user: string,
+  where: string,
+  { code, property }: { code: string; property: string | null },
+): string {
+  const of = property === null ? '' : ` (${property})`;
+  return [
+    `User ${user} is ${where} and parked: ${code}${of}, ${explain('hubspot', code)}.`,
+    `A run sends it again when its values, the mapping or the properties of the account change, or after: npx syncline replay ${name} --rejects; at once: npx syncline hubspot sync ${user} --connection ${name}`,
+  ].join('\n');
 }
 
 /** Sends one user now, whether anything changed or not, and follows the run to its end. */

@@ -1,0 +1,39 @@
+import type { Mapping } from '../../connectors/hubspot/mapping.ts';
+import type { Pool } from '../../db/client.ts';
+import { SyncError } from '../errors.ts';
+
+/** Longer keys are cut in a sentence. */
+const shownMost = 40;
+
+/**
+ * Proves that what a person typed can be a key of the users.
+ * @throws SyncError InvalidInput naming what a key is
+ */
+export async function requireKey(pool: Pool, { from, key }: Mapping, keyType: string, user: string): Promise<void> {
+  try {
+    await pool.query(`SELECT $1::text::${keyType}`, [user]);
+  } catch (error) {
+    if (!String((error as { code?: unknown }).code).startsWith('22')) throw error;
+    throw new SyncError(
+      'InvalidInput',
+      `User: got "${user.slice(0, shownMost)}", accepted a key of the users, which is a value of ${from}.${key} (${keyType})`,
+      { cause: error },
+    );
+  }
+}
+
+/** Nobody has the key that a person typed. */
+export function noSuchUser({ from, key }: Pick<Mapping, 'from' | 'key'>, user: string): SyncError {
+  return new SyncError(
+    'InvalidInput',
+    `No such user: no row of ${from} has "${user.slice(0, shownMost)}" as its ${key}`,
+  );
+}
+
+/** The expressions of the mapping fail for the one user that was asked for. */
+export function mappingFails(connection: string, user: string, sqlState: string): SyncError {
+  return new SyncError(
+    'InvalidInput',
+    `The mapping cannot be evaluated for this user (SQLSTATE ${sqlState}). Look at it with: npx syncline hubspot preview ${user.slice(0, shownMost)} --connection ${connection}`,
+  );
+}

@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import { openCli } from './harness/cli.ts';
+import { type CrmOptions, openCrm } from './harness/crm.ts';
+
+const { world, cli } = await openCli();
+const open = (given: CrmOptions = {}) =>
+  openCrm(world, { users: 5, ...given, options: { callsPerWindow: 10_000, ...given.options } });
+const out = (code: number, said: RegExp) => ({ code, out: expect.stringMatching(said) });
+const err = (said: RegExp) => ({ code: 1, err: expect.stringMatching(said) });
+
+test('one user: what is no key, nobody, and one who cannot be mapped are told at once', async () => {
+  const crm = await open();
+  const name = crm.name;
+  const key = /got "abc", accepted a key of the users, which is a value of \S+users\.id \(bigint\)/;
+  expect(await cli(`hubspot sync abc --connection ${name}`)).toMatchObject(err(key));
+  expect(await cli(`hubspot preview abc --connection ${name}`)).toMatchObject(err(key));
+  expect(await cli(`hubspot sync 99999 --connection ${name}`)).toMatchObject(
+    err(/No such user: no row of \S+users has "99999" as its id/),
+  );
+  expect(await cli(`hubspot sync 3 --connection ${name}`)).toMatchObject(out(0, /Whole: 1 written/));
+  await crm.sql('UPDATE users SET hidden = true WHERE id = 4');
+  expect(await cli(`hubspot sync 4 --connection ${name}`)).toMatchObject(out(0, /Whole: 0 written, 1 unchanged/));
+
+  const properties = { app_orders: { sql: '1 / (u.id - 2)', type: 'number' } };
+  const failing = await open({ mapping: { properties, tables: {} } });
+  expect(await cli(`hubspot sync 2 --connection ${failing.name}`)).toMatchObject(
+    err(/cannot be evaluated for this user \(SQLSTATE 22012\)\. Look at it with: npx syncline hubspot preview 2/),
+  );
+});
+
+test('a preview says that a user is parked, why, and what brings it back', async () => {
+  const crm = await open({ sandbox: { rules: { firstname: '^(?!Mallory)' } } });
+  await crm.sql(`UPDATE users SET name = 'Mallory' WHERE id = 2`);
+  expect(await crm.sync()).toMatchObject({ refusedThere: 1 });
+  const preview = await cli(`hubspot preview 2 --connection ${crm.name}`);
+  expect(preview).toMatchObject(
+    out(1, /User 2 is in scope and parked: validation_rule \(firstname\), .*\nA run sends it again when its values/),
+  );
+  expect(preview.out).toContain(`npx syncline replay ${crm.name} --rejects`);
+  expect(preview.out).not.toContain('a run would send it');
+  await crm.sql(`UPDATE users SET name = 'Other' WHERE id = 2`);
+  expect(await cli(`hubspot preview 2 --connection ${crm.name}`)).toMatchObject(out(0, /a run would send it/));
+});
+
+test('a preview in mode insert says that a known contact is passed by', async () => {
+  const crm = await open({ options: { mode: 'insert' } });
+  expect(await crm.sync()).toMatchObject({ written: 5 });
+  await crm.sql(`UPDATE users SET name = 'Other' WHERE id = 2`);
+  expect(await cli(`hubspot preview 2 --connection ${crm.name}`)).toMatchObject(
+    out(0, /HubSpot has its contact and mode insert changes none, so a run would skip it/),
+  );
+});
+
+test('check names options that the account lacks, and a run begins all the same', async () => {
+  const properties = {
+    app_plan: { sql: 'u.plan', type: 'enumeration', options: ['free', 'vip', 'gold'] },
+  };
+  const crm = await open({ mapping: { properties, tables: {} } });
+  const check = () => cli(`hubspot check --connection ${crm.name}`);
+  expect(await check()).toMatchObject(
+    out(1, /app_plan\.options: the property lacks "vip", "gold" in the account; add them at HubSpot[\s\S]*would begin/),
+  );
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 5 });
+  for (const option of ['vip', 'gold']) crm.source.addOption('app_plan', option);
+  expect(await check()).toMatchObject(out(0, /1 properties fit/));
+});
+
+test('an array wants a property of several values, and --create makes one', async () => {
+  const interests = { sql: 'u.interests', type: 'enumeration', options: ['news', 'offers'] };
+  const crm = await open({
+    mapping: { properties: { our_interests: interests, our_one: { ...interests, sql: 'u.interests[1]' } }, tables: {} },
+  });
+  expect(await cli(`hubspot check --connection ${crm.name} --create`)).toMatchObject(out(0, /Made the property/));
+  expect(crm.source.contacts.catalog.get('our_interests')).toMatchObject({ fieldType: 'checkbox' });
+  expect(crm.source.contacts.catalog.get('our_one')).toMatchObject({ fieldType: 'select' });
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 5 });
+
+  const single = await open({
+    mapping: { properties: { app_plan: { sql: 'u.interests', type: 'enumeration' } }, tables: {} },
+  });
+  expect(await cli(`hubspot check --connection ${single.name}`)).toMatchObject(
+    out(1, /app_plan\.sql: got an array, accepted one value, since the property takes one \(select\)/),
+  );
+});
