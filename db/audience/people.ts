@@ -47,7 +47,7 @@ export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): stri
   const pattern = put(people.addressPattern);
   const channel = put(people.channel);
   return `WITH picked AS MATERIALIZED (${picked}),
-    gone AS (SELECT kind, value FROM audience.unsubscribes WHERE connection_id = ${connection} AND channel IN ('', ${channel}))
+    gone AS (SELECT DISTINCT kind, ${people.fold ? `CASE WHEN kind = 'address' THEN lower(value) COLLATE "C" ELSE value END AS value` : 'value'} FROM audience.unsubscribes WHERE connection_id = ${connection} AND channel IN ('', ${channel}))
     ${cap ? `, capped AS (${cap})` : ''}
     SELECT id, address, records, order_id, CASE WHEN reason IS NULL AND row_number() OVER (PARTITION BY address, reason ORDER BY id) > 1 THEN 'same_address' ELSE reason END AS reason
     FROM (
