@@ -5,6 +5,8 @@ import { failure } from './errors.ts';
 export interface Call {
   /** Aborted by cancellation and by the worker's shutdown. Looked at between pages and chunks. */
   signal: AbortSignal;
+  /** 1 at first; more after an attempt that failed or was lost. */
+  attempt: number;
   /** True once the slice should end: its time is up, or the worker is going down. Throws when the run was cancelled. */
   shouldEnd(): boolean;
   /** Counters shown with the pending activity; sent with the next beat. */
@@ -33,6 +35,7 @@ export function step<I, O>(
     const until = Date.now() + ms;
     const call: Call = {
       signal,
+      attempt: context.info.attempt,
       shouldEnd() {
         if (signal.aborted && !isShutdown(signal.reason)) throw new CancelledFailure('cancelled');
         return signal.aborted || Date.now() >= until;

@@ -84,7 +84,7 @@ export interface Mail {
 export type OutcomeClass = 'sent' | 'retry' | 'token' | 'refused' | 'wait' | 'stop' | 'unknown';
 
 export interface OutcomeRule {
-  /** Codes, or `5xx` for a hundred of them; absent: every code. */
+  /** Codes, `5xx` for a hundred of them, `http_*` for all that begin so; absent: every code. */
   code?: readonly string[];
   class: OutcomeClass;
   /** `wait`: milliseconds. `retry`: of the first try, doubled with each. Default 2,000. */
@@ -142,8 +142,10 @@ export type CallbackEvent =
 /** The rule for a code. @throws Error for a channel whose last rule does not fit everything, which is a fault of the channel */
 export function ruleOf(channel: Channel, code: string): OutcomeRule {
   const rule = channel.outcomes.find(
-    (one) => !one.code || one.code.includes(code) || one.code.includes(`${code[0]}xx`),
+    (one) => !one.code || one.code.some((known) => known === code || known === `${code[0]}xx` || beginsAs(known, code)),
   );
   if (rule) return rule;
   throw new Error(`connectors/${channel.channel}.ts: outcomes: the last rule must fit every code`);
 }
+
+const beginsAs = (known: string, code: string) => known.endsWith('*') && code.startsWith(known.slice(0, -1));

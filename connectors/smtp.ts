@@ -33,6 +33,11 @@ export const smtp: Channel = {
     { code: ['unknown'], class: 'unknown' },
     { code: ['4xx'], class: 'retry', waitMs: 30_000 },
     { code: ['554-data', '550-data'], class: 'refused', allAlike: true, hint: 'the server refuses the content' },
-    { class: 'refused' },
+    // 554 or 550 to everybody is a relay that is denied, not a list of wrong mailboxes.
+    {
+      class: 'refused',
+      allAlike: true,
+      hint: 'the server refuses every recipient: it may not relay for this sender, address or user',
+    },
   ],
 };

@@ -104,7 +104,9 @@ export const wechat: Channel = {
     },
     { code: ['40013', '40125'], class: 'stop', hint: 'appId or appSecret are wrong' },
     // A gateway or a page in between: whether WeChat took the message stands nowhere.
-    { class: 'unknown' },
+    { code: ['no_errcode', 'http_*'], class: 'unknown' },
+    // WeChat answered, and not with 0: it did not take the message.
+    { class: 'refused', allAlike: true, hint: 'look the errcode up in the documentation of subscribeMessage.send' },
   ],
   callbacks: {
     by: 'provider',

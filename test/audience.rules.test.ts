@@ -136,6 +136,8 @@ describe('outcomes', () => {
     ['48001', 'stop'],
     ['http_502', 'unknown'],
     ['no_errcode', 'unknown'],
+    ['47501', 'refused'],
+    ['61007', 'refused'],
   ])('WeChat %s is %s', (code, kind) => {
     expect(ruleOf(wechat, code).class).toBe(kind);
   });
@@ -167,6 +169,16 @@ describe('outcomes', () => {
     });
     const midnight = answer('45009').ending as { waitMs: number };
     expect((Date.now() + midnight.waitMs + 8 * 3_600_000) % 86_400_000).toBeLessThan(1_000);
+  });
+
+  it.each([
+    ['wechat', '61007'],
+    ['smtp', '554'],
+    ['smtp', '550'],
+  ])('of %s: %s for everybody stops the campaign', (channel, code) => {
+    const settled = new Settlement({ policy: 'at-most-once', attempts: 5 }, false);
+    const answers = Array.from({ length: 50 }, () => settled.answer(one, { code }, ruleOf(channels[channel]!, code)));
+    expect(answers.at(-1)).toMatchObject({ outcome: { state: 'refused' }, ending: { kind: 'stop', code } });
   });
 
   it('the same refusal fifty times and nobody reached stops the campaign', () => {

@@ -41,7 +41,7 @@ const verdicts: Partial<Record<OutcomeClass, Verdict>> = {
 
 function ruleOf({ code, class: kind, waitMs, hint }: Channel['outcomes'][number]): VerdictRule[] {
   const verdict = verdicts[kind];
-  const exact = code?.filter((one) => !one.endsWith('xx'));
+  const exact = code?.filter((one) => !/xx$|\*$/.test(one));
   if (!verdict || !exact?.length) return [];
   return [{ code: exact, verdict, ...(waitMs !== undefined && { waitMs }), ...(hint !== undefined && { hint }) }];
 }

@@ -1,4 +1,6 @@
+import { channelOf } from '../../connectors/channel.index.ts';
 import { loadCampaign, type StoredCampaign, saveCampaign } from '../../db/audience/campaigns.ts';
+import type { GrantScope } from '../../db/audience/deliveries.ts';
 import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
 import { type Connection, storedConnection } from '../../db/connections.ts';
 import type { Deps } from '../deps.ts';
@@ -41,6 +43,25 @@ export async function openCampaign(deps: Deps, id: string): Promise<OpenCampaign
   const source = await storedConnection(deps.pool, definition.audience.connection);
   const account = await deps.connection(definition.channel);
   return { stored, checked: checkCampaign(id, definition, source, account), account };
+}
+
+/**
+ * What closing a run needs of a campaign. Nothing is proven: a mapping that was changed so that no message can be made any more
+ * must not keep what is known from being written down, nor grants from going back.
+ */
+export async function closingOf(
+  { pool }: Deps,
+  id: string,
+): Promise<{ no: number; again: boolean; grants: GrantScope | null }> {
+  const { no, channel: channelId, definition } = await loadCampaign(pool, id);
+  const { policy, template } = definition as Partial<CheckedCampaign['definition']>;
+  const { platform } = await storedConnection(pool, channelId);
+  const granted = channelOf(platform).grantOf?.(template ?? {});
+  return {
+    no,
+    again: policy === 'at-least-once',
+    grants: granted === undefined ? null : { channelId, template: granted },
+  };
 }
 
 /** Stores a definition that came with the start, proves the campaign, and takes it for this run. */

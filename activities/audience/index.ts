@@ -4,7 +4,7 @@ import { finishCampaign, type Report, reportCampaign } from '../../db/audience/r
 import type { Claim } from '../../db/claims.ts';
 import type { Deps } from '../deps.ts';
 import { step } from '../step.ts';
-import { beginCampaign, type CampaignBegin, openCampaign } from './begin.ts';
+import { beginCampaign, type CampaignBegin, closingOf, openCampaign } from './begin.ts';
 import { type ShardInput, sendShard } from './shard.ts';
 import { type TestInput, testSend } from './trial.ts';
 
@@ -29,10 +29,8 @@ export function audienceActivities(deps: Deps) {
     finishCampaign: step(
       'finishCampaign',
       async ({ campaign, claim, late }: OfRun & { late: boolean }): Promise<Report> => {
-        const { stored, checked, account } = await openCampaign(deps, campaign);
-        const { grantTemplate } = checked;
-        const grants = grantTemplate === null ? null : { channelId: account.id, template: grantTemplate };
-        return finishCampaign(deps.pool, claim, stored.no, { late, grants });
+        const { no, again, grants } = await closingOf(deps, campaign);
+        return finishCampaign(deps.pool, claim, no, { late, again, grants });
       },
     ),
     testSend: step('testSend', (input: TestInput) => testSend(deps, input)),

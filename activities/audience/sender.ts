@@ -26,6 +26,8 @@ export interface SenderOptions {
   perSecond: number | null;
   /** Somebody was reached already: a refusal that all have in common no longer tells of the template. */
   reached: boolean;
+  /** The attempt before failed, perhaps because the receiver is broken: one message at a time until one has a certain end. */
+  careful: boolean;
   /** Aborted when the call is cancelled or the worker goes down: what is on its way is still stored. */
   signal: AbortSignal;
   /** End of the call, ms since 1970. */
@@ -37,6 +39,8 @@ export interface SenderOptions {
 const readyLeast = 500;
 /** Looked at between groups: a deadline, quiet hours, the end of the call. */
 const lookMs = 200;
+const broken =
+  'the receiver leaves open whether it took the messages (no answer, or one of a gateway): waiting until it answers again; look at its log';
 
 /**
  * Sends to the recipients of one shard. Each turn of its loop is one commit that stores the outcomes that came in since the
@@ -88,7 +92,7 @@ export class Sender {
         const marks = this.ending ? [] : this.ready.splice(0, Math.min(this.permits.count, this.free()));
         this.permits.count -= marks.length;
         if (this.turns.hasOutcomes || marks.length > 0) await this.turn(marks);
-        else if (this.turns.open === 0 && (this.ending || this.isWalked())) break;
+        else if (this.turns.open === 0 && (this.ending || this.isWalked() || this.isBroken())) break;
         else await this.something();
       }
     } finally {
@@ -98,11 +102,22 @@ export class Sender {
       await giveBack(this.o.pool, this.o.shard, left);
     }
     if (this.fault) throw this.fault;
-    return this.ending;
+    return this.isBroken() ? { kind: 'away', message: broken } : this.ending;
   }
 
+  /** Unknown ones keep their places until a message has a certain end: in a row there are never more of them than places. */
   private free(): number {
-    return this.o.inFlight - this.turns.taken;
+    return this.places() - this.turns.taken - this.settlement.unknowns;
+  }
+
+  private places(): number {
+    return this.o.careful && !this.settlement.heard ? 1 : this.o.inFlight;
+  }
+
+  /** As good as away: every message of late may have been delivered, or not. Whoever is not sent to yet waits. */
+  private isBroken(): boolean {
+    if (this.settlement.unknowns < this.places() || this.o.signal.aborted) return false;
+    return this.ending?.kind !== 'stop' && this.ending?.kind !== 'deadline' && !this.isSentToAll();
   }
 
   private look(): void {
@@ -122,6 +137,10 @@ export class Sender {
   /** Everybody of the range was looked at, and sent to or put off. */
   private isWalked(): boolean {
     return this.ahead.exhausted && this.reading === null && this.ready.length === 0;
+  }
+
+  private isSentToAll(): boolean {
+    return this.ending === null && this.isWalked();
   }
 
   /** Reads ahead beside the turns. Neither holds its connection while it waits for another one. */

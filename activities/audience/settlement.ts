@@ -33,6 +33,10 @@ export class Settlement {
   private readonly attempts: number;
   private reached: boolean;
   private alike = { code: '', count: 0 };
+  /** Messages without a known end since the last one that had one. A receiver that is broken makes every message such a one. */
+  unknowns = 0;
+  /** A message had an end that is certain: the receiver works. */
+  heard = false;
 
   constructor({ policy, attempts }: Pick<CampaignDefinition, 'policy' | 'attempts'>, reached: boolean) {
     this.reached = reached;
@@ -47,6 +51,7 @@ export class Settlement {
 
   /** Nobody can tell. Only at-least-once dares another try. */
   unknown({ no, attempt }: Tried, reason: string): Outcome {
+    this.unknowns++;
     const again = this.policy === 'at-least-once' && attempt + 1 < this.attempts;
     const dueMs = again ? Date.now() + backoff(unknownRetryMs, attempt) : null;
     return { no, state: again ? 'planned' : 'unknown', reason, counts: true, dueMs, providerId: null, grant: 'kept' };
@@ -63,6 +68,7 @@ export class Settlement {
     switch (rule.class) {
       case 'sent':
         this.reached = true;
+        this.hear();
         return only(outcome('sent', { reason: null, grant: 'used' }));
       case 'retry': {
         if (attempt + 1 >= this.attempts) return only(outcome('failed'));
@@ -70,6 +76,7 @@ export class Settlement {
         return only(outcome('planned', { dueMs, grant: 'kept' }));
       }
       case 'refused': {
+        this.hear();
         const refused = outcome('refused', { grant: rule.emptiesGrants ? 'none-left' : 'back' });
         return { outcome: refused, ending: rule.allAlike ? this.countAlike(code, rule) : null };
       }
@@ -88,6 +95,11 @@ export class Settlement {
           ending: { kind: 'stop', code, hint: rule.hint ?? 'the account gives tokens that it does not take' },
         };
     }
+  }
+
+  private hear(): void {
+    this.unknowns = 0;
+    this.heard = true;
   }
 
   private countAlike(code: string, { hint }: OutcomeRule): Ending | null {

@@ -40,7 +40,8 @@ export interface ShardResult {
 
 /**
  * Sends to a range of recipients until nobody is left, the call's time is up, or something asks to wait. What an attempt
- * before left behind is settled first: see takeOver. @throws Unavailable when the receiver cannot be reached
+ * before left behind is settled first: see takeOver. @throws Unavailable when the receiver cannot be reached,
+ * or leaves the end of one message after the other open
  */
 export async function sendShard(deps: Deps, input: ShardInput, call: Call): Promise<ShardResult> {
   const untilMs = Date.now() + sliceMs;
@@ -57,7 +58,7 @@ export async function sendShard(deps: Deps, input: ShardInput, call: Call): Prom
       ...{ pool, throttle, use, transport, shard, untilMs },
       ...{ campaign: opened.stored, checked: opened.checked, channelId: opened.account.id },
       ...{ inFlight: input.inFlight, perSecond: perSecondOf(opened), reached: input.reached },
-      ...{ signal, report: call.report },
+      ...{ signal, report: call.report, careful: call.attempt > 1 },
     });
     ending = await sender.run();
   } finally {

@@ -26,12 +26,13 @@ export class Statement {
   readonly put: Put = (value) => `$${this.values.push(value)}`;
 }
 
+/** An unknown one counts once, like one that was sent: the person may have got it. */
 const sent = `'sent', 'delivered', 'unknown'`;
 
 /**
  * SQL of an audience: `id, address, reason, records, order_id`, one row a user. `reason` is null for a recipient, else why it
- * is left out, the first of: no_address, bad_address, unsubscribed, frequency_cap, same_address. Who shares an address with
- * somebody unsubscribed is unsubscribed: behind both rows is one human. Of several rows with one address the lowest id stays.
+ * is left out, the first of: no_address, bad_address, unsubscribed, excluded, frequency_cap, same_address. Who shares an
+ * address with somebody unsubscribed, excluded or capped fares alike: behind both rows is one human. Of several rows with one address the lowest id stays.
  */
 export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): string {
   const connection = put(people.connection);
@@ -43,19 +44,24 @@ export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): stri
   const picked = `SELECT u.id, (${address}) COLLATE "C" AS address${people.orders ? ', o.records, o.order_id' : ', NULL::int AS records, NULL::text AS order_id'}
     ${source} WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND ${filterSql(people.filter, put)}
     ${people.only ? `AND u.id = ANY(${put(people.only)})` : ''} ${people.exclude?.length ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
+  const shut = people.exclude?.length
+    ? `SELECT DISTINCT (${address}) COLLATE "C" AS address FROM audience.users u WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND u.id = ANY(${put(people.exclude)})`
+    : null;
   const cap = people.cap ? capSql(connection, people.cap, put) : null;
   const pattern = put(people.addressPattern);
   const channel = put(people.channel);
   return `WITH picked AS MATERIALIZED (${picked}),
-    gone AS (SELECT kind, value FROM audience.unsubscribes WHERE connection_id = ${connection} AND channel IN ('', ${channel}))
-    ${cap ? `, capped AS (${cap})` : ''}
+    gone AS (SELECT DISTINCT kind, ${people.fold ? `CASE WHEN kind = 'address' THEN lower(value) COLLATE "C" ELSE value END AS value` : 'value'} FROM audience.unsubscribes WHERE connection_id = ${connection} AND channel IN ('', ${channel}))
+    ${shut ? `, shut AS (${shut})` : ''} ${cap ? `, ${cap}` : ''}
     SELECT id, address, records, order_id, CASE WHEN reason IS NULL AND row_number() OVER (PARTITION BY address, reason ORDER BY id) > 1 THEN 'same_address' ELSE reason END AS reason
     FROM (
       SELECT p.id, p.address, p.records, p.order_id, CASE WHEN p.address IS NULL THEN 'no_address' WHEN p.address !~ ${pattern} THEN 'bad_address'
         WHEN bool_or(gu.value IS NOT NULL OR ga.value IS NOT NULL) OVER (PARTITION BY p.address) THEN 'unsubscribed'
-        ${cap ? `WHEN c.user_id IS NOT NULL THEN 'frequency_cap'` : ''} END AS reason
+        ${shut ? `WHEN x.address IS NOT NULL THEN 'excluded'` : ''}
+        ${cap ? `WHEN bool_or(cu.user_id IS NOT NULL OR ca.address IS NOT NULL) OVER (PARTITION BY p.address) THEN 'frequency_cap'` : ''} END AS reason
       FROM picked p LEFT JOIN gone gu ON gu.kind = 'user' AND gu.value = p.id LEFT JOIN gone ga ON ga.kind = 'address' AND ga.value = p.address
-        ${cap ? 'LEFT JOIN capped c ON c.user_id = p.id' : ''}) x`;
+        ${shut ? 'LEFT JOIN shut x ON x.address = p.address' : ''}
+        ${cap ? 'LEFT JOIN capped_users cu ON cu.user_id = p.id LEFT JOIN capped_addresses ca ON ca.address = p.address' : ''}) x`;
 }
 
 /** Orders of the last days; a user with more than `moreThan` of them is one record, of others each order is one. */
@@ -69,11 +75,14 @@ function ordersSql(connection: string, { days, moreThan, timeZone }: NonNullable
       AND ordered_at >= ${midnight(`(1 - ${put(days)}::int) * interval '1 day'`)} AND ordered_at < ${midnight(`interval '1 day'`)} GROUP BY user_id`;
 }
 
-/** Users who got so many messages of the connection's campaigns lately, whichever the channel. */
+/** Users, and addresses, that got so many messages of the connection's campaigns lately, whichever the channel. */
 function capSql(connection: string, { messages, days }: NonNullable<People['cap']>, put: Put): string {
-  return `SELECT d.user_id FROM audience.deliveries d JOIN audience.campaigns c ON c.no = d.campaign_no
-    WHERE c.connection_id = ${connection} AND d.state IN (${sent}) AND d.at > now() - ${put(days)}::int * interval '1 day'
-    GROUP BY d.user_id HAVING count(*) >= ${put(messages)}::int`;
+  const most = put(messages);
+  return `got AS MATERIALIZED (
+      SELECT d.user_id, d.address FROM audience.deliveries d JOIN audience.campaigns c ON c.no = d.campaign_no
+      WHERE c.connection_id = ${connection} AND d.state IN (${sent}) AND d.at > now() - ${put(days)}::int * interval '1 day'),
+    capped_users AS (SELECT user_id FROM got GROUP BY user_id HAVING count(*) >= ${most}::int),
+    capped_addresses AS (SELECT address FROM got GROUP BY address HAVING count(*) >= ${most}::int)`;
 }
 
 export interface AudienceCounts {

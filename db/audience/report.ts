@@ -52,21 +52,23 @@ export async function listRecipients(
 }
 
 /**
- * Closes a run of a campaign: what a lost worker left behind is told as unknown, grants that no message used go back, and after
+ * Closes a run of a campaign: what a lost worker left behind is told as unknown, or is planned again where `again` is set and
+ * time is left (its grant stays with it: a message may have used it), grants that no message used go back, and after
  * the deadline whoever was not sent to is left out. Of a cancelled run the others stay planned: another start goes on with them.
  */
 export async function finishCampaign(
   pool: Pool,
   claim: Claim,
   campaignNo: number,
-  { late, grants }: { late: boolean; grants: GrantScope | null },
+  { late, again, grants }: { late: boolean; again: boolean; grants: GrantScope | null },
 ): Promise<Report> {
   const table = partitionOf(campaignNo);
   await writeUnderClaim(pool, claim, { name: 'finish', heavy: true }, async (client) => {
     await client.query(
-      `UPDATE ${table} SET state = CASE WHEN state = 'sending' THEN 'unknown' ELSE 'planned' END,
-         reason = CASE WHEN state = 'sending' THEN 'worker_lost' END, at = now() WHERE campaign_no = $1 AND state IN ('claimed', 'sending')`,
-      [campaignNo],
+      `UPDATE ${table} SET state = CASE WHEN state = 'sending' AND NOT $2::boolean THEN 'unknown' ELSE 'planned' END,
+         reason = CASE WHEN state = 'sending' THEN 'worker_lost' END, attempt = attempt + CASE WHEN state = 'sending' THEN 1 ELSE 0 END,
+         at = now() WHERE campaign_no = $1 AND state IN ('claimed', 'sending')`,
+      [campaignNo, again && !late],
     );
     if (late)
       await client.query(
@@ -75,7 +77,8 @@ export async function finishCampaign(
       );
     if (!grants) return;
     const { rows } = await client.query(
-      `SELECT no FROM ${table} WHERE campaign_no = $1 AND granted AND state IN ('planned', 'skipped', 'refused', 'failed')`,
+      `SELECT no FROM ${table} WHERE campaign_no = $1 AND granted AND state IN ('planned', 'skipped', 'refused', 'failed')
+         AND reason IS DISTINCT FROM 'worker_lost'`,
       [campaignNo],
     );
     if (rows.length > 0)

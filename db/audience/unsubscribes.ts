@@ -9,21 +9,27 @@ export interface Unsubscribe {
   channel: string;
 }
 
-/** Writes it down, or takes it back. @returns whether that changed anything */
+/**
+ * Writes it down, or takes it back. An address is kept as it was typed and in small letters: channels that fold addresses compare
+ * with the latter when they send, others (an openid) with the former. @returns whether that changed anything
+ */
 export async function unsubscribe(
   pool: Pool,
   { connection, kind, value, channel }: Unsubscribe,
   undo: boolean,
 ): Promise<boolean> {
-  const values = [connection, kind, kind === 'address' ? value.trim() : value, channel];
+  const trimmed = value.trim();
+  const forms = kind === 'address' ? [...new Set([trimmed, trimmed.toLowerCase()])] : [value];
+  const values = [connection, kind, forms, channel];
   const { rowCount } = undo
     ? await pool.query(
-        'DELETE FROM audience.unsubscribes WHERE connection_id = $1 AND kind = $2 AND value = $3 AND channel = $4',
+        `DELETE FROM audience.unsubscribes WHERE connection_id = $1 AND kind = $2 AND channel = $4
+           AND (value = ANY($3) OR kind = 'address' AND lower(value) = ANY($3))`,
         values,
       )
     : await pool.query(
-        'INSERT INTO audience.unsubscribes (connection_id, kind, value, channel) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING',
+        'INSERT INTO audience.unsubscribes (connection_id, kind, value, channel) SELECT $1, $2, unnest($3::text[]), $4 ON CONFLICT DO NOTHING',
         values,
       );
-  return rowCount === 1;
+  return (rowCount ?? 0) > 0;
 }

@@ -1,0 +1,84 @@
+import { expect, it } from 'vitest';
+import { unsubscribe } from '../db/audience/unsubscribes.ts';
+import { define, deliveries, launch, mailOf, people, userOf } from './harness/audience.ts';
+import { startSmtpSink } from './harness/smtp.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld();
+const sink = await startSmtpSink();
+world.onClose(() => sink.stop());
+const mail = await world.connect({
+  platform: 'smtp',
+  baseUrl: sink.url,
+  credential: null,
+  options: { from: 'a@b.org' },
+});
+const template = { subject: 'Hi', text: 'Hi {{name}}' };
+it('an address that unsubscribed in other letter case gets nothing, and gets it again', async () => {
+  const connection = await people(world, { count: 3, record: (n) => (n === 1 ? { mail: 'Person1@Example.org' } : {}) });
+  const gone = [' PERSON0@example.org ', 'person1@EXAMPLE.org'];
+  for (const value of gone) {
+    for (const channel of ['', 'smtp'])
+      await unsubscribe(world.pool, { connection, kind: 'address', value, channel }, false);
+  }
+  const name = await define(world, { connection }, mail, { template });
+  expect((await (await launch(world, name)).result()).states).toEqual({ sent: 1, skipped: 2 });
+  expect([...sink.received.keys()]).toEqual([mailOf(2)]);
+  for (const value of gone) {
+    for (const channel of ['', 'smtp'])
+      expect(
+        await unsubscribe(world.pool, { connection, kind: 'address', value: value.toUpperCase(), channel }, true),
+      ).toBe(true);
+  }
+  const again = await define(world, { connection }, mail, { template });
+  expect((await (await launch(world, again)).result()).states).toEqual({ sent: 3 });
+});
+
+it('an address that unsubscribes in other letter case after the freeze is skipped', async () => {
+  const connection = await people(world, { count: 2 });
+  const name = await define(world, { connection }, mail, {
+    template,
+    throttle: 0.5,
+  });
+  const run = await launch(world, name);
+  const { until } = await import('./harness/until.ts');
+  await until('the freeze', async () => (await deliveries(world.pool, name)).length === 2);
+  await unsubscribe(world.pool, { connection, kind: 'address', value: 'Person1@example.ORG', channel: 'smtp' }, false);
+  expect((await run.result()).reasons).toEqual({ 'skipped unsubscribed': 1 });
+});
+
+it('a second row of a person who is excluded or at the cap is left out with the first', async () => {
+  // Rows 0 and 3, 1 and 4, 2 and 5 are one person each.
+  const connection = await people(world, {
+    count: 6,
+    tags: (n) => [n],
+    record: (n) => ({ mail: `one${n % 3}@cap.org` }),
+  });
+  const first = await define(world, { connection, filter: '0' }, mail, { template });
+  await (await launch(world, first)).result();
+  const capped = await define(world, { connection, filter: '3 OR 4', exclude: [userOf(2)] }, mail, {
+    template,
+    cap: { messages: 1, days: 1 },
+  });
+  expect((await (await launch(world, capped)).result()).audience.skipped).toEqual({ frequency_cap: 1 });
+  const rest = await define(world, { connection, exclude: [userOf(2)] }, mail, { template });
+  expect((await (await launch(world, rest)).result()).audience.skipped).toEqual({ excluded: 1, same_address: 2 });
+  expect(sink.received.get('one2@cap.org')).toBeUndefined();
+});
+
+it('an unknown message counts towards the cap as one that was sent', async () => {
+  const connection = await people(world, { count: 2, from: 50 });
+  const first = await define(world, { connection }, mail, { template });
+  await (await launch(world, first)).result();
+  await world.pool.query(
+    `UPDATE audience.deliveries d SET state = 'unknown' FROM audience.campaigns c WHERE c.no = d.campaign_no AND c.id = $1 AND d.user_id = $2`,
+    [first, userOf(50)],
+  );
+  const cap = async (messages: number) => {
+    const name = await define(world, { connection }, mail, { template, cap: { messages, days: 1 } });
+    return (await launch(world, name)).result();
+  };
+  expect((await cap(2)).audience.recipients).toBe(2);
+  const ended = await cap(2).catch((error: { cause?: { message: string } }) => error.cause?.message);
+  expect(ended).toContain('left out are 2 frequency_cap');
+});
