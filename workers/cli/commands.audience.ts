@@ -88,5 +88,5 @@ export function audienceCommands(program: Command, run: Run, { names, atLeastOne
     .option('--list <state>', 'each recipient in a state, e.g. unknown')
     .option('--limit <n>', 'of the list', atLeastOne, 50)
     .option('--json', 'for programs')
-    .action(run(async () => (await import('./campaign.run.ts')).report));
+    .action(run(async () => (await import('./campaign.report.ts')).report));
 }
