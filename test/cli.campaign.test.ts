@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
-import { define, people } from './harness/audience.ts';
+import { define, people, userOf } from './harness/audience.ts';
 import { openCli } from './harness/cli.ts';
 
 const { world, cli } = await openCli();
@@ -81,4 +81,26 @@ it('ends with a code of its own when nobody was reached', async () => {
     4,
     expect.stringContaining('Nobody is known to have been reached: unknown 2'),
   ]);
+});
+
+it('tests with users that are all there, once each, and says what went wrong', async () => {
+  const connection = await someone(2);
+  const [first, second] = [userOf(numbers - 2), userOf(numbers - 1)];
+  const name = await define(world, { connection }, hook);
+  const test = (users: string) => cli(`campaign test ${name} --users ${users}`);
+  const before = receiver.counts.messages;
+  expect(await test(`${first},nobody`)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining(`users.1: no such user in connection "${connection}"; nothing was sent`),
+  });
+  expect(receiver.counts.messages - before, 'nobody got it').toBe(0);
+  const twice = await test(`${first},${first}`);
+  expect([twice.code, twice.out.match(/ sent /g)?.length]).toEqual([0, 1]);
+  expect(receiver.received.get(first)).toBe(1);
+
+  const away = await startWebhookSandbox();
+  const own = { platform: 'webhook', baseUrl: away.url, credential: JSON.stringify({ signSecret: away.secret }) };
+  const gone = await define(world, { connection }, await world.connect(own));
+  await away.stop();
+  expect((await cli(`campaign test ${gone} --users ${second}`)).err).toMatch(/The test failed: .*; nothing was sent/);
 });
