@@ -1,7 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
-import { define, people, userOf } from './harness/audience.ts';
+import { define, people, tally, userOf } from './harness/audience.ts';
 import { openCli } from './harness/cli.ts';
+import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();
 const receiver = await startWebhookSandbox();
@@ -73,6 +77,9 @@ it('ends with a code of its own when nobody was reached', async () => {
   const refused = await define(world, { connection: await someone(2) }, hook);
   const said = await cli(`campaign start ${refused} --wait`);
   expect([said.code, said.out]).toEqual([1, expect.stringContaining('Nobody was reached: refused 2')]);
+  expect((await cli(`campaign report ${refused}`)).out).toContain(
+    '2 got nothing for good: another start does not try them again',
+  );
   receiver.setFaults([{ type: 'cut-after' }]);
   const lost = await define(world, { connection: await someone(2) }, hook);
   const unknown = await cli(`campaign start ${lost} --wait`);
@@ -103,4 +110,25 @@ it('tests with users that are all there, once each, and says what went wrong', a
   const gone = await define(world, { connection }, await world.connect(own));
   await away.stop();
   expect((await cli(`campaign test ${gone} --users ${second}`)).err).toMatch(/The test failed: .*; nothing was sent/);
+});
+
+it('lets deadline, throttle and quiet hours be changed after the freeze, and nothing else', async () => {
+  const connection = await someone(4);
+  const name = await define(world, { connection }, hook, { throttle: 0.5 });
+  const path = join(tmpdir(), `${name}.json`);
+  const create = (more: Record<string, unknown>) => {
+    const definition = { audience: { connection }, channel: hook, template: { text: 'Hello {{name}}' }, ...more };
+    writeFileSync(path, JSON.stringify(definition));
+    return cli(['campaign', 'create', name, path]);
+  };
+  expect((await create({ throttle: 0.5 })).code).toBe(0);
+  const running = cli(`campaign start ${name} --wait`);
+  await until('the first message', async () => (await tally(world.pool, name)).sent === 1);
+  await cli(`campaign pause ${name}`);
+  expect((await create({ throttle: 1, attempts: 2 })).err).toContain('only deadline, throttle, quiet can be changed');
+  expect((await create({ deadline: '2001-01-01T00:00:00Z' })).out).toContain(`Changed campaign ${name}.`);
+  await cli(`campaign resume ${name}`);
+  const said = await running;
+  expect([said.code, said.out]).toEqual([1, expect.stringContaining('The deadline came first: ')]);
+  expect((await tally(world.pool, name))['skipped deadline']).toBeGreaterThan(0);
 });

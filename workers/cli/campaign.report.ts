@@ -51,7 +51,9 @@ export async function report(
   for (const line of columns(Object.entries(counts.reasons).map(([what, n]) => [what, count(n)]))) print(`    ${line}`);
   for (const line of columns(listed.map((one) => [one.user, one.state, one.reason ?? '', one.at?.toISOString() ?? ''])))
     print(line);
-  const unknown = counts.states.unknown ?? 0;
+  const { unknown = 0, refused = 0, failed = 0 } = counts.states;
+  if (refused + failed > 0 && list === undefined)
+    print(`  ${count(refused + failed)} got nothing for good: another start does not try them again`);
   if (unknown > 0 && list === undefined)
     print(`  ${count(unknown)} may or may not have got it: npx syncline campaign report ${name} --list unknown`);
   return undefined;
