@@ -55,6 +55,16 @@ export const gauges: Record<string, Question> = {
     labels: ['connection'],
     sql: 'SELECT connection, changes AS value FROM (LOGS) l',
   },
+  syncline_campaign_recipients: {
+    help: 'Recipients that are still to be sent to (planned) or without an answer (unknown), of campaigns that have some and were frozen in the last 7 days',
+    labels: ['campaign', 'channel', 'state'],
+    // A count of these alone: no index can stand on a state that each message changes three times.
+    sql: `SELECT c.id AS campaign, c.channel_id AS channel, s.state, s.value FROM audience.campaigns c
+          CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state IN ('planned', 'claimed', 'sending'))::int AS planned,
+            count(*) FILTER (WHERE state = 'unknown')::int AS unknown FROM audience.deliveries WHERE campaign_no = c.no) d
+          CROSS JOIN LATERAL (VALUES ('planned', d.planned), ('unknown', d.unknown)) s(state, value)
+          WHERE c.frozen_at > now() - interval '7 days' AND d.planned + d.unknown > 0`,
+  },
 };
 
 export interface Reading {

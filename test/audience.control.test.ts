@@ -107,7 +107,9 @@ describe('a person in control', () => {
     const other = { ...definition, template: { text: 'Something else' } };
     expect(await failure(await launch(world, name, { define: other }))).toMatchObject({
       type: 'InvalidInput',
-      message: expect.stringContaining(`Campaign "${name}" is frozen: its audience and its text stand.`),
+      message: expect.stringContaining(
+        `Campaign "${name}" is frozen: its audience, its text and its rules stand; only deadline, throttle, quiet can be changed.`,
+      ),
     });
   });
 

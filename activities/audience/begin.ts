@@ -80,7 +80,7 @@ export async function beginCampaign(deps: Deps, input: CampaignBegin): Promise<C
   if (definition.deadline !== undefined && Date.now() >= Date.parse(definition.deadline))
     throw new SyncError(
       'DeadlinePassed',
-      `Campaign "${id}": its deadline ${definition.deadline} is over; nothing was sent by this run. Make another campaign with a later one: npx syncline campaign create NAME FILE`,
+      `Campaign "${id}": its deadline ${definition.deadline} is over; nothing was sent by this run. Give it a later one: npx syncline campaign create ${id} FILE`,
     );
   const claim = await takeClaim(deps.pool, { ...runOf(id), workflowId, runId, isOpen: deps.isOpen });
   if ('heldBy' in claim) return claim;

@@ -31,8 +31,12 @@ export class CampaignFrozen extends Error {
 
 const columns = `id, no, connection_id AS connection, channel_id AS channel, definition, created_at AS "createdAt", frozen_at AS "frozenAt", frozen`;
 
+/** When and how fast, which may change after the freeze: it does not change who gets what. */
+const changeable = ['deadline', 'throttle', 'quiet'];
+
 /**
- * Writes a campaign's definition; the same again changes nothing.
+ * Writes a campaign's definition; the same again changes nothing. Of a frozen one deadline, throttle and quiet hours can be
+ * changed: a run at work goes by them from its next slice on.
  * @throws CampaignFrozen for another definition once the audience is frozen
  */
 export async function saveCampaign(
@@ -43,9 +47,9 @@ export async function saveCampaign(
   const { rows } = await pool.query(
     `INSERT INTO audience.campaigns AS c (id, connection_id, channel_id, definition) VALUES ($1, $2, $3, $4)
      ON CONFLICT (id) DO UPDATE SET connection_id = $2, channel_id = $3, definition = $4
-       WHERE c.frozen_at IS NULL AND c.definition <> $4::jsonb
+       WHERE c.definition <> $4::jsonb AND (c.frozen_at IS NULL OR c.definition - $5::text[] = $4::jsonb - $5::text[])
      RETURNING xmax = 0 AS fresh`,
-    [id, definition.audience.connection, definition.channel, JSON.stringify(definition)],
+    [id, definition.audience.connection, definition.channel, JSON.stringify(definition), changeable],
   );
   if (rows[0]) return rows[0].fresh ? 'created' : 'changed';
   const same = await pool.query('SELECT definition = $2::jsonb AS same FROM audience.campaigns WHERE id = $1', [
@@ -54,7 +58,7 @@ export async function saveCampaign(
   ]);
   if (same.rows[0]?.same) return 'same';
   throw new CampaignFrozen(
-    `Campaign "${id}" is frozen: its audience and its text stand. Make another campaign for another text: npx syncline campaign create NAME FILE`,
+    `Campaign "${id}" is frozen: its audience, its text and its rules stand; only ${changeable.join(', ')} can be changed. Make another campaign for the rest: npx syncline campaign create NAME FILE`,
   );
 }
 

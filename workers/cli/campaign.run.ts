@@ -1,13 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadCampaign } from '../../db/audience/campaigns.ts';
-import { listRecipients, reportCampaign } from '../../db/audience/report.ts';
-import { readHolders } from '../../db/report.ts';
 import { campaignInput, campaignTestInput } from '../../workflows/audience.input.ts';
 import { type CampaignResult, campaignId, campaignTestId } from '../../workflows/audience.ts';
 import type { CampaignProgress } from '../../workflows/audience.view.ts';
 import { pause as pauseUpdate, resume as resumeUpdate } from '../../workflows/control.ts';
-import { drawBar } from '../../workflows/progress.ts';
 import { sendUpdate } from './answer.ts';
+import { findRun, picturesOf } from './campaign.find.ts';
 import { ended, follow } from './follow.ts';
 import { askProgress, describeRun, handleOf, outcomeOf, type Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -50,16 +48,22 @@ export async function start(
     return {
       picture,
       events,
-      end: { lines: linesOf(outcome.result), exitCode: outcome.result.outcome === 'late' ? 1 : 0 },
+      end: { lines: linesOf(outcome.result), exitCode: exitCodeOf(outcome.result) },
     };
   });
 }
 
 /** Sends the message to named users at once; nothing is written down. */
-export async function test(session: Session, name: string, { users }: { users: string[] }): Promise<number> {
+export async function test(session: Session, name: string, options: { users: string[] }): Promise<number> {
+  const users = [...new Set(options.users)];
   const input = checked(campaignTestInput, { campaign: name, users }, '{"campaign":"spring","users":["u1"]}');
   await loadCampaign(await session.pool(), name);
   const client = await session.client();
+  const open = await describeRun(client, { workflowId: campaignTestId(name), runId: '' });
+  if (open?.status === 'RUNNING')
+    throw new CommandError(
+      `A test of campaign ${name} is on its way: workflow id ${open.workflowId}. It ends by itself within minutes; try again then`,
+    );
   const started = await launch(session, { workflow: 'campaignTest', name, workflowId: campaignTestId(name), input });
   const run = { ...started };
   for (;;) {
@@ -117,66 +121,6 @@ export async function cancel(session: Session, name: string): Promise<number | u
   return 1;
 }
 
-interface ReportOptions {
-  list?: string;
-  limit?: number;
-  json?: boolean;
-}
-
-/** Who got what: recipients by state and reason, and with `--list unknown` each of a state. */
-export async function report(
-  session: Session,
-  name: string,
-  { list, limit = 50, json }: ReportOptions,
-): Promise<undefined> {
-  const pool = await session.pool();
-  const { print } = session.terminal;
-  const stored = await loadCampaign(pool, name);
-  const run = await findRun(session, name);
-  const state = run === null ? 'never started' : run.status.toLowerCase();
-  if (!stored.frozen) {
-    if (json) print(JSON.stringify({ campaign: name, run: state, states: {}, reasons: {} }));
-    else print(`Campaign ${name}: ${state}; its audience is not frozen yet.`);
-    return undefined;
-  }
-  const counts = await reportCampaign(pool, stored.no);
-  const listed = list === undefined ? [] : await listRecipients(pool, stored.no, list, limit);
-  if (json) {
-    print(
-      JSON.stringify(
-        { campaign: name, run: state, audience: stored.frozen, ...counts, ...(list && { [list]: listed }) },
-        null,
-        2,
-      ),
-    );
-    return undefined;
-  }
-  print(`Campaign ${name}: ${state}, ${count(stored.frozen.recipients)} recipients`);
-  if (run?.status === 'RUNNING') {
-    const progress = await askProgress<CampaignProgress>(await session.client(), run);
-    for (const line of progress ? picturesOf(progress) : []) print(`  ${line}`);
-    for (const one of run.pending) if (one.failure) print(`  ${one.name} is tried again: ${one.failure}`);
-  }
-  for (const line of columns(Object.entries(counts.states).map(([what, n]) => [what, count(n)]))) print(`  ${line}`);
-  for (const line of columns(Object.entries(counts.reasons).map(([what, n]) => [what, count(n)]))) print(`    ${line}`);
-  for (const line of columns(listed.map((one) => [one.user, one.state, one.reason ?? '', one.at?.toISOString() ?? ''])))
-    print(line);
-  const unknown = counts.states.unknown ?? 0;
-  if (unknown > 0 && list === undefined)
-    print(`  ${count(unknown)} may or may not have got it: npx syncline campaign report ${name} --list unknown`);
-  return undefined;
-}
-
-/** The run of a campaign, whoever started it under whichever id: the one that holds its claim, or the usual one. */
-async function findRun(session: Session, name: string): Promise<Run | null> {
-  const client = await session.client();
-  const holders = await readHolders(await session.pool(), `campaign ${name}`);
-  const holder = holders.find(({ pipeline }) => pipeline === 'campaign');
-  const held = holder ? await describeRun(client, holder) : null;
-  const usual = await describeRun(client, { workflowId: campaignId(name), runId: '' });
-  return usual?.status === 'RUNNING' ? usual : (held ?? usual);
-}
-
 async function openRun(session: Session, name: string, verb: string): Promise<Run> {
   await loadCampaign(await session.pool(), name);
   const run = await findRun(session, name);
@@ -184,27 +128,27 @@ async function openRun(session: Session, name: string, verb: string): Promise<Ru
   throw new CommandError(`Campaign ${name} is not sent at the moment: nothing to ${verb}`);
 }
 
-function picturesOf({ states, audience, perSecond, etaSeconds, state, notes }: CampaignProgress): string[] {
-  const waiting = ['planned', 'claimed', 'sending'];
-  const done = Object.entries(states).reduce((sum, [name, n]) => (waiting.includes(name) ? sum : sum + n), 0);
-  const bar = drawBar({
-    name,
-    done,
-    total: audience?.recipients ?? null,
-    state: state === 'done' ? 'done' : 'running',
-  });
-  return [`${state} ${bar}, ${perSecond}/s${etaSeconds === null ? '' : `, about ${etaSeconds} s to go`}`, ...notes];
+/** Of a run that ended by itself: 1 when somebody was left out for the deadline or nobody was reached, 4 when nobody can tell whether anybody was. */
+function exitCodeOf({ outcome, states }: CampaignResult): number {
+  if (outcome === 'late') return 1;
+  if (reachedOf(states) > 0) return 0;
+  return (states.unknown ?? 0) > 0 ? 4 : 1;
 }
 
-const name = 'recipients';
+const reachedOf = ({ sent = 0, delivered = 0 }: CampaignResult['states']) => sent + delivered;
 
 function linesOf({ campaign, outcome, states, reasons }: CampaignResult): string[] {
   const counts = Object.entries(states).map(([what, n]) => `${what} ${count(n)}`);
+  const head = outcome === 'late' ? 'The deadline came first' : reachedOf(states) > 0 ? 'Done' : nobody(states);
   return [
-    `${outcome === 'done' ? 'Done' : 'The deadline came first'}: ${counts.join(', ')}`,
+    `${head}: ${counts.join(', ')}`,
     ...Object.entries(reasons).map(([what, n]) => `  ${what}: ${count(n)}`),
     ...((states.unknown ?? 0) > 0
       ? [`Look after the unknown ones: npx syncline campaign report ${campaign} --list unknown`]
       : []),
   ];
+}
+
+function nobody({ unknown = 0 }: CampaignResult['states']): string {
+  return unknown > 0 ? 'Nobody is known to have been reached' : 'Nobody was reached';
 }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type CheckedCampaign, checkCampaign, readDefinition, render } from '../../activities/audience/catalog.ts';
 import { listCampaigns, loadCampaign, type StoredCampaign, saveCampaign } from '../../db/audience/campaigns.ts';
 import { countPeople, samplePeople } from '../../db/audience/people.ts';
+import { type CampaignState, stateOf } from './campaign.find.ts';
 import { checkName, type Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
 import { ago, columns, count, counted, duration } from './words.ts';
@@ -52,22 +53,38 @@ async function asUse<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Campaigns shown, and asked of Temporal eight at once. */
+const listed = 50;
+const together = 8;
+
 /** Campaigns, the newest first. */
 export async function list(session: Session, { json }: { json?: boolean }): Promise<undefined> {
-  const found = await listCampaigns(await session.pool(), 50);
+  const found = await listCampaigns(await session.pool(), listed);
   const { print } = session.terminal;
-  if (json) print(JSON.stringify(found, null, 2));
-  else if (found.length === 0) print('No campaigns yet. Make one with: npx syncline campaign create NAME FILE');
-  else for (const line of columns(found.map(row))) print(line);
+  const states: CampaignState[] = [];
+  for (let i = 0; i < found.length; i += together)
+    states.push(...(await Promise.all(found.slice(i, i + together).map((one) => stateOf(session, one)))));
+  const rows = found.map((one, i) => ({ ...one, run: states[i]?.state, failure: states[i]?.failure ?? null }));
+  if (json) print(JSON.stringify(rows, null, 2));
+  else if (rows.length === 0) print('No campaigns yet. Make one with: npx syncline campaign create NAME FILE');
+  else for (const line of columns(rows.map(row))) print(line);
   return undefined;
 }
 
-function row({ id, connection, channel, createdAt, frozenAt, frozen }: StoredCampaign): string[] {
-  const state =
+function row({
+  id,
+  connection,
+  channel,
+  createdAt,
+  frozenAt,
+  frozen,
+  run,
+}: StoredCampaign & { run?: string }): string[] {
+  const people =
     frozenAt && frozen
       ? `${counted(frozen.recipients, 'recipient')}, frozen ${ago(frozenAt)}`
-      : `not started, made ${ago(createdAt)}`;
-  return [id, `${connection} by ${channel}`, state];
+      : `not frozen, made ${ago(createdAt)}`;
+  return [id, `${connection} by ${channel}`, run ?? '', people];
 }
 
 interface PreviewOptions {

@@ -41,7 +41,7 @@ export function audienceCommands(program: Command, run: Run, { names, atLeastOne
   const campaign = program.command('campaign').description('one message to each member of an audience');
   campaign
     .command('create')
-    .description('store a campaign, or change one that was not started')
+    .description('store a campaign, or change it; once frozen only deadline, throttle and quiet')
     .argument('<campaign>', 'its name: a-z, 0-9, - and _')
     .argument('<file>', 'its definition as JSON (docs/audience.md)')
     .action(run(async () => (await import('./campaign.ts')).create));
@@ -88,5 +88,5 @@ export function audienceCommands(program: Command, run: Run, { names, atLeastOne
     .option('--list <state>', 'each recipient in a state, e.g. unknown')
     .option('--limit <n>', 'of the list', atLeastOne, 50)
     .option('--json', 'for programs')
-    .action(run(async () => (await import('./campaign.run.ts')).report));
+    .action(run(async () => (await import('./campaign.report.ts')).report));
 }

@@ -1,4 +1,6 @@
 import {
+  ActivityFailure,
+  ChildWorkflowFailure,
   type Client,
   QueryNotRegisteredError,
   ServiceError,
@@ -126,8 +128,19 @@ export async function outcomeOf<R>(client: Client, run: Run): Promise<{ result: 
     return { result: (await client.withDeadline(Date.now() + 10_000, () => handle.result())) as R };
   } catch (error) {
     if (!(error instanceof WorkflowFailedError)) throw error;
-    return { failure: error.cause?.message || error.message };
+    return { failure: sentenceOf(error) };
   }
+}
+
+/** The first cause that says something: around it stand "Workflow execution failed" and "Activity task failed". */
+function sentenceOf(error: Error): string {
+  let said = error;
+  while (
+    (said instanceof WorkflowFailedError || said instanceof ActivityFailure || said instanceof ChildWorkflowFailure) &&
+    said.cause instanceof Error
+  )
+    said = said.cause;
+  return said.message || error.message;
 }
 
 /** Whether a worker asked for tasks of the queue lately. A worker that was killed counts for a minute more. */

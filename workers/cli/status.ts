@@ -7,6 +7,7 @@ import { findConnection } from './choose.ts';
 import { findRuns } from './find.ts';
 import { isPolled, nobodyPolls } from './runs.ts';
 import type { Session } from './session.ts';
+import { campaignStatuses, showCampaign } from './status.campaign.ts';
 import { type HubspotStatus, hubspotStatus, showHubspot } from './status.hubspot.ts';
 import { type OrgStatus, orgStatus, showOrg } from './status.org.ts';
 import { type PlatformStatus, platformStatus, showPlatform } from './status.platform.ts';
@@ -17,7 +18,7 @@ type AnyStatus = OrgStatus | PlatformStatus | HubspotStatus | StripeStatus;
 /** Connections asked at once. */
 const together = 8;
 
-/** Says of each connection what it does, why it waits, how far behind it is and when it runs next. Works without a worker. */
+/** Says of each connection what it does, why it waits, how far behind it is and when it runs next; and of each open campaign how far it is. Works without a worker. */
 export async function status(
   session: Session,
   name: string | undefined,
@@ -36,14 +37,18 @@ export async function status(
     const some = all.slice(i, i + together).map(({ id }) => statusesOf(session, client, { name: id, polled, others }));
     found.push(...(await Promise.all(some)).flat());
   }
+  const campaigns = await campaignStatuses(session, { name, polled });
   if (options.json) {
-    terminal.print(JSON.stringify({ taskQueue: config.taskQueue, polled, connections: found }, null, 2));
+    terminal.print(JSON.stringify({ taskQueue: config.taskQueue, polled, connections: found, campaigns }, null, 2));
     return undefined;
   }
   if (!polled) terminal.print(nobodyPolls(config.taskQueue));
-  if (found.length === 0)
+  if (connections.length === 0)
     terminal.print('No connections yet. Make one with: npx syncline connect acme --platform scim --url https://…');
+  else if (found.length === 0 && campaigns.length === 0)
+    terminal.print('No campaign is open. All of them: npx syncline campaign list');
   for (const one of found) for (const line of show(one)) terminal.print(line);
+  for (const one of campaigns) for (const line of showCampaign(one)) terminal.print(line);
   return undefined;
 }
 

@@ -1,0 +1,55 @@
+import type { StoredCampaign } from '../../db/audience/campaigns.ts';
+import { readHolders } from '../../db/report.ts';
+import { campaignId } from '../../workflows/audience.ts';
+import type { CampaignProgress } from '../../workflows/audience.view.ts';
+import { drawBar } from '../../workflows/progress.ts';
+import { describeRun, outcomeOf, type Run } from './runs.ts';
+import type { Session } from './session.ts';
+
+/** The run of a campaign, whoever started it under whichever id: the open one, else the one that began last. */
+export async function findRun(session: Session, name: string): Promise<Run | null> {
+  const client = await session.client();
+  const holders = await readHolders(await session.pool(), `campaign ${name}`);
+  const holder = holders.find(({ pipeline }) => pipeline === 'campaign');
+  const found = await Promise.all([
+    describeRun(client, { workflowId: campaignId(name), runId: '' }),
+    holder ? describeRun(client, holder) : null,
+  ]);
+  const runs = found.filter((run) => run !== null);
+  // A start that fails before it takes the claim is the newest all the same: its failure is what a person looks for.
+  runs.sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
+  return runs.find(({ status }) => status === 'RUNNING') ?? runs[0] ?? null;
+}
+
+export interface CampaignState {
+  run: Run | null;
+  /** never started | running | completed | failed | cancelled | terminated | timed_out | no longer known to Temporal. */
+  state: string;
+  /** Why the run failed, as its own sentence; null when it did not. */
+  failure: string | null;
+}
+
+/** What Temporal tells of a campaign's run, and where it knows none any more, what the database does. */
+export async function stateOf(session: Session, { id, frozenAt }: StoredCampaign): Promise<CampaignState> {
+  const run = await findRun(session, id);
+  if (run === null) return { run, state: frozenAt ? 'no longer known to Temporal' : 'never started', failure: null };
+  const outcome = run.status === 'FAILED' ? await outcomeOf(await session.client(), run) : null;
+  return {
+    run,
+    state: run.status.toLowerCase(),
+    failure: outcome && 'failure' in outcome ? outcome.failure : null,
+  };
+}
+
+/** How far a run is, as lines. */
+export function picturesOf({ states, audience, perSecond, etaSeconds, state, notes }: CampaignProgress): string[] {
+  const waiting = ['planned', 'claimed', 'sending'];
+  const done = Object.entries(states).reduce((sum, [name, n]) => (waiting.includes(name) ? sum : sum + n), 0);
+  const bar = drawBar({
+    name: 'recipients',
+    done,
+    total: audience?.recipients ?? null,
+    state: state === 'done' ? 'done' : 'running',
+  });
+  return [`${state} ${bar}, ${perSecond}/s${etaSeconds === null ? '' : `, about ${etaSeconds} s to go`}`, ...notes];
+}
