@@ -49,3 +49,17 @@ it('lines of a deleted invoice go with it, whoever learns of it first: a look, o
   expect(await livingLines(account, missed)).toBe(0);
   expect(await account.differences()).toEqual([]);
 });
+
+it('an invoice that is deleted between its page and its lines is passed over; a line that is gone is no place', async () => {
+  const account = await openStripeAccount(world, { counts: { invoices: 120 } });
+  const [gone, cut] = [idOf(account, first), idOf(account, second)];
+  account.source.setFaults([
+    { type: 'gone', path: `/v1/invoices/${gone}/lines` },
+    { type: 'gone', path: `/v1/invoices/${cut}/lines`, times: 1 },
+  ]);
+  const { types } = await account.copy();
+  expect(types.find(({ type }) => type === 'invoices')).toMatchObject({ state: 'done', reason: null });
+  removeUntold(account, gone);
+  expect(await livingLines(account, cut)).toBe(130);
+  expect(await account.differences()).toEqual([]);
+});
