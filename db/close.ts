@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { writeUnderClaim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
+import { buryItems } from './items.ts';
 import { type Pass, undone } from './passes.ts';
 import { rejectPipeline } from './rejects.ts';
 import { dropSeen, seenOf } from './seen.ts';
@@ -23,6 +24,8 @@ export interface CloseRules {
   force: boolean;
   /** Table whose rows name the ids that are gone. */
   listed: StreamTable | null;
+  /** Tables of items that go with the rows that are marked deleted; they name them in `parent_id`. */
+  items?: readonly StreamTable[];
   /** Keep the rows of this pass readable under its generation; so many generations. 0: no snapshot. */
   snapshots: number;
 }
@@ -64,6 +67,8 @@ export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rule
     const doubt = sums.doubt ?? lost;
     const swept = await sweep(client, pass, table, rules, { doubt, cameEmpty: sums.rows === 0 });
     const deleted = swept.deleted + (await dropListed(client, pass, table, rules.listed));
+    for (const items of rules.items ?? [])
+      await buryItems(client, { items, parents: table }, pass.claim.connection, pass.id, null);
     await keepCoverage(client, pass, rules.scope, { doubt, doubtFrom: sums.doubtFrom, withheld: swept.withheld });
     if (pass.kind === 'full' && rules.snapshots > 0) await snapshot(client, pass, table, rules.snapshots);
     if (pass.kind === 'full' && doubt === null) await resolveRejects(client, pass);

@@ -1,17 +1,18 @@
 import { resourceOf } from '../../connectors/stripe/catalog.ts';
 import { type Claim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
-import { type Burial, bury } from '../../db/land.ts';
+import type { Burial } from '../../db/land.ts';
 import { keepEvents, type LedgerEvent, unappliedEvents } from '../../db/stripe/events.ts';
 import { moveFeed, type Reached } from '../../db/stripe/feed.ts';
-import { dropItemsOf, standingsOf, subscriptionsByCustomer } from '../../db/stripe/objects.ts';
+import { standingsOf, subscriptionsByCustomer } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
+import { buryObjects } from './bury.ts';
 import { type FeedEvent, type Target, targetsOf } from './events.ts';
 import { readNested } from './nested.ts';
-import { chosenLists, chosenResources, type OpenStripe } from './open.ts';
+import { chosenResources, type OpenStripe } from './open.ts';
 import { Reads, type Wanted } from './reads.ts';
 import { rowOf } from './rows.ts';
-import { nestedTableOf, tableOf } from './tables.ts';
+import { tableOf } from './tables.ts';
 import { subscriptionsOf, upcoming, upcomingChosen } from './upcoming.ts';
 import { deletionTime, judgeEvent } from './version.ts';
 import { addRows, noRows, type ObjectRows, writeObjects } from './writer.ts';
@@ -225,11 +226,6 @@ export class Applier {
   private async end(client: Client, key: string, burials: readonly Burial[]): Promise<void> {
     const resource = key === upcoming.key ? upcoming : resourceOf(key);
     if (!resource) return;
-    const { connection } = this.claim;
-    await bury(client, tableOf(resource), connection, 0, burials);
-    const ids = burials.map(({ id }) => id);
-    const readMs = Math.max(...burials.map((one) => one.readMs));
-    for (const nested of chosenLists(this.opened.options, resource))
-      await dropItemsOf(client, nestedTableOf(resource, nested), connection, 0, ids, readMs);
+    await buryObjects(client, this.claim, this.opened, resource, burials);
   }
 }

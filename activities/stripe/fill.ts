@@ -11,6 +11,7 @@ import { RetryLater, SyncError } from '../errors.ts';
 import { Refused } from '../http/client.ts';
 import type { Call } from '../step.ts';
 import { fillScope } from './begin.ts';
+import { itemTablesOf } from './bury.ts';
 import { oldestOf } from './oldest.ts';
 import { type OpenStripe, openStripe, scopeOf } from './open.ts';
 import { ListReader } from './reader.ts';
@@ -75,6 +76,7 @@ export async function fillType(deps: Deps, { claim, type }: FillInput, call: Cal
       guard: opened.options.guard,
       force: false,
       listed: null,
+      items: again ? itemTablesOf(opened, resource) : [],
       snapshots: 0,
     });
     if (closed.undone !== null) return { done: false, ...told(counted), counts: null, waitMs: 0, parked: null };

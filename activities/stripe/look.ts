@@ -1,10 +1,11 @@
 import { type Resource, resourceOf, resourceOfId, resources } from '../../connectors/stripe/catalog.ts';
 import { type Claim, heldClaim, writeUnderClaim } from '../../db/claims.ts';
-import { bury } from '../../db/land.ts';
+import type { Burial } from '../../db/land.ts';
 import { standingsOf } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
-import { chosenResources, openStripe } from './open.ts';
+import { buryObjects } from './bury.ts';
+import { chosenResources, type OpenStripe, openStripe } from './open.ts';
 import { readObject } from './reads.ts';
 import { tableOf } from './tables.ts';
 import { laterTime } from './version.ts';
@@ -70,7 +71,7 @@ export async function lookAt(
     const timeOf = (secondMs: number) => laterTime(secondMs, before?.timeMs ?? null);
     const { read } = await readObject(opened, resource, id, timeOf, signal);
     if ('gone' in read) {
-      if (await landGone(deps, claim, resource, read.gone)) return { deleted: true, readMs: read.gone.readMs };
+      if (await landGone(deps, opened, claim, resource, read.gone)) return { deleted: true, readMs: read.gone.readMs };
       continue;
     }
     const [row] = read.found.rows;
@@ -95,13 +96,14 @@ export async function lookAt(
 
 async function landGone(
   deps: Deps,
+  opened: OpenStripe,
   claim: Claim,
   resource: Resource,
-  gone: Parameters<typeof bury>[4][number],
+  gone: Burial,
 ): Promise<boolean> {
   const table = tableOf(resource);
   return writeUnderClaim(deps.pool, claim, { name: `look ${resource.key}`, durable: false }, async (client) => {
-    await bury(client, table, claim.connection, 0, [gone]);
+    await buryObjects(client, claim, opened, resource, [gone]);
     return (await standingsOf(client, table, claim.connection, [gone.id])).get(gone.id)?.deleted === true;
   });
 }

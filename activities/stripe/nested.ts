@@ -1,6 +1,7 @@
 import type { Nested, Resource } from '../../connectors/stripe/catalog.ts';
 import type { LandRow } from '../../db/land.ts';
 import { SyncError } from '../errors.ts';
+import { Refused } from '../http/client.ts';
 import type { Faulty } from '../platform/extract.ts';
 import { chosenLists, type OpenStripe } from './open.ts';
 import { itemRowOf, listIn, type Origin, type StripeObject } from './rows.ts';
@@ -20,19 +21,25 @@ const mostPages = 2_000;
 /**
  * Lists inside objects, whole: what the object carries, and the rest by the list's own route. An object whose list is cut
  * counts as read only when this has returned.
+ * @param onGone told of an object that was deleted between its own page and its list; without it that is thrown
  */
 export async function readNested(
   { api, options }: Pick<OpenStripe, 'api' | 'options'>,
   resource: Resource,
   objects: readonly { object: StripeObject; origin: Origin; key?: string }[],
   signal: AbortSignal,
+  onGone?: (parent: string) => void,
 ): Promise<NestedRows[]> {
   const found: NestedRows[] = [];
   for (const nested of chosenLists(options, resource)) {
     const of: NestedRows = { nested, lists: [], rows: [], faults: [] };
     for (const { object, origin, key } of objects) {
       const parent = key ?? String(object.id);
-      const items = await wholeList(api, nested, object, signal);
+      const items = await wholeList(api, nested, object, signal).catch((error: unknown) => {
+        if (!onGone || !isGone(error)) throw error;
+        onGone(parent);
+        return null;
+      });
       if (items === null) continue;
       of.lists.push({ parent, timeMs: origin.timeMs, readMs: origin.readMs });
       for (const [position, item] of items.entries()) {
@@ -48,6 +55,8 @@ export async function readNested(
   }
   return found;
 }
+
+const isGone = (error: unknown) => error instanceof Refused && error.verdict === 'gone';
 
 /** Whether something is missing in what the object carries of the lists that are copied. */
 export function isCut({ options }: Pick<OpenStripe, 'options'>, resource: Resource, object: StripeObject): boolean {
@@ -70,15 +79,18 @@ async function wholeList(
   const seen = new Set(items.map((item) => String(item.id)));
   for (let page = 0; page < mostPages; page++) {
     const after = items.at(-1)?.id;
-    const { body } = await api.list(
-      route,
-      {
-        id: String(object.id),
-        ...(paged && { limit: pageRows }),
-        ...(after !== undefined && { starting_after: after }),
-      },
-      signal,
-    );
+    const params = { ...(paged && { limit: pageRows }), ...(after !== undefined && { starting_after: after }) };
+    const answer = await api.list(route, { id: String(object.id), ...params }, signal).catch((error: unknown) => {
+      if (after === undefined || !isGone(error)) throw error;
+      return null;
+    });
+    if (answer === null) {
+      // What is gone may be the item that marks the place, or the parent: without a place it is told which.
+      items.length = 0;
+      seen.clear();
+      continue;
+    }
+    const { body } = answer;
     const fresh = body.data.filter((item) => !seen.has(String(item.id)));
     for (const item of fresh) seen.add(String(item.id));
     items.push(...fresh);

@@ -8,10 +8,10 @@ import type { Call } from '../step.ts';
 import { readNested } from './nested.ts';
 import { type Answer, expandParams, type ListPage, type OpenStripe } from './open.ts';
 import { rowOf, type StripeObject } from './rows.ts';
-import { type Place, placeOf, planCut, type Segment } from './segments.ts';
+import { createdOf, type Place, placeOf, planCut, type Segment } from './segments.ts';
 import { readTime } from './version.ts';
 import type { PassWriter } from './writer.pass.ts';
-import { noRows, type ObjectRows } from './writer.ts';
+import { noRows, type ObjectRows, withoutObjects } from './writer.ts';
 
 const pageRows = 100;
 const mostSegments = 1_000;
@@ -147,8 +147,9 @@ export class ListReader {
         whole.push({ object, origin });
       } else found.faults.push(made.fault);
     }
-    found.nested = await readNested(this.opened, this.resource, whole, this.call.signal);
-    return found;
+    const gone = new Set<string>();
+    found.nested = await readNested(this.opened, this.resource, whole, this.call.signal, (id) => gone.add(id));
+    return withoutObjects(found, gone);
   }
 
   /** A page behind the place; when the object that marks it is gone, behind the one before it. */
@@ -243,7 +244,3 @@ const fresh: Omit<SliceState, 'no'> = {
   total: null,
   doubt: null,
 };
-
-function createdOf(object: StripeObject | undefined): number | null {
-  return typeof object?.created === 'number' ? object.created * 1_000 : null;
-}

@@ -1,4 +1,5 @@
 import type { SliceState } from '../../db/passes.ts';
+import type { StripeObject } from './rows.ts';
 
 /** Where a reader stands in its part of a list. */
 export interface Place {
@@ -61,4 +62,9 @@ export function planCut(
     if (bound > (bounds.at(-1) as number) && bound < at) bounds.push(bound);
   }
   return bounds.length > 1 ? { segment: best, bounds } : null;
+}
+
+/** When an object was made, ms; null where it does not say. */
+export function createdOf(object: StripeObject | undefined): number | null {
+  return typeof object?.created === 'number' ? object.created * 1_000 : null;
 }

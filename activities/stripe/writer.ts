@@ -58,6 +58,10 @@ export async function writeObjects(
 /** Lists of a parent that is deleted by now are not brought to life by a page that was on its way. */
 function livingOnly(nested: NestedRows, standings: Map<string, { deleted: boolean }>): NestedRows {
   const dead = new Set(nested.lists.flatMap(({ parent }) => (standings.get(parent)?.deleted ? [parent] : [])));
+  return withoutParents(nested, dead);
+}
+
+function withoutParents(nested: NestedRows, dead: ReadonlySet<string>): NestedRows {
   if (dead.size === 0) return nested;
   return {
     ...nested,
@@ -78,6 +82,16 @@ async function writeLists(
   await setAside(client, claim, `${resource.key}_${nested.field}`, faults);
   const kept = [...rows.map(({ id }) => id), ...faults.map(({ id }) => id)];
   await dropMissingItems(client, table, claim.connection, generation, lists, kept);
+}
+
+/** Objects that were deleted while they were read are no part of what was found: their event, or the sweep, tells the rest. */
+export function withoutObjects(found: ObjectRows, gone: ReadonlySet<string>): ObjectRows {
+  if (gone.size === 0) return found;
+  return {
+    ...found,
+    rows: found.rows.filter(({ id }) => !gone.has(id)),
+    nested: found.nested.map((one) => withoutParents(one, gone)),
+  };
 }
 
 /** Appends what was read to what waits to be written. */

@@ -55,23 +55,6 @@ export async function dropMissingItems(
   return rowCount ?? 0;
 }
 
-/** Items of parents that are gone go with them. */
-export async function dropItemsOf(
-  client: Client,
-  table: StreamTable,
-  connection: string,
-  generation: number,
-  parents: readonly string[],
-  readMs: number,
-): Promise<void> {
-  if (parents.length === 0) return;
-  await client.query(
-    `UPDATE ${sqlName(table)} SET deleted_at = to_timestamp($4::float8 / 1000), generation = $2
-     WHERE connection_id = $1 AND parent_id = ANY($3) AND deleted_at IS NULL`,
-    [connection, generation, parents, readMs],
-  );
-}
-
 /** Ids of living rows behind `after`, in their order. */
 export async function livingIds(
   pool: Pool,

@@ -3,12 +3,12 @@ import type { AddressInfo } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type LimitOptions, Limits } from './limits.ts';
-import { Refusal } from './refusal.ts';
+import { missing, Refusal } from './refusal.ts';
 import { type Account, route } from './routes.ts';
 
 /** Trouble on request. `path` is a prefix of the address; `after` requests of it are served first, `times` are spoiled (default all). */
 export interface StripeFault {
-  type: 'cut' | 'html' | 'status' | 'hang' | 'repeat' | 'revoked' | 'forbidden';
+  type: 'cut' | 'html' | 'status' | 'hang' | 'repeat' | 'revoked' | 'forbidden' | 'gone';
   path?: string;
   /** Of `status`. */
   status?: number;
@@ -144,6 +144,7 @@ export class StripeServer {
       throw new Refusal(401, undefined, 'Invalid API Key provided: sk_test_****');
     if (fault?.type === 'forbidden')
       throw new Refusal(403, 'more_permissions_required', 'The key lacks the permission');
+    if (fault?.type === 'gone') throw missing('object');
     if (fault?.type === 'status') throw new Refusal(fault.status ?? 500, undefined, 'Something went wrong');
   }
 }
