@@ -4,6 +4,7 @@ import type { StripeSyncResult } from '../../workflows/stripe.ts';
 import type { VerifiedType } from '../../workflows/stripe.verify.ts';
 import type { StripeProgress } from '../../workflows/stripe.view.ts';
 import { findComparisons } from './find.verify.ts';
+import { byReason } from './grouped.ts';
 import { describeTrouble } from './pending.ts';
 import { askProgress, outcomeOf, type Run } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
@@ -114,7 +115,7 @@ function describeFeed({ seenMs, settledMs, liveMs }: Feed): string {
   return `seen ${behind(seenMs)} ago, settled up to ${behind(settledMs)} ago`;
 }
 
-/** What is done is one line; what is not, is parked or in doubt has one each. */
+/** What is done is one line; what is not, is in doubt has one each, and what is parked one a reason. */
 export function describeTypes(progress: StripeProgress | null, types: readonly StreamStanding[]): string[] {
   const told = new Map((progress?.types ?? []).map((type) => [type.type, type]));
   const whole = types.filter(
@@ -127,14 +128,20 @@ export function describeTypes(progress: StripeProgress | null, types: readonly S
     ...(whole.length > 0
       ? [`${counted(whole.length, 'resource')} whole: ${whole.map(({ stream }) => stream).join(', ')}`]
       : []),
+    ...byReason(
+      others.filter(({ state }) => state === 'parked'),
+      'parked',
+    ),
     ...columns(
-      others.map(({ type, state, rows, reason, withheld }) => [
-        type,
-        state,
-        counted(rows, 'row'),
-        ...(withheld > 0 ? [`${withheld} missing rows stay`] : []),
-        ...(reason === null ? [] : [reason]),
-      ]),
+      others
+        .filter(({ state }) => state !== 'parked')
+        .map(({ type, state, rows, reason, withheld }) => [
+          type,
+          state,
+          counted(rows, 'row'),
+          ...(withheld > 0 ? [`${withheld} missing rows stay`] : []),
+          ...(reason === null ? [] : [reason]),
+        ]),
     ),
   ];
 }
