@@ -1,27 +1,13 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { type StripeSandboxOptions, startStripeSandbox } from '../sandbox/stripe.ts';
+import { describe, expect, test } from 'vitest';
+import type { StripeSandboxOptions } from '../sandbox/stripe.ts';
+import { openBilling } from './harness/billing.ts';
 import { openCli } from './harness/cli.ts';
-import { quickSettling } from './harness/stripes.ts';
 import { until } from './harness/until.ts';
 
-const { world, cli, fresh, stateOf } = await openCli();
+const parts = await openCli();
+const { world, cli, stateOf } = parts;
 
-/** A simulated account with two lists, connected by `connect`. */
-async function billing(options: StripeSandboxOptions = {}) {
-  const source = await startStripeSandbox({ counts: { customers: 250, products: 20 }, ...options });
-  onTestFinished(() => source.stop());
-  const name = fresh();
-  const settings = Object.entries({ ...quickSettling, types: Object.keys(source.stores) });
-  const line = ['connect', name, '--platform', 'stripe', '--url', source.url, '--credential-env', 'KEY'];
-  const said = await cli(
-    [...line, ...settings.flatMap(([key, value]) => ['--option', `${key}=${JSON.stringify(value)}`])],
-    {
-      env: { KEY: source.key },
-    },
-  );
-  expect(said).toMatchObject({ code: 0, err: '' });
-  return { name, source, said };
-}
+const billing = (options: StripeSandboxOptions = {}) => openBilling(parts, options);
 
 async function copied(name: string): Promise<number> {
   const { rows } = await world.pool.query(

@@ -137,6 +137,10 @@ describe('/wait', () => {
     const answer = await ask(`/wait/${idle.name}`);
     expect(answer.status).toBe(409);
     expect(answer.body.error).toContain(`npx syncline start stripeSync ${idle.name}`);
+    const [id] = idle.source.truth('customers').keys();
+    const object = await ask(`/wait/${idle.name}?object=${id}`);
+    expect(object.status).toBe(409);
+    expect(object.body.error).toContain(`npx syncline start stripeSync ${idle.name}`);
   });
 
   it('a source that refuses the key ends with 502 and what to do', async () => {
@@ -146,6 +150,23 @@ describe('/wait', () => {
     source.setFaults([]);
     expect(answer.status).toBe(502);
     expect(answer.body.error).toContain('refused the credential');
+    expect(answer.body.error).toContain(`npx syncline connect ${account.name} --credential-env`);
+  });
+
+  it('a source that has enough for now ends with 429 and when to come again, one that fails with 503', async () => {
+    const id = [...source.truth('customers').keys()][4] as string;
+    const answer = async (status: number) => {
+      source.setFaults([{ type: 'status', status, path: '/v1/customers/' }]);
+      const said = await wait(`object=${id}`);
+      source.setFaults([]);
+      return said;
+    };
+    const failed = await answer(503);
+    expect(failed.status).toBe(503);
+    expect(failed.body.error).toContain('503');
+    const enough = await answer(429);
+    expect(enough).toMatchObject({ status: 429, body: { error: 'The limits of the source are used up for now' } });
+    expect(Number(enough.headers.get('retry-after'))).toBeGreaterThan(0);
   });
 });
 

@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import type { Claim } from '../../db/claims.ts';
+import { coveragesByStream } from '../../db/coverage.ts';
 import type { Deps } from '../deps.ts';
-import { RetryLater } from '../errors.ts';
+import { RetryLater, SyncError } from '../errors.ts';
+import { Refused } from '../http/refused.ts';
 import { step } from '../step.ts';
 import { type BeginStripeInput, type BegunStripe, beginStripe, planOf } from './begin.ts';
 import { FeedLost } from './feed.ts';
@@ -41,10 +43,16 @@ export function stripeActivities(deps: Deps) {
     fillType: step('fillType', (input: FillInput, call) => fillType(deps, input, call)),
     listCopied: step('listCopied', async ({ connection }: { connection: string }) => {
       const opened = await openStripe(deps, connection, 'bulk');
-      return chosenResources(opened.options).map(({ key, created }) => ({ type: key, created }));
+      const known = await coveragesByStream(deps.pool, connection);
+      return chosenResources(opened.options).map(({ key, created }) => ({
+        type: key,
+        created,
+        /** Whether the copy has ever read it whole: what it never could is parked there. */
+        whole: known.get(key)?.fullMs != null,
+      }));
     }),
-    scanType: step('scanType', (input: ScanInput, call) => scanType(deps, input, call)),
-    mendType: step('mendType', (input: MendInput, call) => mendType(deps, input, call)),
+    scanType: step('scanType', (input: ScanInput, call) => asForbidden(() => scanType(deps, input, call))),
+    mendType: step('mendType', (input: MendInput, call) => asForbidden(() => mendType(deps, input, call))),
     replayFeed: step('replayFeed', (input: { claim: Claim }, call) =>
       following(deps, input.claim, call, (follower) => follower.catchUp()),
     ),
@@ -59,6 +67,15 @@ export function stripeActivities(deps: Deps) {
       followMs,
     ),
   };
+}
+
+/** What parks a resource of the copy keeps a comparison from it: told apart from an answer that is none. */
+async function asForbidden<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof Refused ? new SyncError('Forbidden', error.message) : error;
+  }
 }
 
 async function following(

@@ -24,6 +24,9 @@ export interface Looked {
   readMs: number;
 }
 
+/** No run has ever held the connection: a caller may wait for the copy, where other wrong input stays wrong. */
+export class NoCopy extends SyncError {}
+
 const idPattern = /^[\w.-]{1,255}$/;
 /** Others may write the same object at the same moments; each time the row is newer, and is read again. */
 const mostTries = 8;
@@ -44,7 +47,7 @@ export function nameObject(text: string): Named {
 /**
  * Reads one object by its id and lands it: whatever was written at the source before this call stands in the copy when it
  * returns. Fenced by the claim of the run that holds the connection.
- * @throws SyncError InvalidInput where no copy was begun or the resource is not copied, Unauthorized, Forbidden, BadAnswer;
+ * @throws NoCopy where none was begun; SyncError InvalidInput where the resource is not copied, Unauthorized, Forbidden, BadAnswer;
  * RetryLater when the budget is used up
  */
 export async function lookAt(
@@ -61,7 +64,7 @@ export async function lookAt(
     );
   const claim = await heldClaim(deps.pool, connection, 'stripe');
   if (!claim)
-    throw new SyncError(
+    throw new NoCopy(
       'InvalidInput',
       `Connection "${connection}" has no copy yet. Begin it with: npx syncline start stripeSync ${connection}`,
     );

@@ -24,6 +24,8 @@ export interface MendInput {
   /** Beginnings of buckets; null: the whole list of a resource that has no moments. */
   buckets: number[] | null;
   mend: boolean;
+  /** Rows of objects that are gone which this comparison has marked deleted already: the guard counts them. */
+  buried?: number;
 }
 
 /** What was wrong in the copy: what the source's own changes on their way explain is not counted. */
@@ -33,6 +35,12 @@ export interface MendResult {
   /** Rows of objects that the source no longer has. */
   extra: number;
   mended: number;
+  /** Of `mended`: marked deleted. */
+  buried: number;
+  /** Of `extra`: rows that the guard (option guard.count) lets stay. */
+  withheld: number;
+  /** What the guard lets be marked deleted. */
+  guard: number;
   objects: number;
   waitMs: number;
 }
@@ -45,6 +53,8 @@ interface Read {
   text: string;
 }
 
+const nothing = { missing: 0, different: 0, extra: 0, mended: 0, buried: 0, withheld: 0, objects: 0, waitMs: 0 };
+
 const pageRows = 100;
 const settledPollMs = 500;
 
@@ -55,7 +65,7 @@ const settledPollMs = 500;
  */
 export async function mendType(
   deps: Deps,
-  { connection, type, buckets, mend }: MendInput,
+  { connection, type, buckets, mend, buried = 0 }: MendInput,
   call: Call,
 ): Promise<MendResult> {
   const opened = await openStripe(deps, connection, 'bulk');
@@ -67,7 +77,10 @@ export async function mendType(
     );
   const resource = requireResource(type);
   const table = tableOf(resource);
-  const result: MendResult = { missing: 0, different: 0, extra: 0, mended: 0, objects: 0, waitMs: 0 };
+  const { count: guard } = opened.options.guard;
+  const result: MendResult = { ...nothing, guard };
+  // What is mended is no drift any more when the call is made again.
+  const done: MendResult = { ...nothing, guard };
   const ranges = buckets?.map((fromSecond) => ({ fromSecond, toSecond: fromSecond + bucketSeconds })) ?? [null];
   const startedMs = Date.now();
   let reads: Read[] = [];
@@ -96,13 +109,32 @@ export async function mendType(
       ),
     );
     reads = reads.filter(({ id }) => left.has(id) || torn.has(id));
-    for (const { id } of reads) result[left.get(id)?.missing ? 'missing' : 'different'] += 1;
-    if (mend && reads.length > 0) result.mended += await land(deps, opened, claim, resource, reads, call);
-    await settleExtras(deps, opened, claim, resource, extras, result, mend, call);
+    const kindOf = (id: string) => (left.get(id)?.missing ? 'missing' : 'different');
+    for (const { id } of reads) result[kindOf(id)] += 1;
+    if (mend && reads.length > 0)
+      for (const id of await land(deps, opened, claim, resource, reads, call)) {
+        for (const counts of [result, done]) counts.mended += 1;
+        done[kindOf(id)] += 1;
+      }
+    for (const id of await stillLiving(deps, table, connection, extras)) {
+      const mayBury = mend && buried + result.buried < guard;
+      const fate = await settleExtra(deps, opened, claim, resource, id, mayBury, call);
+      if (fate === 'there') continue;
+      result.extra += 1;
+      if (fate === 'stays') {
+        if (mend) result.withheld += 1;
+        continue;
+      }
+      done.extra += 1;
+      for (const counts of [result, done]) {
+        counts.mended += 1;
+        counts.buried += 1;
+      }
+    }
     return result;
   } catch (error) {
     if (!(error instanceof RetryLater)) throw error;
-    return { ...result, waitMs: error.waitMs };
+    return { ...done, waitMs: error.waitMs };
   }
 }
 
@@ -159,7 +191,7 @@ async function land(
   resource: Resource,
   reads: readonly Read[],
   call: Call,
-): Promise<number> {
+): Promise<string[]> {
   const found = noRows(resource);
   const objects: { object: StripeObject; origin: { timeMs: number; readMs: number; position: string } }[] = [];
   for (const { data, timeMs, readMs } of reads) {
@@ -175,31 +207,34 @@ async function land(
   await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, (client) =>
     writeObjects(client, claim, found, { generation: 0, touch: true, mayHaveRejects: true }),
   );
-  return found.rows.length;
+  return found.rows.map(({ id }) => id);
 }
 
-/** A row whose object no list shows: asked for by id, since a list may hide it. The guard holds here too. */
-async function settleExtras(
+async function stillLiving(
+  deps: Deps,
+  table: ReturnType<typeof tableOf>,
+  connection: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  const standings = await standingsOf(deps.pool, table, connection, ids);
+  return ids.filter((id) => standings.get(id)?.deleted === false);
+}
+
+/** A row whose object no list shows: asked for by id, since a list may hide it. It is marked deleted only under the guard. */
+async function settleExtra(
   deps: Deps,
   opened: OpenStripe,
   claim: Claim,
   resource: Resource,
-  extras: readonly string[],
-  result: MendResult,
-  mend: boolean,
+  id: string,
+  mayBury: boolean,
   call: Call,
-): Promise<void> {
-  const { connection } = claim;
-  const standings = await standingsOf(deps.pool, tableOf(resource), connection, extras);
-  const left = extras.filter((id) => standings.get(id)?.deleted === false);
-  for (const id of left.slice(0, opened.options.guard.count)) {
-    const { read } = await readObject(opened, resource, id, (secondMs) => readTime(secondMs), call.signal);
-    if (!('gone' in read)) continue;
-    result.extra += 1;
-    if (!mend) continue;
-    await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, (client) =>
-      bury(client, tableOf(resource), connection, 0, [read.gone]),
-    );
-    result.mended += 1;
-  }
+): Promise<'there' | 'stays' | 'buried'> {
+  const { read } = await readObject(opened, resource, id, (secondMs) => readTime(secondMs), call.signal);
+  if (!('gone' in read)) return 'there';
+  if (!mayBury) return 'stays';
+  await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, (client) =>
+    bury(client, tableOf(resource), claim.connection, 0, [read.gone]),
+  );
+  return 'buried';
 }

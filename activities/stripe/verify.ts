@@ -1,7 +1,7 @@
 import type { Resource } from '../../connectors/stripe/catalog.ts';
 import { type Bucket, copyBuckets, sourceBuckets } from '../../db/stripe/verify.ts';
 import type { Deps } from '../deps.ts';
-import { RetryLater } from '../errors.ts';
+import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
 import { textOf } from './rows.ts';
@@ -116,6 +116,8 @@ async function* partsOf(
       return;
     }
     const last = body.data.at(-1);
+    if (String(last?.id) === after)
+      throw new SyncError('BadAnswer', `${resource.path} shows what it has shown: the list has no end`);
     after = String(last?.id);
     const edge = Math.floor(Number(last?.created) / bucketSeconds) * bucketSeconds + bucketSeconds;
     const whole = held.filter(({ created }) => Number(created) >= edge);

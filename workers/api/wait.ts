@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import * as v from 'valibot';
-import { RetryLater, SyncError } from '../../activities/errors.ts';
+import { forConnection, RetryLater, SyncError } from '../../activities/errors.ts';
 import { explain } from '../../activities/platform/catalog.ts';
-import { type Looked, lookAt, nameObject } from '../../activities/stripe/look.ts';
+import { type Looked, lookAt, NoCopy, nameObject } from '../../activities/stripe/look.ts';
 import { ConnectionUnknown, type StoredConnection, storedConnection } from '../../db/connections.ts';
 import { databaseNow, readFeed } from '../../db/stripe/feed.ts';
 import type { ApiParts, ApiPlugin } from '../api.ts';
@@ -71,11 +71,11 @@ export const waitPlugin: ApiPlugin = (parts) => async (app) => {
     request.raw.once('close', () => request.raw.destroyed && gone.abort());
     reply.raw.once('close', () => gone.abort());
     const signal = AbortSignal.any([gone.signal, closing.signal]);
+    const { connection } = request.params as { connection: string };
     try {
-      const { connection } = request.params as { connection: string };
       return await answer(parts, { waiters, looks }, connection, request.query, signal);
     } catch (error) {
-      const { status, message, retrySeconds } = statusOf(error);
+      const { status, message, retrySeconds } = statusOf(error, connection);
       if (retrySeconds !== undefined) void reply.header('retry-after', String(retrySeconds));
       return reply.code(status as 400).send({ error: message });
     }
@@ -138,7 +138,10 @@ const statuses: Partial<Record<SyncError['type'], number>> = {
   BadAnswer: 502,
 };
 
-function statusOf(error: unknown): { status: number; message: string; retrySeconds?: number | undefined } {
+function statusOf(
+  error: unknown,
+  connection: string,
+): { status: number; message: string; retrySeconds?: number | undefined } {
   if (error instanceof Answer) return error;
   if (error instanceof RetryLater)
     return {
@@ -146,7 +149,8 @@ function statusOf(error: unknown): { status: number; message: string; retrySecon
       message: 'The limits of the source are used up for now',
       retrySeconds: Math.ceil(error.waitMs / 1_000),
     };
+  if (error instanceof NoCopy) return { status: 409, message: error.message };
   const status = error instanceof SyncError ? statuses[error.type] : undefined;
-  if (status !== undefined) return { status, message: (error as SyncError).message };
+  if (status !== undefined) return { status, message: forConnection((error as SyncError).message, connection) };
   throw error;
 }

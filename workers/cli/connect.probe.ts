@@ -4,6 +4,7 @@ import type { StripeProbe } from '../../activities/stripe/catalog.ts';
 import type { Pool } from '../../db/client.ts';
 import type { Connection } from '../../db/connections.ts';
 import type { Readers } from './connect.platform.ts';
+import { byReason } from './grouped.ts';
 import { CommandError } from './trouble.ts';
 import { count } from './words.ts';
 
@@ -88,7 +89,10 @@ function toldStreams(streams: readonly StreamProbe[]): string[] {
 function toldStripe({ limit, share, isTest, readable, unreadable }: StripeProbe): string[] {
   return [
     `Read one page of ${count(readable.length)} lists: ${readable.join(', ')}.`,
-    ...unreadable.map(({ type, why }) => `${type}: not readable: ${why}`),
+    ...byReason(
+      unreadable.map(({ type, why }) => ({ type, reason: why })),
+      'not readable',
+    ),
     `${isTest ? 'A key of a sandbox' : 'A live key'}: ${limit} requests/s, of which ${Math.round(share * 100)} % are used (option share).`,
   ];
 }

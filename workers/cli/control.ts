@@ -57,10 +57,10 @@ export async function cancel(session: Session, name: string, options: ControlOpt
 }
 
 /** A directory is planned whole: what was read of it so far is dropped. */
-const nextOf = ({ type }: Run) =>
-  type === 'orgSync'
-    ? 'the next run reads the directory anew and plans what is left'
-    : 'the next run goes on from there';
+function nextOf({ type }: Run): string {
+  if (type === 'orgSync') return 'the next run reads the directory anew and plans what is left';
+  return type === 'verifyStripe' ? 'the next comparison begins anew' : 'the next run goes on from there';
+}
 
 async function ends(session: Session, run: Run, deadline: number): Promise<boolean> {
   const client = await session.client();

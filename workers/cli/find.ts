@@ -4,6 +4,7 @@ import { type Holder, readHolders } from '../../db/report.ts';
 import { streamSyncId } from '../../workflows/platform.ts';
 import { readsStreams, type SyncWorkflow, usualId, workflowsOf } from '../pipelines.ts';
 import { latestScheduled } from '../schedules.ts';
+import { findComparisons } from './find.verify.ts';
 import { describeRun, type Run } from './runs.ts';
 import type { Session } from './session.ts';
 
@@ -66,7 +67,7 @@ async function starterOf(holder: Holder, describe: (one: Execution) => Promise<R
   return describe(holder);
 }
 
-/** Open runs of a connection, whoever started them; of one workflow, or of all that read its platform. */
+/** Open runs of a connection, whoever started them; of one workflow, or of all that read its platform, comparisons included. */
 export async function findOpen(
   session: Session,
   { id, platform }: { id: string; platform: string },
@@ -79,6 +80,7 @@ export async function findOpen(
     const scheduled = await latestScheduled(client, one, id);
     const runs = await findRuns(client, { connection: id, workflow: one, holders, scheduled });
     found.push(...runs.filter(({ status }) => status === 'RUNNING'));
+    if (workflow === undefined && one === 'stripeSync') found.push(...(await findComparisons(client, id)));
   }
   return found;
 }

@@ -2,6 +2,7 @@ import type { Execution } from '../../db/claims.ts';
 import type { StripeSyncResult } from '../../workflows/stripe.ts';
 import type { StripeProgress } from '../../workflows/stripe.view.ts';
 import { ended, type Sight } from './follow.ts';
+import { byReason } from './grouped.ts';
 import { describeTrouble } from './pending.ts';
 import { askProgress, describeRun, outcomeOf } from './runs.ts';
 import type { Session } from './session.ts';
@@ -58,7 +59,7 @@ async function endOf(session: Session, run: Parameters<typeof outcomeOf>[1]): Pr
   return {
     lines: [
       `Copied up to the present: ${counted(rows, 'row')} of ${counted(types.length - parked.length, 'resource')}, ${duration(durationMs)}`,
-      ...parked.map(({ type, reason }) => `${type} parked: ${reason}`),
+      ...byReason(parked, 'parked'),
     ],
     exitCode: 0,
   };

@@ -80,8 +80,10 @@ export async function launch(
 
 /** The run that is in the way, and what to do. */
 export function alreadyRunning(workflow: string, name: string, run: Run): CommandError {
+  // Without its id, what follows the account would be ended as well.
+  const which = workflow === 'verifyStripe' ? ` --id ${run.workflowId}` : '';
   return new CommandError(
     `${workflow} of ${name} runs already, since ${ago(run.startedAt)}: workflow id ${run.workflowId}. ` +
-      `Look at it with: npx syncline status ${name}, or end it with: npx syncline cancel ${name}`,
+      `Look at it with: npx syncline status ${name}, or end it with: npx syncline cancel ${name}${which}`,
   );
 }

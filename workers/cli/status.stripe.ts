@@ -1,7 +1,10 @@
 import { coverages, type StreamStanding } from '../../db/coverage.ts';
 import { type Feed, readFeed } from '../../db/stripe/feed.ts';
 import type { StripeSyncResult } from '../../workflows/stripe.ts';
+import type { VerifiedType } from '../../workflows/stripe.verify.ts';
 import type { StripeProgress } from '../../workflows/stripe.view.ts';
+import { findComparisons } from './find.verify.ts';
+import { byReason } from './grouped.ts';
 import { describeTrouble } from './pending.ts';
 import { askProgress, outcomeOf, type Run } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
@@ -10,8 +13,10 @@ import { ago, columns, counted, duration } from './words.ts';
 /** What `--json` prints for a Stripe account. */
 export interface StripeStatus extends RunStatus {
   workflow: 'stripeSync';
-  /** Other open runs, such as a comparison. */
+  /** Other open runs. */
   others: Run[];
+  /** Open comparisons of the account with its copy, and what each has come to; null where no worker tells. */
+  comparisons: { run: Run; types: VerifiedType[] | null }[];
   progress: StripeProgress | null;
   /** What is known of the data: survives every run. Moments in ms by Stripe's clock. */
   feed: Feed | null;
@@ -30,7 +35,11 @@ export async function stripeStatus({
 }: Asked): Promise<StripeStatus> {
   const [run = null, ...more] = runs;
   const pool = await session.pool();
-  const [feed, types] = await Promise.all([readFeed(pool, connection.id), coverages(pool, connection.id, 'stripe')]);
+  const [feed, types, comparisons] = await Promise.all([
+    readFeed(pool, connection.id),
+    coverages(pool, connection.id, 'stripe'),
+    findComparisons(client, connection.id),
+  ]);
   const progress = run?.status === 'RUNNING' && polled ? await askProgress<StripeProgress>(client, run) : null;
   return {
     connection: connection.id,
@@ -40,6 +49,12 @@ export async function stripeStatus({
     state: stateOf(run, progress, polled),
     run,
     others: more.filter(({ status }) => status === 'RUNNING'),
+    comparisons: await Promise.all(
+      comparisons.map(async (one) => ({
+        run: one,
+        types: polled ? await askProgress<VerifiedType[]>(client, one) : null,
+      })),
+    ),
     outcome: run && run.status !== 'RUNNING' ? await ending(client, run) : null,
     progress,
     feed,
@@ -61,8 +76,9 @@ async function ending(client: Asked['client'], run: Run): Promise<string> {
 }
 
 export function showStripe(one: StripeStatus): string[] {
-  const { connection, run, others, progress, feed, types } = one;
-  const trouble = [...(progress?.notes ?? []), ...(run?.pending ?? []).flatMap(describeTrouble)];
+  const { connection, run, others, comparisons, progress, feed, types } = one;
+  const pending = [run, ...comparisons.map((other) => other.run)].flatMap((other) => other?.pending ?? []);
+  const trouble = [...(progress?.notes ?? []), ...pending.flatMap(describeTrouble)];
   const facts: [string, string][] = [
     ['run', describeRun(one, 'stripeSync', progress === null)],
     ...(progress ? [['phase', progress.phase] as [string, string]] : []),
@@ -70,6 +86,7 @@ export function showStripe(one: StripeStatus): string[] {
       'also',
       `${other.type}, since ${ago(other.startedAt)}, ${other.workflowId}`,
     ]),
+    ...comparisons.map((other): [string, string] => ['compares', describeComparison(other)]),
     ...trouble.map((line): [string, string] => ['waits for', line]),
     ...(feed ? [['feed', describeFeed(feed)] as [string, string]] : []),
     ['next', describeNext(one.schedule)],
@@ -83,13 +100,22 @@ export function showStripe(one: StripeStatus): string[] {
   ];
 }
 
+function describeComparison({ run, types }: StripeStatus['comparisons'][number]): string {
+  const ended = types?.filter(({ state }) => state !== 'waiting' && state !== 'running').length ?? 0;
+  const drift = types?.reduce((sum, one) => sum + one.missing + one.different + one.extra, 0) ?? 0;
+  const far = types
+    ? `; ${ended} of ${counted(types.length, 'resource')} compared, ${counted(drift, 'row')} drifted`
+    : '';
+  return `since ${ago(run.startedAt)}, ${run.workflowId}${far}`;
+}
+
 function describeFeed({ seenMs, settledMs, liveMs }: Feed): string {
   if (liveMs === null) return 'not live yet';
   const behind = (ms: number) => duration(Math.max(0, Date.now() - ms));
   return `seen ${behind(seenMs)} ago, settled up to ${behind(settledMs)} ago`;
 }
 
-/** What is done is one line; what is not, is parked or in doubt has one each. */
+/** What is done is one line; what is not, is in doubt has one each, and what is parked one a reason. */
 export function describeTypes(progress: StripeProgress | null, types: readonly StreamStanding[]): string[] {
   const told = new Map((progress?.types ?? []).map((type) => [type.type, type]));
   const whole = types.filter(
@@ -102,14 +128,20 @@ export function describeTypes(progress: StripeProgress | null, types: readonly S
     ...(whole.length > 0
       ? [`${counted(whole.length, 'resource')} whole: ${whole.map(({ stream }) => stream).join(', ')}`]
       : []),
+    ...byReason(
+      others.filter(({ state }) => state === 'parked'),
+      'parked',
+    ),
     ...columns(
-      others.map(({ type, state, rows, reason, withheld }) => [
-        type,
-        state,
-        counted(rows, 'row'),
-        ...(withheld > 0 ? [`${withheld} missing rows stay`] : []),
-        ...(reason === null ? [] : [reason]),
-      ]),
+      others
+        .filter(({ state }) => state !== 'parked')
+        .map(({ type, state, rows, reason, withheld }) => [
+          type,
+          state,
+          counted(rows, 'row'),
+          ...(withheld > 0 ? [`${withheld} missing rows stay`] : []),
+          ...(reason === null ? [] : [reason]),
+        ]),
     ),
   ];
 }

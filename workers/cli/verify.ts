@@ -3,6 +3,7 @@ import type { VerifiedType, VerifyStripeResult } from '../../workflows/stripe.ve
 import { verifyStripeId } from '../../workflows/stripe.verify.ts';
 import { requireWorkflow } from './choose.ts';
 import { ended, follow, type Sight } from './follow.ts';
+import { byReason } from './grouped.ts';
 import { describeTrouble } from './pending.ts';
 import { askProgress, describeRun, outcomeOf } from './runs.ts';
 import type { Session } from './session.ts';
@@ -18,7 +19,7 @@ interface VerifyOptions {
   wait?: boolean;
 }
 
-/** Starts verifyStripe as the Temporal UI would. Exit code 1 with `--wait` when drift stays. */
+/** Starts verifyStripe as the Temporal UI would. Exit code 1 with `--wait` when drift stays, or a resource could not be compared that the copy has. */
 export async function verify(session: Session, name: string, options: VerifyOptions): Promise<number | undefined> {
   const { types, since, mend } = options;
   const input = {
@@ -59,11 +60,18 @@ function endOf({ outcome, types, durationMs }: VerifyStripeResult): NonNullable<
   const words = { equal: 'Equal', mended: 'Drift, all of it mended', drift: 'Drift', partial: 'Partly compared' };
   return {
     lines: [`${words[outcome]}: ${counted(objects, 'object')} compared, ${duration(durationMs)}`, ...table(types)],
-    exitCode: outcome === 'drift' ? 1 : 0,
+    exitCode: outcome === 'drift' || outcome === 'partial' ? 1 : 0,
   };
 }
 
-function table(types: readonly VerifiedType[]): string[] {
+/** Resources that were compared, one a line; what could not be is one line a reason. */
+function table(all: readonly VerifiedType[]): string[] {
+  const of = (state: VerifiedType['state']) => all.filter((one) => one.state === state);
+  const types = all.filter(({ state }) => state !== 'failed' && state !== 'skipped');
+  return [...rows(types), ...byReason(of('failed'), 'failed'), ...byReason(of('skipped'), 'skipped')];
+}
+
+function rows(types: readonly VerifiedType[]): string[] {
   return columns(
     types.map((one) => [
       one.type,
