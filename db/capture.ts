@@ -64,7 +64,7 @@ const id = pg.escapeIdentifier;
  */
 export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: CaptureMapping): Promise<CaptureState> {
   const probe = await probeMapping(pool, mapping);
-  const missing = await missingRights(pool, probe.tables, 'install');
+  const missing = await missingRights(pool, owner.no, probe, 'install');
   if (missing.length > 0) throw new RightsMissing(missing);
   const log = logTable(owner.no);
   await transaction(pool, { name: `capture ${owner.id}` }, async (client) => {
@@ -160,7 +160,11 @@ export async function captureState(
     return { table: table.name, event, state };
   });
   const there = await tablesOf(pool, owner.no);
-  const log = await pool.query('SELECT to_regclass($1) IS NOT NULL AS there', [logTable(owner.no)]);
+  // By its name: to_regclass is an error where USAGE on our schema is missing, which `missingRights` tells.
+  const log = await pool.query(
+    `SELECT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'syncline_capture'::regnamespace AND 'syncline_capture.' || relname = $1) AS there`,
+    [logTable(owner.no)],
+  );
   return {
     complete: log.rows[0].there && triggers.every(({ state }) => state === 'installed'),
     triggers,

@@ -72,7 +72,8 @@ export async function checkHubspot(
   };
 }
 
-async function checkMapping(
+/** The part of `hubspot check` that asks our own database alone. */
+export async function checkMapping(
   pool: Pool,
   { connection, mapping }: OpenHubspot,
 ): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture'>> {
@@ -89,7 +90,7 @@ async function checkMapping(
   const capture = state.triggers.flatMap((one) =>
     one.state === 'installed' ? [] : [`${one.event} on ${one.table} is ${one.state}`],
   );
-  return { mapping: [], rights: await missingRights(pool, probe.tables, 'run'), capture };
+  return { mapping: [], rights: await missingRights(pool, connection.no, probe, 'run'), capture };
 }
 
 /** What would be sent for one user. */
