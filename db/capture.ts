@@ -9,6 +9,7 @@ import {
 } from './capture/functions.ts';
 import { type CaptureMapping, MappingRefused, type Probe, probeMapping, quoted } from './capture/probe.ts';
 import { type MissingRight, missingRights } from './capture/rights.ts';
+import { silentWriters } from './capture/silent.ts';
 import { type Pool, transaction } from './client.ts';
 
 export { type CaptureMapping, MappingRefused, type Probe, probeMapping } from './capture/probe.ts';
@@ -44,13 +45,15 @@ export interface TriggerState {
 }
 
 export interface CaptureState {
-  /** True: every change of a mapped row is seen. */
+  /** True: every change of a mapped row is seen, but for those of `warnings`. */
   complete: boolean;
   triggers: TriggerState[];
   /** Tables with triggers of this connection that the mapping no longer reads. */
   leftOver: string[];
   /** Whether the log is there. */
   log: boolean;
+  /** Writers that fire no trigger, each a sentence; their changes are missed though the triggers are complete. */
+  warnings: string[];
 }
 
 /** CREATE TRIGGER waits for writers, and makes others wait behind it: not for longer than this. */
@@ -170,6 +173,7 @@ export async function captureState(
     triggers,
     leftOver: there.filter(({ oid }) => !tables.some((table) => table.oid === oid)).map(({ name }) => name),
     log: log.rows[0].there,
+    warnings: await silentWriters(pool, tables),
   };
 }
 

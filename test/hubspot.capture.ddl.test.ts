@@ -1,6 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import * as v from 'valibot';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { mappingSchema } from '../connectors/hubspot/mapping.ts';
 import { captureStanding, installCapture } from '../db/capture.ts';
 import { storedConnection } from '../db/connections.ts';
@@ -147,4 +147,32 @@ test('without a name among several connections, capture says that it takes an ar
     code: 2,
     err: expect.stringMatching(/say which of .* \(npx syncline capture status NAME\)/),
   });
+});
+
+test('writers that fire no trigger are warned of by install, status and check', async () => {
+  const crm = await openCrm(world, { users: 2, capture: false });
+  const role = `loader_${crm.schema}`;
+  // Not connected: it is there, and applies nothing.
+  await pool.query(
+    `CREATE SUBSCRIPTION feed_${crm.schema} CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false)`,
+  );
+  onTestFinished(async () => {
+    await pool.query(`ALTER SUBSCRIPTION feed_${crm.schema} SET (slot_name = NONE)`);
+    await pool.query(`DROP SUBSCRIPTION feed_${crm.schema}`);
+    await pool.query(`DROP ROLE ${role}`);
+  });
+  await pool.query(`INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)
+    SELECT oid, '${crm.schema}.orders'::regclass, 'r' FROM pg_subscription WHERE subname = 'feed_${crm.schema}'`);
+  await pool.query(`CREATE ROLE ${role}; ALTER ROLE ${role} SET session_replication_role = replica`);
+  const warnings = [
+    expect.stringContaining(`${crm.schema}.orders is fed by the subscription feed_${crm.schema}`),
+    expect.stringContaining(`sessions of role ${role} have session_replication_role = replica`),
+  ];
+  for (const command of ['install', 'status']) {
+    const said = await cli(`capture ${command} ${crm.name}`);
+    expect(said).toMatchObject({ code: 0, err: '' });
+    expect(said.out.split('\n').filter((line) => line.startsWith('Warning: '))).toEqual(warnings);
+  }
+  const report = JSON.parse((await cli(`hubspot check --connection ${crm.name} --json`)).out);
+  expect(report).toMatchObject({ warnings, capture: [] });
 });

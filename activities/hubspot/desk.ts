@@ -35,6 +35,8 @@ export interface CheckReport {
   rights: MissingRight[];
   /** Triggers that are not as the mapping wants, e.g. `update on app.users is missing`. */
   capture: string[];
+  /** Writers whose changes fire no trigger, each a sentence; a run begins all the same. */
+  warnings: string[];
   catalog: CatalogFault[];
   /** Properties that were made. */
   created: string[];
@@ -76,21 +78,22 @@ export async function checkHubspot(
 export async function checkMapping(
   pool: Pool,
   { connection, mapping }: OpenHubspot,
-): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture'>> {
+): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture' | 'warnings'>> {
   let probe: Probe;
   try {
     probe = await probeMapping(pool, mapping);
     new MappedReader(pool, mapping, probe);
   } catch (error) {
-    if (error instanceof MappingRefused) return { mapping: [...error.problems], rights: [], capture: [] };
-    if (error instanceof TypeMismatch) return { mapping: [error.message], rights: [], capture: [] };
+    if (error instanceof MappingRefused) return { mapping: [...error.problems], rights: [], capture: [], warnings: [] };
+    if (error instanceof TypeMismatch) return { mapping: [error.message], rights: [], capture: [], warnings: [] };
     throw error;
   }
   const state = await captureState(pool, connection, mapping, probe);
   const capture = state.triggers.flatMap((one) =>
     one.state === 'installed' ? [] : [`${one.event} on ${one.table} is ${one.state}`],
   );
-  return { mapping: [], rights: await missingRights(pool, connection.no, probe, 'run'), capture };
+  const rights = await missingRights(pool, connection.no, probe, 'run');
+  return { mapping: [], rights, capture, warnings: state.warnings };
 }
 
 /** What would be sent for one user. */
