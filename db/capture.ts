@@ -9,6 +9,7 @@ import {
 } from './capture/functions.ts';
 import { type CaptureMapping, MappingRefused, type Probe, probeMapping, quoted } from './capture/probe.ts';
 import { type MissingRight, missingRights } from './capture/rights.ts';
+import { silentWriters } from './capture/silent.ts';
 import { type Pool, transaction } from './client.ts';
 
 export { type CaptureMapping, MappingRefused, type Probe, probeMapping } from './capture/probe.ts';
@@ -44,13 +45,15 @@ export interface TriggerState {
 }
 
 export interface CaptureState {
-  /** True: every change of a mapped row is seen. */
+  /** True: every change of a mapped row is seen, but for those of `warnings`. */
   complete: boolean;
   triggers: TriggerState[];
   /** Tables with triggers of this connection that the mapping no longer reads. */
   leftOver: string[];
   /** Whether the log is there. */
   log: boolean;
+  /** Writers that fire no trigger, each a sentence; their changes are missed though the triggers are complete. */
+  warnings: string[];
 }
 
 /** CREATE TRIGGER waits for writers, and makes others wait behind it: not for longer than this. */
@@ -64,7 +67,7 @@ const id = pg.escapeIdentifier;
  */
 export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: CaptureMapping): Promise<CaptureState> {
   const probe = await probeMapping(pool, mapping);
-  const missing = await missingRights(pool, probe.tables, 'install');
+  const missing = await missingRights(pool, owner.no, probe, 'install');
   if (missing.length > 0) throw new RightsMissing(missing);
   const log = logTable(owner.no);
   await transaction(pool, { name: `capture ${owner.id}` }, async (client) => {
@@ -160,12 +163,17 @@ export async function captureState(
     return { table: table.name, event, state };
   });
   const there = await tablesOf(pool, owner.no);
-  const log = await pool.query('SELECT to_regclass($1) IS NOT NULL AS there', [logTable(owner.no)]);
+  // By its name: to_regclass is an error where USAGE on our schema is missing, which `missingRights` tells.
+  const log = await pool.query(
+    `SELECT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'syncline_capture'::regnamespace AND 'syncline_capture.' || relname = $1) AS there`,
+    [logTable(owner.no)],
+  );
   return {
     complete: log.rows[0].there && triggers.every(({ state }) => state === 'installed'),
     triggers,
     leftOver: there.filter(({ oid }) => !tables.some((table) => table.oid === oid)).map(({ name }) => name),
     log: log.rows[0].there,
+    warnings: await silentWriters(pool, tables),
   };
 }
 

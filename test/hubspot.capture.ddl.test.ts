@@ -1,11 +1,8 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import * as v from 'valibot';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { proveMapping } from '../activities/hubspot/begin.ts';
-import { previewUser, readOptions } from '../activities/hubspot/desk.ts';
 import { mappingSchema } from '../connectors/hubspot/mapping.ts';
 import { captureStanding, installCapture } from '../db/capture.ts';
-import { createPool, type Pool } from '../db/client.ts';
 import { storedConnection } from '../db/connections.ts';
 import { pause, resume } from '../workflows/control.ts';
 import { openCli } from './harness/cli.ts';
@@ -95,59 +92,6 @@ describe('a changed table never fails the statements of its owner', () => {
   });
 });
 
-/** A role of its own with the least rights on the tables of a CRM, and a pool that logs in as it. */
-async function least(crm: Crm): Promise<{ role: string; own: Pool }> {
-  const role = `syncer_${crm.schema}`;
-  await pool.query(`CREATE ROLE ${role} LOGIN PASSWORD 'pw'; GRANT ALL ON SCHEMA syncline, syncline_capture TO ${role};
-    GRANT ALL ON ALL TABLES IN SCHEMA syncline TO ${role}; GRANT USAGE ON SCHEMA ${crm.schema} TO ${role};
-    GRANT SELECT, TRIGGER ON ALL TABLES IN SCHEMA ${crm.schema} TO ${role}`);
-  const url = new URL(world.servers.databaseUrl);
-  url.username = role;
-  url.password = 'pw';
-  const own = createPool({ url: url.href, size: 2 });
-  onTestFinished(async () => {
-    await own.end();
-    await pool.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
-  });
-  return { role, own };
-}
-
-describe('rights', () => {
-  test('row-level security is a missing right, and a user it hides never reads as deleted', async () => {
-    const crm = await openCrm(world, { users: 5, capture: false });
-    const { role, own } = await least(crm);
-    await crm.sql(`ALTER TABLE users ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON users USING (id < 3)`);
-    const stored = { ...(await owner(crm)), credential: null };
-    const install = async () => installCapture(own, stored, mappingOf(crm));
-    await expect(install()).rejects.toThrow(
-      new RegExp(`sight of every row of "${crm.schema}"."users".*: ALTER ROLE "${role}" BYPASSRLS;`),
-    );
-    await pool.query(`ALTER ROLE ${role} BYPASSRLS`);
-    expect(await install()).toMatchObject({ complete: true });
-    await pool.query(`ALTER ROLE ${role} NOBYPASSRLS`);
-
-    const opened = readOptions(stored);
-    await expect(proveMapping(own, opened)).rejects.toMatchObject({
-      type: 'InvalidInput',
-      message: expect.stringContaining(`ALTER ROLE "${role}" BYPASSRLS;`),
-    });
-    const hidden = previewUser(own, stored, '4');
-    await expect(hidden, 'not gone, but refused').rejects.toMatchObject({ code: '42501' });
-    await taken(crm);
-    await crm.sql('UPDATE companies SET name = upper(name) WHERE id = 4');
-    expect(await taken(crm), 'who is hidden from the trigger too').toEqual([null]);
-
-    await pool.query(
-      `ALTER TABLE ${crm.schema}.users OWNER TO ${role}; ALTER TABLE ${crm.schema}.users FORCE ROW LEVEL SECURITY`,
-    );
-    await expect(proveMapping(own, opened)).rejects.toThrow(
-      `ALTER TABLE "${crm.schema}"."users" NO FORCE ROW LEVEL SECURITY;`,
-    );
-    await crm.sql('ALTER TABLE users NO FORCE ROW LEVEL SECURITY');
-    await proveMapping(own, opened);
-  });
-});
-
 test('status tells changes that no run has taken, and how old the oldest is', async () => {
   const crm = await fresh();
   await crm.sql(`UPDATE users SET name = 'other'`);
@@ -203,4 +147,32 @@ test('without a name among several connections, capture says that it takes an ar
     code: 2,
     err: expect.stringMatching(/say which of .* \(npx syncline capture status NAME\)/),
   });
+});
+
+test('writers that fire no trigger are warned of by install, status and check', async () => {
+  const crm = await openCrm(world, { users: 2, capture: false });
+  const role = `loader_${crm.schema}`;
+  // Not connected: it is there, and applies nothing.
+  await pool.query(
+    `CREATE SUBSCRIPTION feed_${crm.schema} CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false)`,
+  );
+  onTestFinished(async () => {
+    await pool.query(`ALTER SUBSCRIPTION feed_${crm.schema} SET (slot_name = NONE)`);
+    await pool.query(`DROP SUBSCRIPTION feed_${crm.schema}`);
+    await pool.query(`DROP ROLE ${role}`);
+  });
+  await pool.query(`INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)
+    SELECT oid, '${crm.schema}.orders'::regclass, 'r' FROM pg_subscription WHERE subname = 'feed_${crm.schema}'`);
+  await pool.query(`CREATE ROLE ${role}; ALTER ROLE ${role} SET session_replication_role = replica`);
+  const warnings = [
+    expect.stringContaining(`${crm.schema}.orders is fed by the subscription feed_${crm.schema}`),
+    expect.stringContaining(`sessions of role ${role} have session_replication_role = replica`),
+  ];
+  for (const command of ['install', 'status']) {
+    const said = await cli(`capture ${command} ${crm.name}`);
+    expect(said).toMatchObject({ code: 0, err: '' });
+    expect(said.out.split('\n').filter((line) => line.startsWith('Warning: '))).toEqual(warnings);
+  }
+  const report = JSON.parse((await cli(`hubspot check --connection ${crm.name} --json`)).out);
+  expect(report).toMatchObject({ warnings, capture: [] });
 });

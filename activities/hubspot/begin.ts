@@ -70,7 +70,7 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
   try {
     const probe = await probeMapping(pool, mapping);
     new MappedReader(pool, mapping, probe);
-    const missing = await missingRights(pool, probe.tables, 'run');
+    const missing = await missingRights(pool, connection.no, probe, 'run');
     if (missing.length > 0) throw new RightsMissing(missing);
     const state = await captureState(pool, connection, mapping, probe);
     if (state.complete) return;

@@ -36,6 +36,8 @@ export interface CheckReport {
   rights: MissingRight[];
   /** Triggers that are not as the mapping wants, e.g. `update on app.users is missing`. */
   capture: string[];
+  /** Writers whose changes fire no trigger, each a sentence; a run begins all the same. */
+  warnings: string[];
   catalog: CatalogFault[];
   /** Properties that were made. */
   created: string[];
@@ -73,11 +75,12 @@ export async function checkHubspot(
   };
 }
 
-async function checkMapping(
+/** The part of `hubspot check` that asks our own database alone. */
+export async function checkMapping(
   pool: Pool,
   { connection, mapping }: OpenHubspot,
-): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture'> & { arrays: Set<string> }> {
-  const none = { rights: [], capture: [], arrays: new Set<string>() };
+): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture' | 'warnings'> & { arrays: Set<string> }> {
+  const none = { rights: [], capture: [], warnings: [], arrays: new Set<string>() };
   let probe: Probe;
   try {
     probe = await probeMapping(pool, mapping);
@@ -92,7 +95,8 @@ async function checkMapping(
     one.state === 'installed' ? [] : [`${one.event} on ${one.table} is ${one.state}`],
   );
   const arrays = new Set(Object.entries(probe.types).flatMap(([name, type]) => (type.endsWith('[]') ? [name] : [])));
-  return { mapping: [], rights: await missingRights(pool, probe.tables, 'run'), capture, arrays };
+  const rights = await missingRights(pool, connection.no, probe, 'run');
+  return { mapping: [], rights, capture, warnings: state.warnings, arrays };
 }
 
 /** What would be sent for one user. */

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Client, Pool } from '../client.ts';
+import { sayClosed } from './closed.ts';
 import { wrongLinks } from './links.ts';
 
 /** A mapping as far as it decides what is captured (connectors/hubspot/mapping.ts has the whole). */
@@ -40,6 +41,8 @@ export interface Probe {
   keyType: string;
   /** The users first. */
   tables: ReadTable[];
+  /** Functions that the expressions call and the server did not come with; signatures as GRANT takes them: `app.score(n bigint)`. */
+  functions: { oid: number; signature: string }[];
 }
 
 /** The mapping does not fit the database. Each problem is a sentence: place, value got, values accepted. */
@@ -75,7 +78,7 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     const tables = await readTables(client, mapping, keyType);
     const wrong = await wrongLinks(client, mapping, tables);
     if (wrong.length > 0) throw new MappingRefused(wrong);
-    return { types, keyType, tables };
+    return { types, keyType, tables, functions: await readFunctions(client) };
   } finally {
     await client.query('ROLLBACK').catch((error: Error) => {
       broken ??= error;
@@ -90,7 +93,8 @@ export function quoted(name: string): string {
   return name.split('.').map(pg.escapeIdentifier).join('.');
 }
 
-async function readKey(client: Client, { from, key }: CaptureMapping): Promise<string> {
+async function readKey(client: Client, mapping: CaptureMapping): Promise<string> {
+  const { from, key } = mapping;
   if (reserved.test(from))
     throw new MappingRefused([
       `mapping.from: got "${from}", accepted a table in a schema of your own, not of Syncline or Postgres`,
@@ -107,9 +111,7 @@ async function readKey(client: Client, { from, key }: CaptureMapping): Promise<s
     .catch(async (error: Error & { code?: string }) => {
       if (error.code !== '42501') throw error;
       await client.query('ROLLBACK');
-      throw new MappingRefused([
-        await rightsMissing(client, error, `USAGE ON SCHEMA ${pg.escapeIdentifier(from.split('.')[0]!)}`),
-      ]);
+      throw new MappingRefused([await sayClosed(client, namesIn(mapping), error)]);
     });
   const found = rows[0];
   if (found.kind === null)
@@ -142,7 +144,7 @@ async function makeView(client: Client, mapping: CaptureMapping): Promise<void> 
   } catch (error) {
     await client.query('ROLLBACK TO probe');
     if ((error as { code?: string }).code === '42501')
-      throw new MappingRefused([await rightsMissing(client, error as Error)]);
+      throw new MappingRefused([await sayClosed(client, namesIn(mapping), error as Error)]);
   }
   // One after the other, so that every wrong one is named.
   const problems: string[] = [];
@@ -159,15 +161,9 @@ async function makeView(client: Client, mapping: CaptureMapping): Promise<void> 
   );
 }
 
-async function rightsMissing(client: Client, { message }: Error, right = 'SELECT ON the table'): Promise<string> {
-  const { rows } = await client.query(
-    `SELECT has_database_privilege(current_database(), 'TEMP') AS temp, current_user AS name, current_database() AS database`,
-  );
-  const { temp, name, database } = rows[0];
-  if (!temp)
-    return `The user ${name} may make no temporary view. Grant it: GRANT TEMPORARY ON DATABASE ${pg.escapeIdentifier(database)} TO ${pg.escapeIdentifier(name)}`;
-  return `The user ${name} may not read what the mapping names (${message}). Grant it, e.g.: GRANT ${right} TO ${pg.escapeIdentifier(name)}`;
-}
+/** Every text of a mapping that may name a schema. */
+const namesIn = (mapping: CaptureMapping) =>
+  [mapping.from, ...Object.keys(mapping.tables), ...expressionsOf(mapping).map(([, sql]) => sql)].join('\n');
 
 /** Every expression with its place. The last one is the condition. */
 function expressionsOf({ properties, where }: CaptureMapping): [place: string, sql: string][] {
@@ -183,6 +179,16 @@ async function typesOf(client: Client, { properties }: CaptureMapping): Promise<
     `SELECT format_type(atttypid, NULL) AS type FROM pg_attribute WHERE attrelid = 'pg_temp.syncline_probe'::regclass AND attnum > 0 ORDER BY attnum`,
   );
   return Object.fromEntries(Object.keys(properties).map((name, i) => [name, rows[i].type as string]));
+}
+
+async function readFunctions(client: Client): Promise<Probe['functions']> {
+  const { rows } = await client.query(
+    `SELECT DISTINCT p.oid::int AS oid, format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) AS signature
+     FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass
+     JOIN pg_proc p ON p.oid = d.refobjid JOIN pg_namespace n ON n.oid = p.pronamespace
+     WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass ORDER BY 2`,
+  );
+  return rows;
 }
 
 const dependencies = `

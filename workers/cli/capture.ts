@@ -20,6 +20,7 @@ export async function install(session: Session, given: string | undefined): Prom
   session.terminal.print(
     `Changes of ${tables.join(', ')} are captured for ${name} (${counted(state.triggers.length, 'trigger')}). Everybody is looked at by the next run.`,
   );
+  for (const warning of state.warnings) session.terminal.print(`Warning: ${warning}`);
   session.terminal.print(`Next: npx syncline hubspot check --connection ${name}`);
   return undefined;
 }
@@ -64,9 +65,10 @@ export async function status(
   else {
     for (const line of columns(state.triggers.map(({ table, event, state: how }) => [table, event, how]))) print(line);
     for (const table of state.leftOver) print(`${table} has triggers although the mapping no longer reads it`);
+    for (const warning of state.warnings) print(`Warning: ${warning}`);
     print(
       state.complete
-        ? `Every change is captured for ${name}.`
+        ? `Every change${state.warnings.length > 0 ? ' of all others' : ''} is captured for ${name}.`
         : `Changes may be missed: npx syncline capture install ${name}`,
     );
   }

@@ -103,6 +103,7 @@ export function describe(name: string, report: CheckReport): string[] {
     ...rights.map(({ what, grant }) => `rights    missing: ${what}; as owner or superuser: ${grant};`),
     ...capture.map((what) => `capture   ${what}`),
     ...(capture.length > 0 ? [`          npx syncline capture install ${name}`] : []),
+    ...report.warnings.map((what) => `warning   ${what}`),
     ...catalog.map(({ sentence }) => `account   ${sentence}`),
     ...(catalog.some(({ kind }) => kind === 'missing')
       ? [`          npx syncline hubspot check --connection ${name} --create`]

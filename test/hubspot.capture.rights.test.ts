@@ -1,0 +1,132 @@
+import * as v from 'valibot';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { proveMapping } from '../activities/hubspot/begin.ts';
+import { checkMapping, previewUser, readOptions } from '../activities/hubspot/desk.ts';
+import { mappingSchema } from '../connectors/hubspot/mapping.ts';
+import { installCapture } from '../db/capture.ts';
+import { createPool, type Pool } from '../db/client.ts';
+import { storedConnection } from '../db/connections.ts';
+import { type Crm, openCrm } from './harness/crm.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld({ worker: false });
+const { pool } = world;
+const database = new URL(world.servers.databaseUrl).pathname.slice(1);
+
+const owner = (crm: Crm) => storedConnection(pool, crm.name);
+const mappingOf = (crm: Crm) => v.parse(mappingSchema, crm.mapping);
+
+/** Keys in the log; null stands for everybody. Empties it. */
+async function taken(crm: Crm): Promise<(string | null)[]> {
+  const { no } = await owner(crm);
+  const { rows } = await pool.query(`DELETE FROM syncline_capture.log_${no} RETURNING key`);
+  return rows.map(({ key }) => key).sort();
+}
+
+/** A role of its own with the least rights on the tables of a CRM, and a pool that logs in as it. */
+async function least(crm: Crm): Promise<{ role: string; own: Pool }> {
+  const role = `syncer_${crm.schema}`;
+  await pool.query(`CREATE ROLE ${role} LOGIN PASSWORD 'pw'; GRANT ALL ON SCHEMA syncline, syncline_capture TO ${role};
+    GRANT ALL ON ALL TABLES IN SCHEMA syncline TO ${role}; GRANT USAGE ON SCHEMA ${crm.schema} TO ${role};
+    GRANT SELECT, TRIGGER ON ALL TABLES IN SCHEMA ${crm.schema} TO ${role}`);
+  const url = new URL(world.servers.databaseUrl);
+  url.username = role;
+  url.password = 'pw';
+  const own = createPool({ url: url.href, size: 2 });
+  onTestFinished(async () => {
+    await own.end();
+    await pool.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
+  });
+  return { role, own };
+}
+
+describe('rights', () => {
+  test('row-level security is a missing right, and a user it hides never reads as deleted', async () => {
+    const crm = await openCrm(world, { users: 5, capture: false });
+    const { role, own } = await least(crm);
+    await crm.sql(`ALTER TABLE users ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON users USING (id < 3)`);
+    const stored = { ...(await owner(crm)), credential: null };
+    const install = async () => installCapture(own, stored, mappingOf(crm));
+    await expect(install()).rejects.toThrow(
+      new RegExp(`sight of every row of "${crm.schema}"."users".*: ALTER ROLE "${role}" BYPASSRLS;`),
+    );
+    await pool.query(`ALTER ROLE ${role} BYPASSRLS`);
+    expect(await install()).toMatchObject({ complete: true });
+    await pool.query(`ALTER ROLE ${role} NOBYPASSRLS`);
+
+    const opened = readOptions(stored);
+    await expect(proveMapping(own, opened)).rejects.toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringContaining(`ALTER ROLE "${role}" BYPASSRLS;`),
+    });
+    const hidden = previewUser(own, stored, '4');
+    await expect(hidden, 'not gone, but refused').rejects.toMatchObject({ code: '42501' });
+    await taken(crm);
+    await crm.sql('UPDATE companies SET name = upper(name) WHERE id = 4');
+    expect(await taken(crm), 'who is hidden from the trigger too').toEqual([null]);
+
+    await pool.query(
+      `ALTER TABLE ${crm.schema}.users OWNER TO ${role}; ALTER TABLE ${crm.schema}.users FORCE ROW LEVEL SECURITY`,
+    );
+    await expect(proveMapping(own, opened)).rejects.toThrow(
+      `ALTER TABLE "${crm.schema}"."users" NO FORCE ROW LEVEL SECURITY;`,
+    );
+    await crm.sql('ALTER TABLE users NO FORCE ROW LEVEL SECURITY');
+    await proveMapping(own, opened);
+  });
+
+  test('each missing right is named with a statement that works as typed', async () => {
+    const crm = await openCrm(world, { users: 5, capture: false });
+    const { role, own } = await least(crm);
+    const more = `more_${crm.schema}`;
+    await pool.query(`CREATE SCHEMA ${more}; CREATE FUNCTION ${more}."Score"(n bigint, t text DEFAULT 'x') RETURNS bigint LANGUAGE sql AS 'SELECT n';
+      REVOKE EXECUTE ON FUNCTION ${more}."Score" FROM PUBLIC; REVOKE TEMPORARY ON DATABASE ${database} FROM PUBLIC;
+      REVOKE ALL ON SCHEMA syncline_capture, ${crm.schema} FROM ${role}`);
+    const score = { sql: `${more}."Score"(u.id)`, type: 'number' as const };
+    const mapping = { ...mappingOf(crm), properties: { ...mappingOf(crm).properties, app_orders: score } };
+    const fewer = { ...mapping, tables: { [`${crm.schema}.companies`]: mapping.tables[`${crm.schema}.companies`]! } };
+    const stored = { ...(await owner(crm)), credential: null };
+    const opened = readOptions({ ...stored, options: { ...stored.options, mapping: fewer } });
+    const install = () => installCapture(own, stored, fewer);
+
+    const granted = await grantAll(install);
+    expect(granted).toEqual([
+      `GRANT TEMPORARY ON DATABASE "${database}" TO "${role}"`,
+      `GRANT USAGE ON SCHEMA "${crm.schema}", "${more}" TO "${role}"`,
+      `GRANT EXECUTE ON FUNCTION ${more}."Score"(n bigint, t text) TO "${role}"`,
+      `GRANT USAGE ON SCHEMA syncline_capture TO "${role}"`,
+      `GRANT CREATE ON SCHEMA syncline_capture TO "${role}"`,
+    ]);
+    expect(await install()).toMatchObject({ complete: true });
+
+    const { no } = stored;
+    await pool.query(`ALTER TABLE syncline_capture.log_${no} OWNER TO CURRENT_USER; REVOKE EXECUTE ON FUNCTION ${more}."Score" FROM ${role};
+      REVOKE USAGE ON SCHEMA syncline_capture FROM ${role}`);
+    expect(await checkMapping(own, opened)).toMatchObject({
+      rights: [
+        { what: expect.stringContaining('"Score"') },
+        { what: 'USAGE on SCHEMA syncline_capture' },
+        { what: `SELECT, INSERT, DELETE on syncline_capture.log_${no}` },
+      ],
+    });
+    await grantAll(() => proveMapping(own, opened));
+    await proveMapping(own, opened);
+    await expect(install()).rejects.toThrow(`ALTER TABLE syncline_capture.log_${no} OWNER TO "${role}";`);
+    await pool.query(`GRANT TEMPORARY ON DATABASE ${database} TO PUBLIC`);
+  });
+});
+
+/** Does what each refusal says, as it is typed, until nothing is refused. @returns the statements */
+async function grantAll(work: () => Promise<unknown>): Promise<string[]> {
+  const done: string[] = [];
+  for (;;) {
+    const refusal = await work().then(
+      () => null,
+      (error: Error) => error.message,
+    );
+    if (refusal === null) return done;
+    const statements = refusal.match(/(GRANT|ALTER) [^;]+(?=;)/g) ?? expect.fail(refusal);
+    for (const statement of statements) await pool.query(statement);
+    done.push(...statements);
+  }
+}
