@@ -2,12 +2,14 @@ import type { Catalog } from '../../connectors/hubspot/catalog.ts';
 import type { Counts } from '../../connectors/hubspot/counts.ts';
 import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
 import { probeMapping } from '../../db/capture.ts';
+import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
 import { markEverybody, openMark } from '../../db/hubspot/mark.ts';
 import { dirtyState, nextDirty, readSync } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
+import { ArchiveGuard } from './archives.ts';
 import type { HubspotPlan } from './begin.ts';
 import { openClient } from './client.ts';
 import { Courier } from './courier.ts';
@@ -24,6 +26,8 @@ export interface SliceInput {
   spent: Spent;
   /** True: a person has looked at the refusals; the breaker is off. */
   acceptRejects: boolean;
+  /** True: a person lets the run archive as many as it finds. */
+  acceptArchives?: boolean;
   /** Only this user, by key; sent whether anything changed or not. */
   only: string | null;
 }
@@ -40,7 +44,7 @@ export interface SliceResult {
   waitFor: 'burst' | 'daily' | 'landing' | null;
   /** Options or catalog changed since the plan was made. */
   replan: boolean;
-  stop: Extract<Stop, { kind: 'rejects' | 'isolation' }> | null;
+  stop: Extract<Stop, { kind: 'rejects' | 'isolation' | 'archives' }> | null;
 }
 
 /** A call leaves within this after it was opened, or is opened anew. */
@@ -78,6 +82,18 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
     mapping,
     judged: plan.judged,
     sharedIds,
+    archives:
+      input.acceptArchives || only !== null
+        ? null
+        : new ArchiveGuard({
+            percent: options.archivePercent,
+            tally,
+            before: input.spent.archived,
+            count: async () => {
+              await ledger.flushed();
+              return countLeaving(pool, id, mapping, probe.keyType);
+            },
+          }),
     ...(only !== null && { only }),
     nextKey: (after) => nextDirty(pool, id, after),
   };
@@ -183,7 +199,8 @@ async function result(
   const left = await dirtyState(deps.pool, plan.claim.connection, only ?? undefined);
   const told = { counts, dirty: left.dirty, held: left.held, replan, waitMs: 0, waitFor: null, stop: null };
   if (stop?.kind === 'wait') return { ...told, done: false, waitMs: stop.ms, waitFor: stop.daily ? 'daily' : 'burst' };
-  if (stop?.kind === 'rejects' || stop?.kind === 'isolation') return { ...told, done: false, stop };
+  if (stop?.kind === 'rejects' || stop?.kind === 'isolation' || stop?.kind === 'archives')
+    return { ...told, done: false, stop };
   // Only rows that wait are left: nothing can be done before the first of them is free.
   const waits = left.held > 0 && (done || left.held === left.dirty);
   if (waits && !replan) return { ...told, done: false, waitMs: Math.ceil(left.freeMs) + 50, waitFor: 'landing' };
