@@ -141,7 +141,7 @@ class HubspotRun {
         'IsolationSpent',
       );
     return ApplicationFailure.nonRetryable(
-      `${stop.bad} of ${stop.of} rows were refused (${((100 * stop.bad) / stop.of).toFixed(1)} %), more than the option rejectPercent allows: nothing more is sent. See why: npx syncline rejects ${connection}. Correct the mapping or the properties and start again, or let it go on: npx syncline start hubspotSync ${connection} --accept-rejects`,
+      `${stop.bad} of ${stop.of} rows were refused (${((100 * stop.bad) / stop.of).toFixed(1)} %), more than the option rejectPercent allows: nothing more is sent, by the next runs neither. See why: npx syncline rejects ${connection}. Correct the mapping or the properties and start again; behind corrected values: npx syncline replay ${connection} --rejects; or let it go on: npx syncline start hubspotSync ${connection} --accept-rejects`,
       'TooManyRejects',
     );
   }

@@ -2,10 +2,11 @@ import type { Catalog } from '../../connectors/hubspot/catalog.ts';
 import type { Counts } from '../../connectors/hubspot/counts.ts';
 import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
 import { probeMapping } from '../../db/capture.ts';
+import type { Pool } from '../../db/client.ts';
 import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
 import { markEverybody, openMark } from '../../db/hubspot/mark.ts';
-import { dirtyState, nextDirty, readSync } from '../../db/hubspot/syncs.ts';
+import { dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
@@ -64,6 +65,8 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
   });
   if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
     return result(deps, input, tally, { replan: true });
+  if (only === null && (await holds(deps.pool, input, state.tripped, tally, options.rejectPercent)))
+    return result(deps, input, tally, {});
   const { pool } = deps;
   const probe = await probeMapping(pool, mapping);
   if (only !== null) await requireKey(pool, mapping, probe.keyType, only);
@@ -147,8 +150,25 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
   } finally {
     clearInterval(sight);
   }
+  if (tally.stop?.kind === 'rejects')
+    await setTripped(pool, id, { judged: plan.judged, bad: tally.stop.bad, of: tally.stop.of });
   if (tally.stop?.kind === 'failure') throw tally.stop.error;
   return result(deps, input, tally, { done });
+}
+
+/** True while a breaker that tripped holds: each start parked another 800 rows of a mapping that was wrong. */
+async function holds(
+  pool: Pool,
+  { plan, acceptRejects }: SliceInput,
+  tripped: Tripped | null,
+  tally: Tally,
+  rejectPercent: number,
+): Promise<boolean> {
+  if (tripped === null) return false;
+  const { judged, bad, of } = tripped;
+  if (acceptRejects) await setTripped(pool, plan.claim.connection, null);
+  else if (judged === plan.judged && bad * 100 > of * rejectPercent) tally.end({ kind: 'rejects', bad, of });
+  return tally.stop !== null;
 }
 
 /** Makes the calls of one pass, several in flight, and returns when every outcome is written. */
