@@ -100,7 +100,9 @@ export function describeResult(result: OrgSyncResult): string[] {
     );
   lines.push(...result.notes.map((note) => `note: ${note}`));
   if (everybodyBack(result))
-    lines.push(`Nobody was taken over: ${count(users?.staged ?? 0)} of ${count(users?.staged ?? 0)} people are handed back`);
+    lines.push(
+      `Nobody was taken over: ${count(users?.staged ?? 0)} of ${count(users?.staged ?? 0)} people are handed back`,
+    );
   const back = (users?.rejected ?? 0) + (groups?.rejected ?? 0) + (users?.conflicts ?? 0);
   if (back > 0) lines.push(`${counted(back, 'record')} handed back: npx syncline rejects ${result.connection}`);
   return lines;
