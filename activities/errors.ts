@@ -21,6 +21,8 @@ export type FailureType =
   | 'StageLost'
   /** More rows of a run were refused than its connection allows. */
   | 'TooManyRejects'
+  /** A run would archive more contacts than its connection allows. */
+  | 'TooManyArchives'
   /** The calls for finding the bad rows of refused batches are used up. */
   | 'IsolationSpent'
   /** Postgres refused a statement for its data (SQLSTATE 22, 23). */

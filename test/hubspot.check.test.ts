@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
+import { releaseParked } from '../db/hubspot/syncs.ts';
 import { openCli } from './harness/cli.ts';
-import { type CrmOptions, openCrm } from './harness/crm.ts';
+import { type Crm, type CrmOptions, openCrm } from './harness/crm.ts';
+import { failureOfRun } from './harness/platforms.ts';
 
 const { world, cli } = await openCli();
 const open = (given: CrmOptions = {}) =>
   openCrm(world, { users: 5, ...given, options: { callsPerWindow: 10_000, ...given.options } });
+const one = (crm: Crm, user: string) => failureOfRun(crm.sync({ only: { user } }));
 const out = (code: number, said: RegExp) => ({ code, out: expect.stringMatching(said) });
 const err = (said: RegExp) => ({ code: 1, err: expect.stringMatching(said) });
 
@@ -12,20 +15,23 @@ test('one user: what is no key, nobody, and one who cannot be mapped are told at
   const crm = await open();
   const name = crm.name;
   const key = /got "abc", accepted a key of the users, which is a value of \S+users\.id \(bigint\)/;
-  expect(await cli(`hubspot sync abc --connection ${name}`)).toMatchObject(err(key));
   expect(await cli(`hubspot preview abc --connection ${name}`)).toMatchObject(err(key));
+  expect(await one(crm, 'abc')).toMatchObject({ type: 'InvalidInput', message: expect.stringMatching(key) });
   expect(await cli(`hubspot sync 99999 --connection ${name}`)).toMatchObject(
     err(/No such user: no row of \S+users has "99999" as its id/),
   );
-  expect(await cli(`hubspot sync 3 --connection ${name}`)).toMatchObject(out(0, /Whole: 1 written/));
+  expect(await crm.sync({ only: { user: '3' } })).toMatchObject({ outcome: 'whole', written: 1 });
   await crm.sql('UPDATE users SET hidden = true WHERE id = 4');
-  expect(await cli(`hubspot sync 4 --connection ${name}`)).toMatchObject(out(0, /Whole: 0 written, 1 unchanged/));
+  expect(await crm.sync({ only: { user: '4' } })).toMatchObject({ outcome: 'whole', written: 0, unchanged: 1 });
 
   const properties = { app_orders: { sql: '1 / (u.id - 2)', type: 'number' } };
   const failing = await open({ mapping: { properties, tables: {} } });
-  expect(await cli(`hubspot sync 2 --connection ${failing.name}`)).toMatchObject(
-    err(/cannot be evaluated for this user \(SQLSTATE 22012\)\. Look at it with: npx syncline hubspot preview 2/),
-  );
+  expect(await one(failing, '2')).toMatchObject({
+    type: 'InvalidInput',
+    message: expect.stringMatching(
+      /cannot be evaluated for this user \(SQLSTATE 22012\)\. Look at it with: npx syncline hubspot preview 2/,
+    ),
+  });
 });
 
 test('a preview says that a user is parked, why, and what brings it back', async () => {
@@ -81,4 +87,38 @@ test('an array wants a property of several values, and --create makes one', asyn
   expect(await cli(`hubspot check --connection ${single.name}`)).toMatchObject(
     out(1, /app_plan\.sql: got an array, accepted one value, since the property takes one \(select\)/),
   );
+});
+
+test('a breaker that tripped holds until the mapping is another, parked rows are replayed, and not for one user', async () => {
+  const crm = await open({ users: 600, sandbox: { rules: { firstname: '^(?!Bad)' } } });
+  await crm.sql(`UPDATE users SET name = 'Bad'`);
+  const first = await failureOfRun(crm.sync());
+  expect(first).toMatchObject({ type: 'TooManyRejects' });
+  const calls = crm.source.calls.byName.upsert;
+  const { message } = await failureOfRun(crm.sync());
+  expect(message, 'the same sentence').toBe((first as { message: string }).message);
+  expect(crm.source.calls.byName.upsert, 'and not one call').toBe(calls);
+  expect(await crm.sync({ only: { user: '600' } }), 'one user goes').toMatchObject({ outcome: 'partial' });
+
+  await crm.sql(`UPDATE users SET name = 'Good'`);
+  await releaseParked(world.pool, crm.name);
+  expect(await crm.sync(), 'parked rows are replayed').toMatchObject({ outcome: 'whole', written: 600 });
+
+  await crm.sql(`UPDATE users SET name = 'Bad'`);
+  expect(await failureOfRun(crm.sync())).toMatchObject({ type: 'TooManyRejects' });
+  const firstname = { sql: `'Good ' || length(u.name)`, type: 'string' };
+  const properties = { ...(crm.mapping.properties as object), firstname };
+  await crm.options({ mapping: { ...crm.mapping, properties } });
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole' });
+  expect(await crm.parked()).toEqual(new Map());
+});
+
+test('a tripped breaker is let go by a person, and holds no later run', async () => {
+  const crm = await open({ users: 600, sandbox: { rules: { firstname: '^(?!Bad)' } } });
+  await crm.sql(`UPDATE users SET name = 'Bad' WHERE id <= 300`);
+  expect(await failureOfRun(crm.sync())).toMatchObject({ type: 'TooManyRejects' });
+  await crm.sync({ rejects: 'accept' });
+  expect((await crm.parked()).size).toBe(300);
+  await crm.sql(`UPDATE users SET name = 'Good' WHERE id = 1`);
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1 });
 });

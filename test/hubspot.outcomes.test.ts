@@ -484,7 +484,7 @@ describe('modes', () => {
       calls: 1,
     });
     expect(await crm.sync({ only: { user: '3' } })).toMatchObject({ written: 1 });
-    expect(await crm.sync({ only: { user: '99' } })).toMatchObject({ written: 0, looked: 1 });
+    expect(await failureOfRun(crm.sync({ only: { user: '99' } }))).toMatchObject({ type: 'InvalidInput' });
     expect(await crm.sync()).toMatchObject({ written: 4, unchanged: 1 });
   });
 

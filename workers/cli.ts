@@ -83,6 +83,7 @@ function build(run: Run): Command {
     .option('--streams <names>', 'platformSync, segmentSync: these alone, e.g. orders,refunds', names)
     .option('--accept-deletions', 'platformSync, segmentSync: marks deleted what a guard withheld')
     .option('--accept-rejects', 'hubspotSync: does not stop when more rows are refused than usual')
+    .option('--accept-archives', 'hubspotSync: archives as many contacts as are gone')
     .option('--once', 'stripeSync: ends when the copy has reached the present')
     .option('--wait', 'follows it to its end; stripeSync: until it follows the feed')
     .option('--id <workflow-id>', 'workflow id (default: <workflow>-<connection>)')

@@ -10,6 +10,8 @@ export const hubspotSyncInput = v.strictObject({
   only: v.optional(v.strictObject({ user: v.pipe(v.string(), v.minLength(1), v.maxLength(255)) })),
   /** `accept`: a person has looked at the refused rows; the run does not stop for their share. Default `ask`. */
   rejects: v.optional(v.picklist(['ask', 'accept']), 'ask'),
+  /** `accept`: a person has looked at who is gone; the run archives as many as it finds. Default `ask`. */
+  archives: v.optional(v.picklist(['ask', 'accept']), 'ask'),
 });
 
 export type HubspotSyncInput = v.InferOutput<typeof hubspotSyncInput>;

@@ -92,13 +92,19 @@ class HubspotRun {
 
   /** Slice after slice until nothing is dirty. */
   async send(plan: HubspotPlan): Promise<'done' | 'replan' | 'long'> {
-    const { only, rejects } = this.request;
+    const { only, rejects, archives } = this.request;
     for (;;) {
       await condition(() => !this.paused);
       if (workflowInfo().continueAsNewSuggested) return 'long';
       const spent = this.view.counts;
       const result = await tried(this.view, 'sendContacts', () =>
-        this.activities.sendContacts({ plan, spent, acceptRejects: rejects === 'accept', only: only?.user ?? null }),
+        this.activities.sendContacts({
+          plan,
+          spent,
+          acceptRejects: rejects === 'accept',
+          acceptArchives: archives === 'accept',
+          only: only?.user ?? null,
+        }),
       );
       this.view.add(result);
       if (result.replan) return 'replan';
@@ -124,13 +130,18 @@ class HubspotRun {
 
   private stopped(stop: NonNullable<SliceResult['stop']>): ApplicationFailure {
     const { connection } = this.request;
+    if (stop.kind === 'archives')
+      return ApplicationFailure.nonRetryable(
+        `${stop.going} of ${stop.of} known contacts would be archived (${((100 * stop.going) / stop.of).toFixed(1)} %), more than the option archivePercent allows: those still there stay, and nothing more is sent. Was a table emptied, or does mapping.where fit nobody? Repair it and start again, or let them go: npx syncline start hubspotSync ${connection} --accept-archives`,
+        'TooManyArchives',
+      );
     if (stop.kind === 'isolation')
       return ApplicationFailure.nonRetryable(
         `HubSpot refuses whole batches and does not say for which row; the ${stop.calls} calls for finding it are used up. What was sent is sent. Look at npx syncline rejects ${connection}, then start again: each run has as many calls (option isolationCalls).`,
         'IsolationSpent',
       );
     return ApplicationFailure.nonRetryable(
-      `${stop.bad} of ${stop.of} rows were refused (${((100 * stop.bad) / stop.of).toFixed(1)} %), more than the option rejectPercent allows: nothing more is sent. See why: npx syncline rejects ${connection}. Correct the mapping or the properties and start again, or let it go on: npx syncline start hubspotSync ${connection} --accept-rejects`,
+      `${stop.bad} of ${stop.of} rows were refused (${((100 * stop.bad) / stop.of).toFixed(1)} %), more than the option rejectPercent allows: nothing more is sent, by the next runs neither. See why: npx syncline rejects ${connection}. Correct the mapping or the properties and start again; behind corrected values: npx syncline replay ${connection} --rejects; or let it go on: npx syncline start hubspotSync ${connection} --accept-rejects`,
       'TooManyRejects',
     );
   }

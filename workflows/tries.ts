@@ -20,6 +20,7 @@ const verdicts: Record<FailureType, Verdict> = {
   CampaignUnknown: 'end',
   ClaimLost: 'end',
   TooManyRejects: 'end',
+  TooManyArchives: 'end',
   IsolationSpent: 'end',
   BadAnswer: 'again',
   ChainBroken: 'again',

@@ -2,6 +2,7 @@ import type { Mapping } from '../../connectors/hubspot/mapping.ts';
 import { batchRows } from '../../connectors/hubspot.ts';
 import type { MappedReader, MappedRow } from '../../db/hubspot/mapped.ts';
 import type { Settled } from '../../db/hubspot/settle.ts';
+import type { ArchiveGuard } from './archives.ts';
 import type { Ledger } from './ledger.ts';
 import { mappingFails, noSuchUser } from './one.ts';
 import { type Decider, type Outgoing, parked } from './outgoing.ts';
@@ -28,6 +29,8 @@ export interface FeedOptions {
   only?: string;
   /** True: the id is a mapped value, which two users may have. */
   sharedIds: boolean;
+  /** Null: a person lets the archiving go on, or asked for one user. */
+  archives: ArchiveGuard | null;
   /** Key of the next dirty user, where the mapping cannot be evaluated for it. */
   nextKey: (after: string) => Promise<{ key: string; version: number } | null>;
 }
@@ -92,6 +95,8 @@ export class Feed {
     if (this.ended) this.open.clear();
     if (settled.length > 0) this.options.ledger.settle(settled);
     this.options.tally.breaker();
+    const leaving = full.filter(([one]) => one!.kind === 'archive').reduce((sum, { length }) => sum + length, 0);
+    await this.options.archives?.look(leaving);
     const openedAt = performance.now();
     const numbers = await this.options.ledger.open(full.map((batch) => batch.map(({ row }) => row.key)));
     for (const [i, batch] of full.entries()) this.ready.push({ rows: batch, call: numbers[i]!, openedAt });

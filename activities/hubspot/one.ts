@@ -1,5 +1,6 @@
 import type { Mapping } from '../../connectors/hubspot/mapping.ts';
 import type { Pool } from '../../db/client.ts';
+import { canBeKey } from '../../db/hubspot/mapped.ts';
 import { SyncError } from '../errors.ts';
 
 /** Longer keys are cut in a sentence. */
@@ -10,16 +11,11 @@ const shownMost = 40;
  * @throws SyncError InvalidInput naming what a key is
  */
 export async function requireKey(pool: Pool, { from, key }: Mapping, keyType: string, user: string): Promise<void> {
-  try {
-    await pool.query(`SELECT $1::text::${keyType}`, [user]);
-  } catch (error) {
-    if (!String((error as { code?: unknown }).code).startsWith('22')) throw error;
-    throw new SyncError(
-      'InvalidInput',
-      `User: got "${user.slice(0, shownMost)}", accepted a key of the users, which is a value of ${from}.${key} (${keyType})`,
-      { cause: error },
-    );
-  }
+  if (await canBeKey(pool, keyType, user)) return;
+  throw new SyncError(
+    'InvalidInput',
+    `User: got "${user.slice(0, shownMost)}", accepted a key of the users, which is a value of ${from}.${key} (${keyType})`,
+  );
 }
 
 /** Nobody has the key that a person typed. */

@@ -2,12 +2,15 @@ import type { Catalog } from '../../connectors/hubspot/catalog.ts';
 import type { Counts } from '../../connectors/hubspot/counts.ts';
 import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
 import { MappingRefused, probeMapping } from '../../db/capture.ts';
+import type { Pool } from '../../db/client.ts';
+import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
 import { markEverybody, openMark } from '../../db/hubspot/mark.ts';
-import { dirtyState, nextDirty, readSync } from '../../db/hubspot/syncs.ts';
+import { dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
+import { ArchiveGuard } from './archives.ts';
 import { type HubspotPlan, proveMapping } from './begin.ts';
 import { openClient } from './client.ts';
 import { Courier } from './courier.ts';
@@ -24,6 +27,8 @@ export interface SliceInput {
   spent: Spent;
   /** True: a person has looked at the refusals; the breaker is off. */
   acceptRejects: boolean;
+  /** True: a person lets the run archive as many as it finds. */
+  acceptArchives?: boolean;
   /** Only this user, by key; sent whether anything changed or not. */
   only: string | null;
 }
@@ -40,7 +45,7 @@ export interface SliceResult {
   waitFor: 'burst' | 'daily' | 'landing' | null;
   /** Options or catalog changed since the plan was made. */
   replan: boolean;
-  stop: Extract<Stop, { kind: 'rejects' | 'isolation' }> | null;
+  stop: Extract<Stop, { kind: 'rejects' | 'isolation' | 'archives' }> | null;
 }
 
 /** A call leaves within this after it was opened, or is opened anew. */
@@ -76,6 +81,8 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
   });
   if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
     return result(deps, input, tally, { replan: true });
+  if (only === null && (await holds(deps.pool, input, state.tripped, tally, options.rejectPercent)))
+    return result(deps, input, tally, {});
   const { pool } = deps;
   const probe = await probeMapping(pool, mapping);
   if (only !== null) await requireKey(pool, mapping, probe.keyType, only);
@@ -94,6 +101,18 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     mapping,
     judged: plan.judged,
     sharedIds,
+    archives:
+      input.acceptArchives || only !== null
+        ? null
+        : new ArchiveGuard({
+            percent: options.archivePercent,
+            tally,
+            before: input.spent.archived,
+            count: async () => {
+              await ledger.flushed();
+              return countLeaving(pool, id, mapping, probe.keyType);
+            },
+          }),
     ...(only !== null && { only }),
     nextKey: (after) => nextDirty(pool, id, after),
   };
@@ -147,8 +166,25 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
   } finally {
     clearInterval(sight);
   }
+  if (tally.stop?.kind === 'rejects')
+    await setTripped(pool, id, { judged: plan.judged, bad: tally.stop.bad, of: tally.stop.of });
   if (tally.stop?.kind === 'failure') throw tally.stop.error;
   return result(deps, input, tally, { done });
+}
+
+/** True while a breaker that tripped holds: each start parked another 800 rows of a mapping that was wrong. */
+async function holds(
+  pool: Pool,
+  { plan, acceptRejects }: SliceInput,
+  tripped: Tripped | null,
+  tally: Tally,
+  rejectPercent: number,
+): Promise<boolean> {
+  if (tripped === null) return false;
+  const { judged, bad, of } = tripped;
+  if (acceptRejects) await setTripped(pool, plan.claim.connection, null);
+  else if (judged === plan.judged && bad * 100 > of * rejectPercent) tally.end({ kind: 'rejects', bad, of });
+  return tally.stop !== null;
 }
 
 /** Makes the calls of one pass, several in flight, and returns when every outcome is written. */
@@ -199,7 +235,8 @@ async function result(
   const left = await dirtyState(deps.pool, plan.claim.connection, only ?? undefined);
   const told = { counts, dirty: left.dirty, held: left.held, replan, waitMs: 0, waitFor: null, stop: null };
   if (stop?.kind === 'wait') return { ...told, done: false, waitMs: stop.ms, waitFor: stop.daily ? 'daily' : 'burst' };
-  if (stop?.kind === 'rejects' || stop?.kind === 'isolation') return { ...told, done: false, stop };
+  if (stop?.kind === 'rejects' || stop?.kind === 'isolation' || stop?.kind === 'archives')
+    return { ...told, done: false, stop };
   // Only rows that wait are left: nothing can be done before the first of them is free.
   const waits = left.held > 0 && (done || left.held === left.dirty);
   if (waits && !replan) return { ...told, done: false, waitMs: Math.ceil(left.freeMs) + 50, waitFor: 'landing' };

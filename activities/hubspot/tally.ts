@@ -13,6 +13,8 @@ export interface Limits {
 export type Stop =
   /** Too many rows are refused. */
   | { kind: 'rejects'; bad: number; of: number }
+  /** Too many contacts would be archived. */
+  | { kind: 'archives'; going: number; of: number }
   /** The calls for isolation are used up. */
   | { kind: 'isolation'; calls: number }
   /** The platform asks to wait. */

@@ -139,3 +139,14 @@ function payload(values: ReadonlyMap<string, string>): string {
   const list = (items: readonly string[]) => `ARRAY[${items.join(', ')}]::text[]`;
   return `json_object(${list(names.map((name) => pg.escapeLiteral(name)))}, ${list(names.map((name) => values.get(name)!))})::text`;
 }
+
+/** Whether a text can be a key of this type at all. */
+export async function canBeKey(pool: Pool, keyType: string, text: string): Promise<boolean> {
+  try {
+    await pool.query(`SELECT $1::text::${keyType}`, [text]);
+    return true;
+  } catch (error) {
+    if (!String((error as { code?: unknown }).code).startsWith('22')) throw error;
+    return false;
+  }
+}

@@ -9,11 +9,20 @@ export interface SyncState {
   catalog: unknown;
   mark: 'all' | 'resend' | null;
   timeZone: string | null;
+  tripped: Tripped | null;
+}
+
+/** Too many rows were refused, and nobody has looked since. */
+export interface Tripped {
+  /** By what they were judged: another mapping or catalog lets runs go on. */
+  judged: string;
+  bad: number;
+  of: number;
 }
 
 export async function readSync(pool: Pool, connection: string): Promise<SyncState | null> {
   const { rows } = await pool.query(
-    'SELECT mapping, judged, catalog, mark, time_zone AS "timeZone" FROM syncline.hubspot_syncs WHERE connection_id = $1',
+    'SELECT mapping, judged, catalog, mark, time_zone AS "timeZone", tripped FROM syncline.hubspot_syncs WHERE connection_id = $1',
     [connection],
   );
   return rows[0] ?? null;
@@ -66,8 +75,14 @@ export async function setStandard(
   });
 }
 
+/** Lets every run that is judged by the same end at once; null: a person has looked. */
+export async function setTripped(pool: Pool, connection: string, tripped: Tripped | null): Promise<void> {
+  await pool.query('UPDATE syncline.hubspot_syncs SET tripped = $2 WHERE connection_id = $1', [connection, tripped]);
+}
+
 /** Lets parked rows be tried again by the next run, although nothing changed. @returns how many */
 export async function releaseParked(pool: Pool, connection: string): Promise<number> {
+  await setTripped(pool, connection, null);
   const { rowCount } = await pool.query(
     `WITH free AS (UPDATE syncline.hubspot_contacts SET parked_under = '' WHERE connection_id = $1 AND parked_hash IS NOT NULL RETURNING key)
      INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)

@@ -42,6 +42,8 @@ export const hubspotSyncs = syncline.table('hubspot_syncs', {
   markAfter: text('mark_after'),
   /** Zone of the account, once it was asked for. */
   timeZone: text('time_zone'),
+  /** Too many rows were refused: `{"judged","bad","of"}`. It holds while rows are judged by the same. */
+  tripped: jsonb('tripped'),
 });
 
 /** Users that may differ from their contact: the dirty set, a row a connection and user. */

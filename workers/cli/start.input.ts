@@ -17,6 +17,7 @@ export interface RunOptions {
   streams?: string[];
   acceptDeletions?: boolean;
   acceptRejects?: boolean;
+  acceptArchives?: boolean;
   once?: boolean;
 }
 
@@ -28,6 +29,7 @@ const owners: Partial<Record<keyof RunOptions, { workflows: SyncWorkflow[]; flag
   streams: { workflows: ['platformSync', 'segmentSync'], flag: '--streams' },
   acceptDeletions: { workflows: ['platformSync', 'segmentSync'], flag: '--accept-deletions' },
   acceptRejects: { workflows: ['hubspotSync'], flag: '--accept-rejects' },
+  acceptArchives: { workflows: ['hubspotSync'], flag: '--accept-archives' },
   once: { workflows: ['stripeSync'], flag: '--once' },
 };
 
@@ -69,12 +71,13 @@ function streamsInput(
   return checked(platformSyncInput, input, '{"connection":"shop"}');
 }
 
-function hubspotInput(connection: string, { mode, onlyUser, acceptRejects }: RunOptions): object {
+function hubspotInput(connection: string, { mode, onlyUser, acceptRejects, acceptArchives }: RunOptions): object {
   const input = {
     connection,
     ...(mode !== undefined && { mode }),
     ...(onlyUser !== undefined && { only: { user: onlyUser } }),
     ...(acceptRejects && { rejects: 'accept' }),
+    ...(acceptArchives && { archives: 'accept' }),
   };
   return checked(hubspotSyncInput, input, '{"connection":"crm"}');
 }

@@ -1,0 +1,43 @@
+import type { Leaving } from '../../db/hubspot/leaving.ts';
+import type { Tally } from './tally.ts';
+
+/** So many may go without a question, however few contacts there are. */
+export const leastArchives = 50;
+
+export interface ArchiveGuardOptions {
+  /** Share of the known contacts, in percent. */
+  percent: number;
+  tally: Tally;
+  /** Archived by the run before this slice. */
+  before: number;
+  /** Counts, when what was answered is written, who is about to go. */
+  count: () => Promise<Leaving>;
+}
+
+/**
+ * Stops a run before it archives more than a share of the contacts: a TRUNCATE, or a condition that fits nobody, archived
+ * everybody. Who is about to go is counted before the first call that would bring the run beyond 50, and again when
+ * there are more than were counted.
+ */
+export class ArchiveGuard {
+  private readonly options: ArchiveGuardOptions;
+  private decided: number;
+  private proven = leastArchives;
+
+  constructor(options: ArchiveGuardOptions) {
+    this.options = options;
+    this.decided = options.before;
+  }
+
+  /** @param more rows that are to be archived and have not left */
+  async look(more: number): Promise<void> {
+    this.decided += more;
+    if (more === 0 || this.decided <= this.proven) return;
+    const { tally, before, percent, count } = this.options;
+    const { leaving, known } = await count();
+    const gone = before + tally.counts.archived;
+    const [going, of] = [leaving + gone, known + gone];
+    if (going > leastArchives && going * 100 > of * percent) tally.end({ kind: 'archives', going, of });
+    else this.proven = Math.max(going, this.decided);
+  }
+}

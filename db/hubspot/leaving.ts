@@ -1,0 +1,27 @@
+import pg from 'pg';
+import { type CaptureMapping, quoted } from '../capture/probe.ts';
+import type { Pool } from '../client.ts';
+
+/** How many contacts would be archived, of those that are known. */
+export interface Leaving {
+  leaving: number;
+  known: number;
+}
+
+/** Counts the marked users who are deleted or out of scope and have a contact, and all contacts that are known. */
+export async function countLeaving(
+  pool: Pool,
+  connection: string,
+  { from, key, where }: Pick<CaptureMapping, 'from' | 'key' | 'where'>,
+  keyType: string,
+): Promise<Leaving> {
+  const { rows } = await pool.query(
+    `WITH known AS (SELECT key FROM syncline.hubspot_contacts
+       WHERE connection_id = $1 AND (sent_hash IS NOT NULL OR hubspot_id IS NOT NULL))
+     SELECT (SELECT count(*)::int FROM known) AS known,
+       (SELECT count(*)::int FROM syncline.hubspot_dirty d JOIN known USING (key) WHERE d.connection_id = $1
+         AND NOT EXISTS (SELECT 1 FROM ${quoted(from)} u WHERE u.${pg.escapeIdentifier(key)} = d.key::${keyType} AND (${where ?? 'true'})::boolean)) AS leaving`,
+    [connection],
+  );
+  return rows[0];
+}

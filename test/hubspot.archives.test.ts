@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { openCli } from './harness/cli.ts';
+import { type CrmOptions, openCrm } from './harness/crm.ts';
+import { failureOfRun } from './harness/platforms.ts';
+
+const { world, cli } = await openCli();
+const open = async (given: CrmOptions) => {
+  const crm = await openCrm(world, { ...given, options: { callsPerWindow: 10_000, ...given.options } });
+  await crm.sync();
+  return crm;
+};
+
+test('an emptied table archives nobody until a person says so', async () => {
+  const crm = await open({ users: 300, options: { mode: 'mirror' } });
+  await crm.sql('TRUNCATE users');
+  for (let start = 1; start <= 2; start++)
+    expect(await failureOfRun(crm.sync()), `start ${start}`).toMatchObject({
+      type: 'TooManyArchives',
+      message: expect.stringMatching(
+        /^300 of 300 known contacts would be archived \(100\.0 %\), more than the option archivePercent allows.*--accept-archives$/,
+      ),
+    });
+  expect(crm.source.calls.byName.archive).toBeUndefined();
+  expect(await cli(`start hubspotSync ${crm.name} --accept-archives --wait`)).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('300 archived'),
+  });
+  await crm.expectSame();
+});
+
+test('a condition that fits nobody archives nobody; who comes back is sent, and the others go', async () => {
+  const crm = await open({ users: 300, mapping: { leave: 'archive' } });
+  await crm.sql('UPDATE users SET hidden = true');
+  expect(await failureOfRun(crm.sync())).toMatchObject({ type: 'TooManyArchives' });
+  expect(crm.source.calls.byName.archive).toBeUndefined();
+  await crm.sql('UPDATE users SET hidden = false WHERE id > 140');
+  expect(await crm.sync(), '140 of 300 are under a half').toMatchObject({ outcome: 'whole', archived: 140 });
+  await crm.expectSame();
+});
+
+test('50 may go however few there are, and an account may allow less or all', async () => {
+  const few = await open({ users: 55, options: { mode: 'mirror' } });
+  await few.sql('DELETE FROM users WHERE id > 5');
+  expect(await few.sync()).toMatchObject({ archived: 50 });
+
+  const crm = await open({ users: 200, options: { mode: 'mirror', archivePercent: 30 } });
+  await crm.sql('DELETE FROM users WHERE id > 130');
+  expect(await failureOfRun(crm.sync())).toMatchObject({
+    type: 'TooManyArchives',
+    message: expect.stringMatching(/^70 of 200 .*35\.0 %/),
+  });
+  await crm.options({ archivePercent: 100 });
+  await crm.sql('DELETE FROM users');
+  expect(await crm.sync()).toMatchObject({ archived: 200 });
+});
