@@ -1,10 +1,12 @@
 import { ruleOf } from '../../connectors/channel.ts';
-import { findPeople } from '../../db/audience/people.ts';
+import { settleGrant, takeGrant } from '../../db/audience/grants.ts';
+import { type Found, findPeople } from '../../db/audience/people.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
-import { openCampaign } from './begin.ts';
+import { type OpenCampaign, openCampaign } from './begin.ts';
 import { render } from './open.ts';
 import { openTransport } from './shard.ts';
+import type { Envelope, Transport } from './transport.ts';
 
 export interface TestInput {
   campaign: string;
@@ -20,37 +22,65 @@ export interface Tested {
 
 /**
  * Sends the campaign's message to named users at once, once each, whatever its filter, throttle and quiet hours say. Nothing is
- * written down: the campaign reaches them again. Who unsubscribed gets none.
+ * written down but the grant that a message used: the campaign reaches them again. Who unsubscribed gets none.
  */
 export async function testSend(deps: Deps, { campaign, users }: TestInput): Promise<Tested[]> {
   const opened = await openCampaign(deps, campaign);
-  const { checked, stored } = opened;
-  const found = await findPeople(deps.pool, checked.people, users);
+  const { people } = opened.checked;
+  const found = await findPeople(deps.pool, people, users);
   const transport = await openTransport(deps, opened, 'live');
   const results: Tested[] = [];
   try {
     for (const [index, user] of users.entries()) {
       const row = found.get(user);
       if (!row)
-        throw new SyncError(
-          'InvalidInput',
-          `users.${index}: no such user in connection "${checked.people.connection}"`,
-        );
-      if (row.reason !== null) results.push({ outcome: 'left out', code: row.reason });
-      else {
-        const made = render(checked, { ...row, user });
-        if ('reason' in made) results.push({ outcome: 'refused', code: made.reason });
-        else {
-          const key = `${stored.id}.test.${Date.now()}.${index}`;
-          const sent = await transport.send({ no: 0, user, address: row.address, key, message: made.message });
-          if ('neverLeft' in sent) throw new SyncError('CampaignStopped', `${sent.neverLeft}; nothing was sent`);
-          if ('noAnswer' in sent) results.push({ outcome: 'unknown', code: sent.noAnswer });
-          else results.push({ outcome: ruleOf(checked.channel, sent.code).class, code: sent.code });
-        }
-      }
+        throw new SyncError('InvalidInput', `users.${index}: no such user in connection "${people.connection}"`);
+      results.push(await testOne(deps, opened, transport, { ...row, user, index }));
     }
     return results;
   } finally {
     await transport.close();
   }
+}
+
+async function testOne(
+  deps: Deps,
+  opened: OpenCampaign,
+  transport: Transport,
+  row: Found & { user: string; index: number },
+): Promise<Tested> {
+  const { user, address, index } = row;
+  if (row.reason !== null) return { outcome: 'left out', code: row.reason };
+  const made = render(opened.checked, row);
+  if ('reason' in made) return { outcome: 'refused', code: made.reason };
+  const key = `${opened.stored.id}.test.${Date.now()}.${index}`;
+  return sendGranted(deps, opened, transport, { no: 0, user, address, key, message: made.message });
+}
+
+/** The grant is taken before the message leaves, and goes back only where certainly no message used it. */
+async function sendGranted(
+  { pool }: Deps,
+  { checked, account }: OpenCampaign,
+  transport: Transport,
+  envelope: Envelope,
+): Promise<Tested> {
+  const { channel, grantTemplate } = checked;
+  const { address } = envelope;
+  const scope = grantTemplate === null ? null : { channelId: account.id, template: grantTemplate };
+  if (scope && !(await takeGrant(pool, scope, address))) return { outcome: 'refused', code: 'no_grant' };
+  const settle = async (what: 'back' | 'none-left') => (scope ? settleGrant(pool, scope, address, what) : undefined);
+  const sent = await transport.send(envelope).catch(async (error: unknown) => {
+    // The account gives no token: nothing was sent.
+    await settle('back');
+    throw error;
+  });
+  if ('neverLeft' in sent) {
+    await settle('back');
+    throw new SyncError('CampaignStopped', `${sent.neverLeft}; nothing was sent`);
+  }
+  if ('noAnswer' in sent) return { outcome: 'unknown', code: sent.noAnswer };
+  const rule = ruleOf(channel, sent.code);
+  if (rule.emptiesGrants) await settle('none-left');
+  else if (rule.class !== 'sent' && rule.class !== 'unknown') await settle('back');
+  return { outcome: rule.class, code: sent.code };
 }
