@@ -29,6 +29,8 @@ export interface Channel {
   };
   /** What a campaign's `template` holds for this channel; texts in it may have variables. */
   template: v.GenericSchema;
+  /** Fields of the template that are HTML: values that are filled in there are escaped. */
+  html?: readonly string[];
   /** What is wrong with a filled template, e.g. `too_long:thing1`; null when it may leave. Asked before the recipient is claimed. */
   check(message: Message): string | null;
   /** A message uses up a grant of its recipient: the template that grants are counted for. Absent: none are needed. */

@@ -22,6 +22,7 @@ export const smtp: Channel = {
     v.strictObject({ subject: line(500), text: v.optional(v.string()), html: v.optional(v.string()) }),
     v.check(({ text, html }) => text !== undefined || html !== undefined, 'a text, an html, or both'),
   ),
+  html: ['html'],
   // A value with a line break in the subject would write headers of its own.
   check: ({ subject }) => (/[\r\n]/.test(String(subject)) ? 'line_break:subject' : null),
   transport: { kind: 'smtp', mail: (message) => message as unknown as Mail },

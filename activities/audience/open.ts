@@ -138,7 +138,7 @@ export function render(
     if (value !== undefined && value !== null)
       values[name] = typeof value === 'object' ? JSON.stringify(value) : String(value);
   }
-  const filled = fill(definition.template as Message, values);
+  const filled = fill(definition.template as Message, values, channel.html);
   if ('missing' in filled) return { reason: `missing_value:${filled.missing}` };
   const fault = channel.check(filled.message);
   return fault === null ? filled : { reason: fault };
