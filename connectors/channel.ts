@@ -13,6 +13,8 @@ export interface Channel {
   baseUrl: string;
   /** What an account must or may say. */
   settings: Record<string, Setting>;
+  /** Options of an account that are no texts. */
+  options?: Record<string, v.GenericSchema>;
   /** `none`, or a token that is asked for; a signature stands in `request`. */
   auth: Auth;
   /** Messages in a span; the option `requestsPerSecond` of the connection stands in for those of the connection. */

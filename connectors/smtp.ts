@@ -14,6 +14,10 @@ export const smtp: Channel = {
     user: { secret: false, about: 'user of the server; none: it asks for none', default: '' },
     password: { secret: true, about: 'password of the user', default: '' },
   },
+  options: {
+    /** True: nothing leaves, and nobody logs in, without TLS (`smtp://` begins it by STARTTLS). Default: true where a user is given. */
+    requireTls: v.optional(v.boolean()),
+  },
   auth: { kind: 'none' },
   limits: {},
   inFlight: 32,
@@ -30,6 +34,11 @@ export const smtp: Channel = {
     { code: ['sent'], class: 'sent' },
     { code: ['421', '450-connect'], class: 'wait', waitMs: 10_000 },
     { code: ['auth'], class: 'stop', hint: 'the server refuses user or password' },
+    {
+      code: ['tls'],
+      class: 'stop',
+      hint: 'the server offers no TLS, or one that cannot be trusted, and user and password would be readable: use smtps://, or the option requireTls=false in a network of your own',
+    },
     { code: ['sender'], class: 'stop', hint: 'the server refuses the sender: correct the option from' },
     { code: ['unknown'], class: 'unknown' },
     { code: ['4xx'], class: 'retry', waitMs: 30_000 },

@@ -33,6 +33,7 @@ export function audienceReader(platform: string): AudienceReader | null {
   );
   const schema = v.strictObject({
     ...Object.fromEntries(own),
+    ...channel.options,
     requestsPerSecond: platformOptions.requestsPerSecond,
     /** Messages on their way at once, 1-1000. Default: the channel's. */
     inFlight: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000)), channel.inFlight),
