@@ -13,6 +13,8 @@ export { channels } from '../../connectors/channel.index.ts';
 export { databasePlatform } from '../../connectors/database.ts';
 export { type CheckedCampaign, checkCampaign, readDefinition, render } from './open.ts';
 
+export { unsubscribe } from './unsubscribe.ts';
+
 /** Lists that segmentSync can read. */
 export const segmentStreams = ['users', 'segments', 'memberships', 'orders'] as const;
 
