@@ -89,19 +89,34 @@ export function brokenVariable(template: unknown): string | null {
   return broken;
 }
 
-/** Fills a template, or names the variable that this user has no value for. */
-export function fill<T>(template: T, values: Values): { message: T } | { missing: string } {
+/**
+ * Fills a template, or names the variable that this user has no value for. `html`: fields of the template that are HTML, where
+ * values are escaped; what the template itself says is not, its texts for those without included.
+ */
+export function fill<T extends Record<string, unknown>>(
+  template: T,
+  values: Values,
+  html: readonly string[] = [],
+): { message: T } | { missing: string } {
   let missing: string | undefined;
-  const message = walk(template, (text) =>
-    text.replaceAll(variable, (_, name: string, fallback: string | undefined) => {
-      const value = Object.hasOwn(values, name) ? values[name] : undefined;
-      if (value !== undefined && value !== '') return value;
-      if (fallback === undefined) missing ??= name;
-      return fallback?.trim() ?? '';
-    }),
-  );
+  const filled = (part: unknown, escaped: boolean) =>
+    walk(part, (text) =>
+      text.replaceAll(variable, (_, name: string, fallback: string | undefined) => {
+        const value = Object.hasOwn(values, name) ? values[name] : undefined;
+        if (value !== undefined && value !== '') return escaped ? escapeHtml(value) : value;
+        if (fallback === undefined) missing ??= name;
+        return fallback?.trim() ?? '';
+      }),
+    );
+  const parts = Object.entries(template).map(([field, part]) => [field, filled(part, html.includes(field))]);
+  const message = Object.fromEntries(parts) as T;
   return missing === undefined ? { message } : { missing };
 }
+
+const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+
+/** Safe between tags and in a quoted attribute. */
+const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (sign) => entities[sign] as string);
 
 function walk<T>(value: T, change: (text: string) => string): T {
   if (typeof value === 'string') return change(value) as T;

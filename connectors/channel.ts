@@ -13,6 +13,8 @@ export interface Channel {
   baseUrl: string;
   /** What an account must or may say. */
   settings: Record<string, Setting>;
+  /** Options of an account that are no texts. */
+  options?: Record<string, v.GenericSchema>;
   /** `none`, or a token that is asked for; a signature stands in `request`. */
   auth: Auth;
   /** Messages in a span; the option `requestsPerSecond` of the connection stands in for those of the connection. */
@@ -29,6 +31,8 @@ export interface Channel {
   };
   /** What a campaign's `template` holds for this channel; texts in it may have variables. */
   template: v.GenericSchema;
+  /** Fields of the template that are HTML: values that are filled in there are escaped. */
+  html?: readonly string[];
   /** What is wrong with a filled template, e.g. `too_long:thing1`; null when it may leave. Asked before the recipient is claimed. */
   check(message: Message): string | null;
   /** A message uses up a grant of its recipient: the template that grants are counted for. Absent: none are needed. */

@@ -14,6 +14,10 @@ export const smtp: Channel = {
     user: { secret: false, about: 'user of the server; none: it asks for none', default: '' },
     password: { secret: true, about: 'password of the user', default: '' },
   },
+  options: {
+    /** True: nothing leaves, and nobody logs in, without TLS (`smtp://` begins it by STARTTLS). Default: true where a user is given. */
+    requireTls: v.optional(v.boolean()),
+  },
   auth: { kind: 'none' },
   limits: {},
   inFlight: 32,
@@ -22,6 +26,7 @@ export const smtp: Channel = {
     v.strictObject({ subject: line(500), text: v.optional(v.string()), html: v.optional(v.string()) }),
     v.check(({ text, html }) => text !== undefined || html !== undefined, 'a text, an html, or both'),
   ),
+  html: ['html'],
   // A value with a line break in the subject would write headers of its own.
   check: ({ subject }) => (/[\r\n]/.test(String(subject)) ? 'line_break:subject' : null),
   transport: { kind: 'smtp', mail: (message) => message as unknown as Mail },
@@ -29,6 +34,11 @@ export const smtp: Channel = {
     { code: ['sent'], class: 'sent' },
     { code: ['421', '450-connect'], class: 'wait', waitMs: 10_000 },
     { code: ['auth'], class: 'stop', hint: 'the server refuses user or password' },
+    {
+      code: ['tls'],
+      class: 'stop',
+      hint: 'the server offers no TLS, or one that cannot be trusted, and user and password would be readable: use smtps://, or the option requireTls=false in a network of your own',
+    },
     { code: ['sender'], class: 'stop', hint: 'the server refuses the sender: correct the option from' },
     { code: ['unknown'], class: 'unknown' },
     { code: ['4xx'], class: 'retry', waitMs: 30_000 },

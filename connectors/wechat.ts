@@ -13,6 +13,9 @@ const template = v.strictObject({
   lang: v.optional(v.picklist(['zh_CN', 'en_US', 'zh_HK', 'zh_TW']), 'zh_CN'),
 });
 
+/** Older signatures are somebody's recording. */
+const longestAgeMs = 300_000;
+
 type Filled = v.InferOutput<typeof template>;
 
 /** Subscribe messages of a WeChat mini program: one grant, one message, one recipient a call; no idempotency key. */
@@ -110,8 +113,10 @@ export const wechat: Channel = {
   ],
   callbacks: {
     by: 'provider',
-    verify({ query, secret, hash, same }) {
+    // In plain mode WeChat signs time and nonce, not the body: whoever saw one push could send another body with its signature.
+    verify({ query, nowMs, secret, hash, same }) {
       const { signature = '', timestamp = '', nonce = '' } = query;
+      if (!/^\d{1,12}$/.test(timestamp) || Math.abs(nowMs - Number(timestamp) * 1_000) > longestAgeMs) return false;
       const text = [secret('callbackToken'), timestamp, nonce].sort().join('');
       return secret('callbackToken') !== '' && same(hash({ algorithm: 'sha1', encoding: 'lower' }, text), signature);
     },

@@ -17,7 +17,7 @@ export interface WechatSandbox extends Receiver {
   /** Ends the token in use at once, as a renewal elsewhere does: the next send is refused with 40001. */
   endToken(): void;
   /** A push of the vendor: query and body that our callback route takes. */
-  push(event: Record<string, unknown>): { query: string; body: string };
+  push(event: Record<string, unknown>, ageSeconds?: number): { query: string; body: string };
 }
 
 export interface WechatSandboxOptions extends ReceiverOptions {
@@ -111,8 +111,8 @@ export async function startWechatSandbox(options: WechatSandboxOptions = {}): Pr
     ...{ appId, appSecret, callbackToken, templateId, grants, messages, tokens },
     overlaps: () => overlapping,
     endToken: renew,
-    push(event) {
-      const timestamp = String(Math.floor(Date.now() / 1_000));
+    push(event, ageSeconds = 0) {
+      const timestamp = String(Math.floor(Date.now() / 1_000) - ageSeconds);
       const nonce = randomBytes(4).toString('hex');
       const signature = createHash('sha1').update([callbackToken, timestamp, nonce].sort().join('')).digest('hex');
       return {

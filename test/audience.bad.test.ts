@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { WorkflowFailedError } from '@temporalio/client';
 import { expect, it } from 'vitest';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
-import { define, launch, people, tally } from './harness/audience.ts';
+import { define, launch, mapping, people, tally } from './harness/audience.ts';
 import { fresh, openCli } from './harness/cli.ts';
 
 const { world, cli } = await openCli();
@@ -16,6 +16,13 @@ const hook = await world.connect({
   credential: JSON.stringify({ signSecret: receiver.secret }),
 });
 const members = await people(world, { count: 12, tags: (n) => [n % 2] });
+const { timeZone: _timeZone, ...unzoned } = mapping.users;
+const zoneless = await world.connect({
+  platform: 'database',
+  baseUrl: 'https://database.invalid',
+  credential: null,
+  options: { ...mapping, users: unzoned },
+});
 const smtp = await world.connect({
   platform: 'smtp',
   baseUrl: 'smtp://127.0.0.1:1',
@@ -87,6 +94,30 @@ it.each([
     'a connection that is not there',
     { ...sound, channel: 'nobody' },
     'Connection "nobody" does not exist. Known connections:',
+  ],
+  [
+    'an empty filter',
+    { ...sound, audience: { connection: members, filter: ' ' } },
+    'audience.filter: got an empty text, accepted a filter such as "1 AND vip"; for everybody leave the field out',
+  ],
+  [
+    'reconcile for a channel without callbacks',
+    { ...sound, channel: smtp, template: { subject: 'x', text: 'y' }, policy: 'reconcile' },
+    'policy: got "reconcile", accepted "at-most-once" or "at-least-once": Mail (SMTP) has no callbacks',
+  ],
+  [
+    'quiet hours without an hour',
+    { ...sound, quiet: { from: '21:00', to: '21:00', timeZone: 'Asia/Shanghai' } },
+    'quiet: got from and to 21:00, accepted two different times',
+  ],
+  [
+    'zones of users that nobody mapped',
+    {
+      ...sound,
+      audience: { connection: zoneless },
+      quiet: { from: '21:00', to: '08:00', timeZone: 'Asia/Shanghai', zoneOf: 'user' },
+    },
+    `quiet.zoneOf: got "user", and connection "${zoneless}" maps no timeZone. Map it: npx syncline connect ${zoneless} --option users.timeZone=COLUMN`,
   ],
   ['no JSON', '{', 'got something that is no JSON, accepted a campaign'],
 ])('%s is told when the campaign is made', async (_what, definition, message) => {

@@ -121,8 +121,8 @@ describe('of WeChat', async () => {
     options: { appId: mini.appId },
   });
   const template = { templateId: mini.templateId, data: { thing1: '{{name}}' } };
-  const push = (event: Record<string, unknown>) => {
-    const { query, body } = mini.push(event);
+  const push = (event: Record<string, unknown>, ageSeconds?: number) => {
+    const { query, body } = mini.push(event, ageSeconds);
     return app.inject({
       method: 'POST',
       url: `/callbacks/${account}?${query}`,
@@ -149,6 +149,14 @@ describe('of WeChat', async () => {
     const ask = (text: string) => app.inject({ method: 'GET', url: `/callbacks/${account}?${text}&echostr=4711` });
     expect((await ask(query)).body).toBe('4711');
     expect((await ask(query.replace(/signature=\w{4}/, 'signature=0000'))).statusCode).toBe(401);
+  });
+
+  it('are refused once their signature is old: somebody recorded it', async () => {
+    const openid = openidOf(900_001);
+    expect((await push(accept(openid), 360)).statusCode).toBe(401);
+    expect((await push(accept(openid), -360)).statusCode).toBe(401);
+    expect(await remaining(openid)).toBeUndefined();
+    expect((await push(accept(openid), 200)).statusCode).toBe(200);
   });
 
   it('count grants as people give them and take them back, each event once', async () => {

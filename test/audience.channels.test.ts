@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { addChannels, channels } from '../connectors/channel.index.ts';
 import { startReceiver } from '../sandbox/receiver.ts';
 import { startWechatSandbox } from '../sandbox/wechat.ts';
-import { define, deliveries, launch, mailOf, openidOf, people } from './harness/audience.ts';
+import { define, deliveries, launch, mailOf, openidOf, people, userOf } from './harness/audience.ts';
 import { lantern } from './harness/lantern.channel.ts';
 import { startSmtpSink } from './harness/smtp.ts';
 import { openWorld } from './harness/world.ts';
@@ -60,6 +60,29 @@ describe('WeChat subscribe messages', async () => {
       [name],
     );
     expect(rows[0].n).toBe(5);
+  });
+
+  it('use up a grant as a test too, and give it back when nothing was sent', async () => {
+    const { from, connection } = await someone(4);
+    await grant(account, from, [2, 0, 2, 2]);
+    const name = await define(world, { connection }, account, { template });
+    mini.setFaults([
+      { type: 'answer', body: { errcode: 40003 }, to: [openidOf(from + 2)] },
+      { type: 'answer', body: { errcode: 43101 }, to: [openidOf(from + 3)] },
+    ]);
+    const { users } = await world.client.workflow.execute('campaignTest', {
+      args: [{ campaign: name, users: [0, 1, 2, 3].map((i) => userOf(from + i)) }],
+      taskQueue: world.config.taskQueue,
+      workflowId: `test-${name}`,
+    });
+    mini.setFaults([]);
+    expect(users).toEqual([
+      { outcome: 'sent', code: '0' },
+      { outcome: 'refused', code: 'no_grant' },
+      { outcome: 'refused', code: '40003' },
+      { outcome: 'refused', code: '43101' },
+    ]);
+    expect(await remaining(account, from, 4)).toEqual([1, 0, 2, 0]);
   });
 
   it('are checked against the limits of their fields before anybody is claimed', async () => {
@@ -227,20 +250,25 @@ describe('mail', () => {
     const { connection } = await someone(2);
     const sink = await startSmtpSink({ user: 'shop', password: 'right' });
     world.onClose(() => sink.stop());
-    const connect = (password: string) =>
+    const connect = (password: string, requireTls?: boolean) =>
       world.connect({
         platform: 'smtp',
         baseUrl: sink.url,
         credential: JSON.stringify({ password }),
-        options: { from: 'a@b.org', user: 'shop' },
+        options: { from: 'a@b.org', user: 'shop', ...(requireTls !== undefined && { requireTls }) },
       });
     const template = { subject: 'x', text: 'y' };
-    const wrong = await launch(world, await define(world, { connection }, await connect('wrong'), { template }));
+    const wrong = await launch(world, await define(world, { connection }, await connect('wrong', false), { template }));
     await expect(wrong.result()).rejects.toMatchObject({
       cause: { type: 'CampaignStopped', message: expect.stringContaining('the server refuses user or password') },
     });
-    const right = await launch(world, await define(world, { connection }, await connect('right'), { template }));
+    const right = await launch(world, await define(world, { connection }, await connect('right', false), { template }));
     expect((await right.result()).states).toEqual({ sent: 2 });
+    const open = await launch(world, await define(world, { connection }, await connect('right'), { template }));
+    await expect(open.result()).rejects.toMatchObject({
+      cause: { type: 'CampaignStopped', message: expect.stringContaining('(tls): the server offers no TLS') },
+    });
+    expect(sink.counts.delivered, 'nothing without TLS').toBe(2);
   });
 });
 

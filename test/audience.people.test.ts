@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { unsubscribe as unsubscribeBy } from '../activities/audience/unsubscribe.ts';
 import { unsubscribe } from '../db/audience/unsubscribes.ts';
 import { define, deliveries, launch, mailOf, people, userOf } from './harness/audience.ts';
 import { startSmtpSink } from './harness/smtp.ts';
@@ -81,4 +82,15 @@ it('an unknown message counts towards the cap as one that was sent', async () =>
   expect((await cap(2)).audience.recipients).toBe(2);
   const ended = await cap(2).catch((error: { cause?: { message: string } }) => error.cause?.message);
   expect(ended).toContain('left out are 2 frequency_cap');
+});
+
+it('an unsubscribe names a channel, or a connection to one; anything else is refused', async () => {
+  const connection = await people(world, { count: 1, from: 70 });
+  const what = (channel: string) => ({ connection, kind: 'user' as const, value: userOf(70), channel });
+  expect(await unsubscribeBy(world.pool, what(mail), false)).toEqual({ changed: true, channel: 'smtp' });
+  expect(await unsubscribeBy(world.pool, what('smtp'), false)).toEqual({ changed: false, channel: 'smtp' });
+  for (const wrong of ['mail', connection, 'toString'])
+    await expect(unsubscribeBy(world.pool, what(wrong), false)).rejects.toThrow(
+      `channel: got "${wrong}", accepted smtp, webhook, wechat, or a connection to one of them.`,
+    );
 });

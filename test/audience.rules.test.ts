@@ -78,6 +78,16 @@ describe('templates', () => {
     expect(fill({ a: '{{toString}}' }, {})).toEqual({ missing: 'toString' });
     expect(fill({ a: '{{name}}' }, { name: '{{city}}' })).toEqual({ message: { a: '{{city}}' } });
   });
+  it('escape values in fields that are HTML, and nowhere else', () => {
+    const text = '<b>{{name}}</b> {{city|<i>you</i>}}';
+    expect(fill({ html: text, text }, { name: `<a href="x">'&` }, ['html'])).toEqual({
+      message: {
+        html: '<b>&lt;a href=&quot;x&quot;&gt;&#39;&amp;</b> <i>you</i>',
+        text: `<b><a href="x">'&</b> <i>you</i>`,
+      },
+    });
+    expect(channels.smtp?.html).toEqual(['html']);
+  });
   it('tell a variable that is none', () => {
     expect(brokenVariable({ a: 'x {{first name}}' })).toBe('{{first name');
     expect(brokenVariable({ a: 'x {{name}} {y}' })).toBeNull();

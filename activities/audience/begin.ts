@@ -42,7 +42,7 @@ export async function openCampaign(deps: Deps, id: string): Promise<OpenCampaign
   const definition = readDefinition(stored.definition, id);
   const source = await storedConnection(deps.pool, definition.audience.connection);
   const account = await deps.connection(definition.channel);
-  return { stored, checked: checkCampaign(id, definition, source, account), account };
+  return { stored, checked: checkCampaign(id, definition, source, account, stored.frozenAt !== null), account };
 }
 
 /**

@@ -13,6 +13,8 @@ export { channels } from '../../connectors/channel.index.ts';
 export { databasePlatform } from '../../connectors/database.ts';
 export { type CheckedCampaign, checkCampaign, readDefinition, render } from './open.ts';
 
+export { unsubscribe } from './unsubscribe.ts';
+
 /** Lists that segmentSync can read. */
 export const segmentStreams = ['users', 'segments', 'memberships', 'orders'] as const;
 
@@ -33,6 +35,7 @@ export function audienceReader(platform: string): AudienceReader | null {
   );
   const schema = v.strictObject({
     ...Object.fromEntries(own),
+    ...channel.options,
     requestsPerSecond: platformOptions.requestsPerSecond,
     /** Messages on their way at once, 1-1000. Default: the channel's. */
     inFlight: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000)), channel.inFlight),

@@ -44,6 +44,7 @@ export function readDefinition(given: unknown, name: string): CampaignDefinition
 
 /**
  * Checks a definition against the connections it names: platforms, filter, the channel's template, and its variables.
+ * `frozen`: its audience is, so only what sending needs is proven.
  * @throws SyncError InvalidInput, FilterError, ChannelUnknown
  */
 export function checkCampaign(
@@ -51,10 +52,12 @@ export function checkCampaign(
   definition: CampaignDefinition,
   source: Described,
   account: Described,
+  frozen = false,
 ): CheckedCampaign {
   const { audience, template } = definition;
   const mapping = mappingOf(source);
   const channel = channelOf(account.platform);
+  if (!frozen) provePurpose(name, definition, channel, mapping);
   if (audience.filter?.trim()) parseExpression(audience.filter);
   if (audience.orders && !mapping.orders)
     throw wrong(
@@ -102,6 +105,33 @@ export function checkCampaign(
   };
 }
 
+/**
+ * What a definition says without effect, or against what it means. Not asked of a campaign that is frozen: its definition stands.
+ */
+function provePurpose(name: string, definition: CampaignDefinition, channel: Channel, mapping: DatabaseOptions): void {
+  const { audience, quiet, policy } = definition;
+  if (audience.filter?.trim() === '')
+    throw wrong(
+      name,
+      'audience.filter: got an empty text, accepted a filter such as "1 AND vip"; for everybody leave the field out',
+    );
+  if (policy === 'reconcile' && !channel.callbacks)
+    throw wrong(
+      name,
+      `policy: got "reconcile", accepted "at-most-once" or "at-least-once": ${channel.title} has no callbacks that could tell what became of a message`,
+    );
+  if (quiet && quiet.from === quiet.to)
+    throw wrong(
+      name,
+      `quiet: got from and to ${quiet.from}, accepted two different times, or no quiet where there are no quiet hours`,
+    );
+  if (quiet?.zoneOf === 'user' && mapping.users.timeZone === undefined)
+    throw wrong(
+      name,
+      `quiet.zoneOf: got "user", and connection "${definition.audience.connection}" maps no timeZone. Map it: npx syncline connect ${definition.audience.connection} --option users.timeZone=COLUMN, or leave zoneOf out`,
+    );
+}
+
 function mappingOf(source: Described): DatabaseOptions {
   if (source.platform !== databasePlatform)
     throw new SyncError(
@@ -138,7 +168,7 @@ export function render(
     if (value !== undefined && value !== null)
       values[name] = typeof value === 'object' ? JSON.stringify(value) : String(value);
   }
-  const filled = fill(definition.template as Message, values);
+  const filled = fill(definition.template as Message, values, channel.html);
   if ('missing' in filled) return { reason: `missing_value:${filled.missing}` };
   const fault = channel.check(filled.message);
   return fault === null ? filled : { reason: fault };

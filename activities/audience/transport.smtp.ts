@@ -47,7 +47,7 @@ export function openSmtp(channel: Channel, connection: Connection): Transport {
       connectionTimeout: connectMs,
       greetingTimeout: connectMs,
       socketTimeout: answerMs,
-      ...(options.requireTls === 'true' && { requireTLS: true }),
+      requireTLS: tlsRequired(options),
     });
     all.add(made);
     const gone = () => {
@@ -118,6 +118,10 @@ export function openSmtp(channel: Channel, connection: Connection): Transport {
   };
 }
 
+/** Whoever gives a password does not mean to give it to everybody on the way. */
+const tlsRequired = ({ requireTls, user }: Record<string, unknown>): boolean =>
+  requireTls === undefined ? String(user ?? '') !== '' : String(requireTls) === 'true';
+
 /** Connects and logs in. @throws SyncError Unauthorized, Unavailable */
 export async function openSmtpProbe(channel: Channel, connection: Connection): Promise<void> {
   const url = new URL(connection.baseUrl);
@@ -128,13 +132,19 @@ export async function openSmtpProbe(channel: Channel, connection: Connection): P
       port: Number(url.port || (url.protocol === 'smtps:' ? 465 : 587)),
       secure: url.protocol === 'smtps:',
     },
-    ...{ connectionTimeout: connectMs, greetingTimeout: connectMs },
+    ...{ connectionTimeout: connectMs, greetingTimeout: connectMs, requireTLS: tlsRequired(options) },
     ...(options.user ? { auth: { user: String(options.user), pass: secrets.password ?? '' } } : {}),
   });
   try {
     await transport.verify();
   } catch (cause) {
     const { code = '' } = cause as SmtpError;
+    if (code === 'ETLS')
+      throw new SyncError(
+        'Unauthorized',
+        `smtp://${url.host} offers no TLS that can be trusted. Use smtps://, or --option requireTls=false in a network of your own`,
+        { cause },
+      );
     if (code === 'EAUTH') throw new SyncError('Unauthorized', `smtp://${url.host} refuses user or password`, { cause });
     throw new SyncError(
       'Unavailable',
@@ -149,6 +159,7 @@ export async function openSmtpProbe(channel: Channel, connection: Connection): P
 /** No message was on its way yet. */
 function opening({ code, responseCode }: SmtpError, url: URL): Sent {
   if (code === 'EAUTH' && (responseCode ?? 500) >= 500) return { code: 'auth' };
+  if (code === 'ETLS') return { code: 'tls' };
   if (responseCode === 421) return { code: '421' };
   if (responseCode) return { code: '450-connect' };
   return { neverLeft: `smtp://${url.host} did not answer (${/^[A-Z_]{2,30}$/.test(code ?? '') ? code : 'no code'})` };

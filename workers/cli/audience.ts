@@ -1,6 +1,5 @@
-import { databasePlatform } from '../../activities/audience/catalog.ts';
+import { databasePlatform, unsubscribe as write } from '../../activities/audience/catalog.ts';
 import { countFilter, sampleFilter } from '../../db/audience/people.ts';
-import { unsubscribe as write } from '../../db/audience/unsubscribes.ts';
 import type { Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
 import { columns, counted } from './words.ts';
@@ -51,7 +50,7 @@ interface UnsubscribeOptions {
 export async function unsubscribe(
   session: Session,
   name: string,
-  { user, address, channel = '', undo }: UnsubscribeOptions,
+  { user, address, channel: given = '', undo }: UnsubscribeOptions,
 ): Promise<undefined> {
   await requireDatabase(session, name);
   if ((user === undefined) === (address === undefined))
@@ -60,7 +59,8 @@ export async function unsubscribe(
     user === undefined
       ? { kind: 'address' as const, value: address as string }
       : { kind: 'user' as const, value: user };
-  const changed = await write(await session.pool(), { connection: name, ...who, channel }, undo === true);
+  const pool = await session.pool();
+  const { changed, channel } = await asUse(write(pool, { connection: name, ...who, channel: given }, undo === true));
   const state = undo ? 'gets messages again' : 'gets no more messages';
   session.terminal.print(`The ${who.kind} ${state}${channel ? ` by ${channel}` : ''}${changed ? '' : ', as before'}.`);
   return undefined;
@@ -77,7 +77,7 @@ async function asUse<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    if ((error as Error).name === 'FilterError') throw wrongUse((error as Error).message);
+    if (['FilterError', 'SyncError'].includes((error as Error).name)) throw wrongUse((error as Error).message);
     if ((error as { code?: string }).code === '22003') throw new CommandError('filter: a number tag is out of range');
     throw error;
   }
