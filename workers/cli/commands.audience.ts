@@ -56,7 +56,7 @@ export function audienceCommands(program: Command, run: Run, { names, atLeastOne
     .argument('<campaign>')
     .option('--samples <n>', 'messages shown', atLeastOne, 3)
     .option('--json', 'for programs')
-    .action(run(async () => (await import('./campaign.ts')).preview));
+    .action(run(async () => (await import('./campaign.preview.ts')).preview));
   campaign
     .command('test')
     .description('send the message to named users at once; nothing is written down')
