@@ -1,5 +1,6 @@
 import { fill, variablesOf } from '../../connectors/campaign.ts';
 import type { Message } from '../../connectors/channel.ts';
+import { emptySegments } from '../../db/audience/filter.ts';
 import { countRefusable, type Source } from '../../db/audience/preview.ts';
 import type { Pool } from '../../db/client.ts';
 import { type OpenCampaign, perSecondOf } from './begin.ts';
@@ -28,6 +29,8 @@ export async function foresee(pool: Pool, opened: OpenCampaign, recipients: numb
   if (noGrant > 0) warnings.push(`${noGrant} without a grant of template ${grantTemplate}: refused with no_grant`);
   for (const [name, n] of Object.entries(missing))
     warnings.push(`${n} without a value of {{${name}}}: refused with missing_value:${name}`);
+  for (const id of await emptySegments(pool, people.connection, people.filter))
+    warnings.push(`segment:${id.slice(0, 64)} has no members; is its id spelt so?`);
   const until = quiet ? quietUntil(quiet, Date.now()) : null;
   const whose = checked.zoneColumn === null ? '' : ' for those without a time zone of their own';
   if (until !== null) warnings.push(`quiet hours: nothing leaves before ${new Date(until).toISOString()}${whose}`);

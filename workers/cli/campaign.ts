@@ -8,7 +8,7 @@ import { ago, columns, counted } from './words.ts';
 
 /** Stores a campaign's definition after everything it names was found. */
 export async function create(session: Session, name: string, file: string): Promise<undefined> {
-  checkName(name);
+  checkName(name, 'campaign');
   const pool = await session.pool();
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new CommandError(`${file} cannot be read (${cause.code ?? 'no code'})`);
