@@ -125,6 +125,8 @@ export interface ReceiverCounts {
   reached: number;
   /** Addresses that got more than one. */
   twice: number;
+  /** As in Receiver. */
+  answered: [address: string, atMs: number][];
 }
 
 /** A receiver of messages (webhook or wechat) in a process of its own. */

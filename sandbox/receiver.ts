@@ -45,12 +45,16 @@ export interface Protocol {
 type Refusal = { status: number; body: unknown } | null;
 type Reply = { status: number; body: unknown; headers?: Record<string, string> | undefined; later?: boolean } | 'cut';
 
+const sampledEvery = 200;
+
 /** A receiver over real HTTP that counts what each person would have got. */
 export interface Receiver {
   /** Such as `http://127.0.0.1:40123`. */
   readonly url: string;
   /** Messages each address got. */
   readonly received: Map<string, number>;
+  /** When every 200th message was answered, ms since 1970, by address: a sample that costs nothing. */
+  readonly answered: Map<string, number>;
   /** Every one that came, delivered or not. */
   readonly counts: {
     messages: number;
@@ -72,6 +76,7 @@ export async function startReceiver(protocol: Protocol, options: ReceiverOptions
   const { perSecond } = options;
   let { latencyMs = 0 } = options;
   const received = new Map<string, number>();
+  const answered = new Map<string, number>();
   const counts = { messages: 0, delivered: 0, limited: 0, aside: 0, refused: 0, mostAtOnce: 0 };
   let open = 0;
   let faults = (options.faults ?? []).map((fault) => ({ fault, seen: 0, used: 0 }));
@@ -135,6 +140,7 @@ export async function startReceiver(protocol: Protocol, options: ReceiverOptions
     const taken = protocol.take(read.address, read.key, body);
     if (taken.delivered) {
       counts.delivered++;
+      if (counts.delivered % sampledEvery === 0) answered.set(read.address, Date.now());
       received.set(read.address, (received.get(read.address) ?? 0) + 1);
     } else counts.refused++;
     if (fault?.type === 'cut-after') return 'cut';
@@ -172,6 +178,7 @@ export async function startReceiver(protocol: Protocol, options: ReceiverOptions
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     received,
+    answered,
     counts,
     atOnce: () => open,
     setFaults(next) {

@@ -82,13 +82,13 @@ async function platform(fixture: Fixture, options: object): Promise<Served> {
   };
 }
 
-/** Receivers of messages: what came, without the addresses. */
+/** Receivers of messages: what came, without the addresses but for a sample. */
 async function receiver(
   start: typeof startWebhookSandbox | typeof startWechatSandbox,
   options: object,
 ): Promise<Served> {
   const sandbox = await start(options);
-  const { url, received, counts } = sandbox;
+  const { url, received, answered, counts } = sandbox;
   const account =
     'appId' in sandbox
       ? { appId: sandbox.appId, appSecret: sandbox.appSecret, templateId: sandbox.templateId }
@@ -100,6 +100,7 @@ async function receiver(
         ...counts,
         reached: received.size,
         twice: [...received.values()].filter((times) => times > 1).length,
+        answered: [...answered],
       }),
     },
     stop: sandbox.stop,

@@ -81,3 +81,9 @@ it('shows a definition that is one, and names every channel', () => {
       expect(row, `${channel.channel} ${setting}`).toContain(`\`${setting}\``);
   }
 });
+
+it('shows SQL that takes in unsubscribes and grants, also twice', async () => {
+  for (let i = 0; i < 2; i++) await world.pool.query(block('sql'));
+  const { rows } = await world.pool.query("SELECT remaining FROM audience.grants WHERE connection_id = 'mini'");
+  expect(rows).toEqual([{ remaining: 1 }]);
+});

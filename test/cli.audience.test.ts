@@ -196,7 +196,7 @@ it('makes, previews, tries and sends a campaign, and tells who got what', async 
     { user: memberId(10), reason: 'unsubscribed' },
   ]);
   expect((await cli('campaign list')).out).toContain(`${members} by ${hook}`);
-  const again = await cli(['campaign', 'create', campaign, file({ ...definition, throttle: 60 })]);
+  const again = await cli(['campaign', 'create', campaign, file({ ...definition, attempts: 3 })]);
   expect([again.code, again.err]).toEqual([1, expect.stringContaining(`Campaign "${campaign}" is frozen`)]);
 });
 

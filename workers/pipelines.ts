@@ -36,3 +36,12 @@ export function workflowsOf(platform: string): SyncWorkflow[] {
 
 /** Workflows that read lists, each in a child workflow of its own. */
 export const readsStreams = (workflow: string): boolean => workflow === 'platformSync' || workflow === 'segmentSync';
+
+/** Command of a person who has just started a worker: the first connection that something reads, or how to make one. */
+export function nextCommand(connections: readonly { id: string; platform: string }[]): string {
+  for (const { id, platform } of connections) {
+    const [workflow] = workflowsOf(platform);
+    if (workflow) return `Start a run:  npx syncline start ${workflow} ${id} --wait`;
+  }
+  return 'Connect a directory:  npx syncline connect acme --platform scim --url https://host/scim/v2';
+}

@@ -12,7 +12,7 @@ import { type Config, loadConfig } from './config.ts';
 import { checkoutFolder } from './embedded/places.ts';
 import { openServers, type Servers } from './embedded/servers.ts';
 import { type Health, serveHealth } from './health.ts';
-import { workflowsOf } from './pipelines.ts';
+import { nextCommand } from './pipelines.ts';
 import { secretKeyOf } from './secret.ts';
 import { createWorker, installRuntime, type WorkerParts } from './worker.ts';
 
@@ -79,10 +79,7 @@ async function describe(
   const password = servers.embedded.postgres
     ? ` (password in ${join(servers.embedded.postgres.dataDir, 'password')})`
     : '';
-  const [first] = await listConnections(pool);
-  const next = first
-    ? `Start a run:  npx syncline start ${workflowsOf(first.platform)[0]} ${first.id} --wait`
-    : 'Connect a directory:  npx syncline connect acme --platform scim --url https://host/scim/v2';
+  const next = nextCommand(await listConnections(pool));
   return [
     '',
     `Temporal    ${address}, namespace ${namespace}`,

@@ -1,3 +1,4 @@
+import type { Pool } from '../client.ts';
 import { type Expression, parseExpression } from './expression.ts';
 
 /** Puts a value among a statement's parameters and returns its name there, e.g. `$3`. */
@@ -38,4 +39,21 @@ function tagsSql(tags: readonly (number | string)[], operator: '@>' | '&&', put:
     ...(numbers.length > 0 ? [`u.tags ${operator} ${put(numbers)}::bigint[]`] : []),
     ...(words.length > 0 ? [`u.labels ${operator} ${put(words)}::text[]`] : []),
   ];
+}
+
+/** Segments that a filter names and nobody is in: a misspelt one meets nobody in silence. @throws FilterError */
+export async function emptySegments(pool: Pool, connection: string, text: string | undefined): Promise<string[]> {
+  const named = text?.trim() ? segmentsOf(parseExpression(text)) : [];
+  const { rows } = await pool.query(
+    `SELECT s.id FROM unnest($2::text[]) s(id) WHERE NOT EXISTS (SELECT FROM audience.memberships m
+       WHERE m.connection_id = $1 AND m.segment_id = s.id AND m.deleted_at IS NULL) ORDER BY s.id`,
+    [connection, [...new Set(named)]],
+  );
+  return rows.map((row) => row.id);
+}
+
+function segmentsOf(one: Expression): string[] {
+  if (one.kind === 'segment') return [one.id];
+  if (one.kind === 'tag') return [];
+  return (one.kind === 'not' ? [one.of] : one.of).flatMap(segmentsOf);
 }

@@ -1,4 +1,5 @@
 import { databasePlatform, unsubscribe as write } from '../../activities/audience/catalog.ts';
+import { emptySegments } from '../../db/audience/filter.ts';
 import { countFilter, sampleFilter } from '../../db/audience/people.ts';
 import type { Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
@@ -14,6 +15,7 @@ interface FilterOptions {
 export async function count(session: Session, name: string, { filter, json }: FilterOptions): Promise<undefined> {
   await requireDatabase(session, name);
   const n = await asUse(countFilter(await session.pool(), name, filter));
+  await hint(session, name, filter);
   session.terminal.print(
     json ? JSON.stringify({ connection: name, filter: filter ?? null, users: n }) : counted(n, 'user'),
   );
@@ -28,6 +30,7 @@ export async function sample(
 ): Promise<undefined> {
   await requireDatabase(session, name);
   const rows = await asUse(sampleFilter(await session.pool(), name, filter, limit));
+  await hint(session, name, filter);
   const { print } = session.terminal;
   if (json) print(JSON.stringify(rows));
   else
@@ -37,6 +40,11 @@ export async function sample(
       print(line);
   if (!json && rows.length === 0) print('Nobody.');
   return undefined;
+}
+
+async function hint(session: Session, name: string, filter: string | undefined): Promise<void> {
+  for (const id of await emptySegments(await session.pool(), name, filter))
+    session.terminal.warn(`segment:${id.slice(0, 64)} has no members in connection "${name}"; is its id spelt so?`);
 }
 
 interface UnsubscribeOptions {

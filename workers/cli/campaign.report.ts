@@ -51,6 +51,9 @@ export async function report(
   for (const line of columns(Object.entries(counts.reasons).map(([what, n]) => [what, count(n)]))) print(`    ${line}`);
   for (const line of columns(listed.map((one) => [one.user, one.state, one.reason ?? '', one.at?.toISOString() ?? ''])))
     print(line);
+  const all = list === undefined ? 0 : ((counts.states as Record<string, number>)[list] ?? 0);
+  if (all > listed.length) print(`${count(all - listed.length)} more; all of them with --limit ${all}`);
+  else if (list !== undefined && all === 0) print(`Nobody is ${list}.`);
   const { unknown = 0, refused = 0, failed = 0 } = counts.states;
   if (refused + failed > 0 && list === undefined)
     print(`  ${count(refused + failed)} got nothing for good: another start does not try them again`);

@@ -59,11 +59,6 @@ export async function test(session: Session, name: string, options: { users: str
   const input = checked(campaignTestInput, { campaign: name, users }, '{"campaign":"spring","users":["u1"]}');
   await loadCampaign(await session.pool(), name);
   const client = await session.client();
-  const open = await describeRun(client, { workflowId: campaignTestId(name), runId: '' });
-  if (open?.status === 'RUNNING')
-    throw new CommandError(
-      `A test of campaign ${name} is on its way: workflow id ${open.workflowId}. It ends by itself within minutes; try again then`,
-    );
   const started = await launch(session, { workflow: 'campaignTest', name, workflowId: campaignTestId(name), input });
   const run = { ...started };
   for (;;) {

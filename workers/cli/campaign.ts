@@ -1,15 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { type CheckedCampaign, checkCampaign, readDefinition, render } from '../../activities/audience/catalog.ts';
-import { listCampaigns, loadCampaign, type StoredCampaign, saveCampaign } from '../../db/audience/campaigns.ts';
-import { countPeople, samplePeople } from '../../db/audience/people.ts';
+import { type CheckedCampaign, checkCampaign, readDefinition } from '../../activities/audience/catalog.ts';
+import { listCampaigns, type StoredCampaign, saveCampaign } from '../../db/audience/campaigns.ts';
 import { type CampaignState, stateOf } from './campaign.find.ts';
 import { checkName, type Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
-import { ago, columns, count, counted, duration } from './words.ts';
+import { ago, columns, counted } from './words.ts';
 
 /** Stores a campaign's definition after everything it names was found. */
 export async function create(session: Session, name: string, file: string): Promise<undefined> {
-  checkName(name);
+  checkName(name, 'campaign');
   const pool = await session.pool();
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new CommandError(`${file} cannot be read (${cause.code ?? 'no code'})`);
@@ -32,7 +31,8 @@ function parse(file: string, text: string): unknown {
   }
 }
 
-async function check(
+/** @throws CommandError (usage) for what the definition names and is not there */
+export async function check(
   session: Session,
   name: string,
   definition: ReturnType<typeof readDefinition>,
@@ -43,7 +43,7 @@ async function check(
 }
 
 /** What is wrong with a definition was typed by a person. */
-async function asUse<T>(work: () => Promise<T>): Promise<T> {
+export async function asUse<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -85,59 +85,4 @@ function row({
       ? `${counted(frozen.recipients, 'recipient')}, frozen ${ago(frozenAt)}`
       : `not frozen, made ${ago(createdAt)}`;
   return [id, `${connection} by ${channel}`, run ?? '', people];
-}
-
-interface PreviewOptions {
-  samples?: number;
-  json?: boolean;
-}
-
-/** Who, how many, who is left out and why, some messages as they would leave, and how long it takes. Writes and sends nothing. */
-export async function preview(
-  session: Session,
-  name: string,
-  { samples = 3, json }: PreviewOptions,
-): Promise<undefined> {
-  const pool = await session.pool();
-  const stored = await loadCampaign(pool, name);
-  const definition = await asUse(async () => readDefinition(stored.definition, name));
-  const checked = await check(session, name, definition);
-  const account = await session.connection(definition.channel);
-  const counts = await countPeople(pool, checked.people);
-  const shown = await samplePeople(pool, checked.people, samples);
-  const messages = shown.map((one) => ({ user: one.user, ...render(checked, one) }));
-  const rates = [account.options.requestsPerSecond, definition.throttle].filter(
-    (one): one is number => typeof one === 'number',
-  );
-  const perSecond = rates.length > 0 ? Math.min(...rates) : null;
-  const seconds = perSecond === null ? null : Math.ceil(counts.recipients / perSecond);
-  const { print } = session.terminal;
-  if (json) {
-    print(
-      JSON.stringify(
-        { campaign: name, frozen: stored.frozen, ...counts, perSecond, seconds, samples: messages },
-        null,
-        2,
-      ),
-    );
-    return undefined;
-  }
-  print(
-    `${counted(counts.recipients, 'recipient')}${counts.records === null ? '' : `, drawn from ${counted(counts.records, 'order record')}`}`,
-  );
-  for (const [reason, n] of Object.entries(counts.skipped)) print(`  left out: ${count(n)} ${reason}`);
-  if (stored.frozen)
-    print(
-      `Frozen already: ${counted(stored.frozen.recipients, 'recipient')}. What stands above is who would be chosen now.`,
-    );
-  print(
-    seconds === null
-      ? 'No limit is set: as fast as the receiver takes it.'
-      : `About ${duration(seconds * 1_000)} at ${perSecond} a second.`,
-  );
-  for (const { user, ...made } of messages)
-    print('reason' in made ? `${user}: refused: ${made.reason}` : `${user}: ${JSON.stringify(made.message)}`);
-  if (counts.recipients > 0)
-    print(`Next: npx syncline campaign test ${name} --users ID, then npx syncline campaign start ${name}`);
-  return undefined;
 }

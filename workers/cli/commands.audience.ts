@@ -9,6 +9,9 @@ interface Readers {
   atLeastOne(value: string): number;
 }
 
+/** Of recipients, in the order in which they go through them. */
+const states = ['planned', 'claimed', 'sending', 'sent', 'delivered', 'refused', 'failed', 'unknown', 'skipped'];
+
 /** People of foreign databases, and messages to them. */
 export function audienceCommands(program: Command, run: Run, { names, atLeastOne }: Readers): void {
   const audience = program.command('audience').description('people of a foreign database: count, sample, unsubscribe');
@@ -56,7 +59,7 @@ export function audienceCommands(program: Command, run: Run, { names, atLeastOne
     .argument('<campaign>')
     .option('--samples <n>', 'messages shown', atLeastOne, 3)
     .option('--json', 'for programs')
-    .action(run(async () => (await import('./campaign.ts')).preview));
+    .action(run(async () => (await import('./campaign.preview.ts')).preview));
   campaign
     .command('test')
     .description('send the message to named users at once; nothing is written down')
@@ -85,7 +88,7 @@ export function audienceCommands(program: Command, run: Run, { names, atLeastOne
     .command('report')
     .description('who got what: recipients by state and reason')
     .argument('<campaign>')
-    .option('--list <state>', 'each recipient in a state, e.g. unknown')
+    .addOption(new Option('--list <state>', 'each recipient in a state').choices(states))
     .option('--limit <n>', 'of the list', atLeastOne, 50)
     .option('--json', 'for programs')
     .action(run(async () => (await import('./campaign.report.ts')).report));

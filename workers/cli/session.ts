@@ -53,11 +53,11 @@ export function openSession(terminal: Terminal): Session {
   return session;
 }
 
-/** @throws CommandError (usage) for a name that no connection can have. */
-export function checkName(name: string): void {
+/** @throws CommandError (usage) for a name that no connection or campaign can have. */
+export function checkName(name: string, what = 'connection'): void {
   if (!namePattern.test(name))
     throw wrongUse(
-      `connection: got "${name.slice(0, 40)}", accepted a name of 1-64 characters a-z, 0-9, - and _, beginning with a letter or digit`,
+      `${what}: got "${name.slice(0, 40)}", accepted a name of 1-64 characters a-z, 0-9, - and _, beginning with a letter or digit`,
     );
 }
 

@@ -80,10 +80,13 @@ export async function launch(
 
 /** The run that is in the way, and what to do. */
 export function alreadyRunning(workflow: string, name: string, run: Run): CommandError {
+  const which = `${workflow} of ${name} runs already, since ${ago(run.startedAt)}: workflow id ${run.workflowId}. `;
+  if (workflow === 'campaignTest') return new CommandError(`${which}It ends by itself within minutes; try again then`);
+  const [look, end] =
+    workflow === 'campaign' ? (['campaign report', 'campaign cancel'] as const) : (['status', 'cancel'] as const);
   // Without its id, what follows the account would be ended as well.
-  const which = workflow === 'verifyStripe' ? ` --id ${run.workflowId}` : '';
+  const id = workflow === 'verifyStripe' ? ` --id ${run.workflowId}` : '';
   return new CommandError(
-    `${workflow} of ${name} runs already, since ${ago(run.startedAt)}: workflow id ${run.workflowId}. ` +
-      `Look at it with: npx syncline status ${name}, or end it with: npx syncline cancel ${name}${which}`,
+    `${which}Look at it with: npx syncline ${look} ${name}, or end it with: npx syncline ${end} ${name}${id}`,
   );
 }

@@ -1,0 +1,64 @@
+import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { startWebhookSandbox } from '../sandbox/webhook.ts';
+import { nextCommand } from '../workers/pipelines.ts';
+import { define, people, userOf } from './harness/audience.ts';
+import { openCli } from './harness/cli.ts';
+import { until } from './harness/until.ts';
+
+const { world, cli } = await openCli();
+const receiver = await startWebhookSandbox();
+world.onClose(() => receiver.stop());
+const hook = await world.connect({
+  platform: 'webhook',
+  baseUrl: receiver.url,
+  credential: JSON.stringify({ signSecret: receiver.secret }),
+});
+const connection = await people(world, { count: 3 });
+
+it('names a next command that works when channels are connected', () => {
+  const hooked = { id: 'hook', platform: 'webhook' };
+  expect(nextCommand([hooked, { id: 'members', platform: 'database' }])).toBe(
+    'Start a run:  npx syncline start segmentSync members --wait',
+  );
+  expect(nextCommand([hooked])).toMatch(/^Connect a directory: /);
+});
+
+it('says of a second test what is in the way', async () => {
+  const name = await define(world, { connection }, hook);
+  receiver.setFaults([{ type: 'hang' }]);
+  const first = cli(`campaign test ${name} --users ${userOf(0)}`);
+  await until('the first message', async () => receiver.counts.messages > 0);
+  const second = await cli(`campaign test ${name} --users ${userOf(1)}`);
+  expect([second.code, second.err]).toEqual([1, expect.stringMatching(/It ends by itself within minutes/)]);
+  expect(second.err).not.toContain('npx');
+  receiver.setFaults([]);
+  await first;
+});
+
+it('lists recipients of a state that there is, and says when there are more', async () => {
+  const name = await define(world, { connection }, hook);
+  await cli(`campaign start ${name} --wait`);
+  const bogus = await cli(`campaign report ${name} --list bogus`);
+  expect([bogus.code, bogus.err]).toEqual([2, expect.stringContaining('Allowed choices are planned, claimed')]);
+  expect((await cli(`campaign report ${name} --list sent --limit 2`)).out).toContain(
+    '1 more; all of them with --limit 3\n',
+  );
+  expect((await cli(`campaign report ${name} --list unknown`)).out).toContain('Nobody is unknown.\n');
+});
+
+it('calls a campaign’s name by what it is, and hints at a segment without members', async () => {
+  const path = join(tmpdir(), `${connection}.json`);
+  writeFileSync(path, '{}');
+  expect(await cli(['campaign', 'create', 'Bad Name', path])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('campaign: got "Bad Name", accepted a name'),
+  });
+  expect(await cli(['audience', 'count', connection, '--filter', '1 OR NOT segment:typo'])).toMatchObject({
+    code: 0,
+    out: '3 users\n',
+    err: `segment:typo has no members in connection "${connection}"; is its id spelt so?\n`,
+  });
+});

@@ -1,0 +1,59 @@
+import { foresee, readDefinition, render } from '../../activities/audience/catalog.ts';
+import { loadCampaign } from '../../db/audience/campaigns.ts';
+import { countPeople, samplePeople } from '../../db/audience/people.ts';
+import { asUse, check } from './campaign.ts';
+import type { Session } from './session.ts';
+import { count, counted, duration } from './words.ts';
+
+interface PreviewOptions {
+  samples?: number;
+  json?: boolean;
+}
+
+/**
+ * Who, how many, who is left out or refused and why, some messages as they would leave, and how long it takes. Writes and
+ * sends nothing. @returns 1 when a start would fail
+ */
+export async function preview(session: Session, name: string, { samples = 3, json }: PreviewOptions): Promise<number> {
+  const pool = await session.pool();
+  const stored = await loadCampaign(pool, name);
+  const definition = await asUse(async () => readDefinition(stored.definition, name));
+  const checked = await check(session, name, definition);
+  const account = { ...(await session.connection(definition.channel)), credential: null };
+  const counts = await countPeople(pool, checked.people);
+  const ahead = await foresee(pool, { stored, checked, account }, counts.recipients);
+  const { perSecond, fails, warnings } = ahead;
+  const shown = await samplePeople(pool, checked.people, samples);
+  const messages = shown.map((one) => ({ user: one.user, ...render(checked, one) }));
+  const seconds = perSecond === null ? null : Math.ceil(counts.recipients / perSecond);
+  const exitCode = fails === null ? 0 : 1;
+  const { print } = session.terminal;
+  if (json) {
+    const told = { campaign: name, frozen: stored.frozen, ...counts, ...ahead, seconds, samples: messages };
+    print(JSON.stringify(told, null, 2));
+    return exitCode;
+  }
+  const { recipients, records } = counts;
+  print(
+    `${counted(recipients, 'recipient')}${records === null ? '' : `, drawn from ${counted(records, 'order record')}`}`,
+  );
+  for (const [reason, n] of Object.entries(counts.skipped)) print(`  left out: ${count(n)} ${reason}`);
+  for (const line of warnings) print(`  ${line}`);
+  if (stored.frozen)
+    print(
+      `Frozen already: ${counted(stored.frozen.recipients, 'recipient')}. What stands above is who would be chosen now.`,
+    );
+  print(
+    seconds === null
+      ? 'No limit is set: as fast as the receiver takes it.'
+      : `About ${duration(seconds * 1_000)} at ${perSecond} a second.`,
+  );
+  for (const { user, ...made } of messages)
+    print('reason' in made ? `${user}: refused: ${made.reason}` : `${user}: ${JSON.stringify(made.message)}`);
+  print(
+    fails === null
+      ? `Next: npx syncline campaign test ${name} --users ID, then npx syncline campaign start ${name}`
+      : `A start would fail: ${fails}. Correct it with: npx syncline campaign create ${name} FILE`,
+  );
+  return exitCode;
+}
