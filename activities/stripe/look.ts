@@ -5,6 +5,7 @@ import { standingsOf } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { buryObjects } from './bury.ts';
+import { otherThanCopied } from './identity.ts';
 import { chosenResources, type OpenStripe, openStripe } from './open.ts';
 import { readObject } from './reads.ts';
 import { tableOf } from './tables.ts';
@@ -65,6 +66,9 @@ export async function lookAt(
       'InvalidInput',
       `Connection "${connection}" has no copy yet. Begin it with: npx syncline start stripeSync ${connection}`,
     );
+  const other = await otherThanCopied(deps, opened, { signal });
+  if (other !== null)
+    throw new SyncError('Unavailable', `The copy of "${connection}" is about to be begun anew: ${other}`);
   const table = tableOf(resource);
   for (let tries = 0; tries < mostTries; tries++) {
     const before = (await standingsOf(deps.pool, table, connection, [id])).get(id);
