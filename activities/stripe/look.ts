@@ -20,6 +20,8 @@ export interface Named {
 
 /** What a look found; the copy holds it. */
 export interface Looked {
+  /** False: the source has no such object, and neither it nor the copy knows that there was one. */
+  found: boolean;
   deleted: boolean;
   /** When the request for it began, our clock, ms. */
   readMs: number;
@@ -75,7 +77,11 @@ export async function lookAt(
     const timeOf = (secondMs: number) => laterTime(secondMs, before?.timeMs ?? null);
     const { read } = await readObject(opened, resource, id, timeOf, signal);
     if ('gone' in read) {
-      if (await landGone(deps, opened, claim, resource, read.gone)) return { deleted: true, readMs: read.gone.readMs };
+      const known = read.stub || (await standingsOf(deps.pool, table, connection, [id])).has(id);
+      // An id that is typed wrong must not leave a row for ever.
+      if (!known) return { found: false, deleted: false, readMs: read.gone.readMs };
+      if (await landGone(deps, opened, claim, resource, read.gone))
+        return { found: true, deleted: true, readMs: read.gone.readMs };
       continue;
     }
     const [row] = read.found.rows;
@@ -93,7 +99,7 @@ export async function lookAt(
         return (await standingsOf(client, table, connection, [id])).get(id);
       },
     );
-    if (after?.timeMs === row.timeMs && !after.deleted) return { deleted: false, readMs: row.readMs };
+    if (after?.timeMs === row.timeMs && !after.deleted) return { found: true, deleted: false, readMs: row.readMs };
   }
   throw new SyncError('Unavailable', `${resource.key}: the object changed again each time it was read`);
 }
