@@ -4,6 +4,7 @@ import { apiVersion, resources } from './stripe/catalog.ts';
 
 const whole = (fallback: number, least: number, most: number) =>
   v.optional(v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most)), fallback);
+const age = (least: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(3_600));
 const percent = (fallback: number) => v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100)), fallback);
 const key = v.pipe(
   v.string(),
@@ -33,8 +34,14 @@ export const stripeOptions = v.strictObject({
   parallel: whole(8, 1, 32),
   /** Milliseconds between two looks at the feed, 100-60000. Default 500. */
   pollMs: whole(500, 100, 60_000),
-  /** Ages in seconds at which each second of the feed is read again; events may appear up to the last one late. Default 20 and 90. */
-  settleSeconds: v.optional(v.tuple([v.pipe(v.number(), v.minValue(1)), v.pipe(v.number(), v.minValue(2))]), [20, 90]),
+  /** Ages in seconds at which each second of the feed is read again; events may appear up to the last one late. 1-3600, the second one larger. Default 20 and 90. */
+  settleSeconds: v.optional(
+    v.pipe(
+      v.tuple([age(1), age(2)]),
+      v.check(([first, last]) => first < last, 'two ages of 1-3600 seconds, the second one larger, such as [20,90]'),
+    ),
+    [20, 90],
+  ),
   /** Hours between two readings of what has no events. Default 24. */
   relistHours: v.optional(v.pipe(v.number(), v.minValue(0.001), v.maxValue(720)), 24),
   /** Copies the upcoming invoice of each subscription; a request a subscription. Default true. */

@@ -53,6 +53,8 @@ export interface StripeSandbox extends Changes {
   /** Next invoices by subscription. */
   previews(): Map<string, StripeRecord>;
   setFaults(faults: StripeFault[]): void;
+  /** From now on the address answers for another account, to its key alone. */
+  hand(key: string, account: string): void;
   stop(): Promise<void>;
 }
 
@@ -77,7 +79,14 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
     stores[list] = new Store(shape, moments, shape.params.includes('test_clock') ? clockIds : []);
   }
   const feed = new Feed(options, random);
-  const account: Account = { stores, feed, since, version: options.version ?? defaultVersion, nowMs: () => Date.now() };
+  const account: Account = {
+    id: 'acct_1',
+    stores,
+    feed,
+    since,
+    version: options.version ?? defaultVersion,
+    nowMs: () => Date.now(),
+  };
   const requests: StripeCounts = { total: 0, refused: 0, wrong: 0, byEndpoint: {} };
   const http = new StripeServer(account, requests, { key, latencyMs, limits: options.limits ?? null });
   http.setFaults(options.faults ?? []);
@@ -179,6 +188,10 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
       return new Map(active.map((n) => [store.id(n), previewOf(store, n, Date.now())]));
     },
     setFaults: (faults) => http.setFaults(faults),
+    hand(key, id) {
+      account.id = id;
+      http.options.key = key;
+    },
     stop: () => http.stop(),
   };
   return sandbox;

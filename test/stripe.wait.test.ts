@@ -66,6 +66,22 @@ describe('/wait', () => {
     expect(await row('coupons', id)).toBeUndefined();
   });
 
+  it('object: an id that never existed ends with 404 and leaves no row', async () => {
+    const answer = await wait('object=coupons/cou_typo');
+    expect(answer).toMatchObject({ status: 404, body: { error: expect.stringContaining('no coupons "cou_typo"') } });
+    const { rows } = await world.pool.query(`SELECT id FROM stripe.coupons WHERE id = 'cou_typo'`);
+    expect(rows).toEqual([]);
+  });
+
+  it('object: one that was deleted before the copy saw it is told by its stub', async () => {
+    source.feed.options.lagMs = 60_000;
+    const id = source.create('customers');
+    source.remove('customers', id);
+    source.feed.options.lagMs = 0;
+    expect(await wait(`object=${id}`)).toMatchObject({ status: 200, body: { deleted: true } });
+    expect(await row('customers', id)).toBeUndefined();
+  });
+
   it('object: a hundred who ask for one object at once share a few requests', async () => {
     const id = [...source.truth('customers').keys()][2] as string;
     const endpoint = 'GET /v1/customers/:id';

@@ -1,4 +1,4 @@
-import { condition, isCancellation } from '@temporalio/workflow';
+import { condition, isCancellation, patched } from '@temporalio/workflow';
 import type { StripeView } from './stripe.view.ts';
 import { sentenceOf, tried, typeOf } from './tries.ts';
 
@@ -7,14 +7,16 @@ const parkedMs = 300_000;
 
 /**
  * An entity does not end by trouble of its source: it is parked where everybody sees it, and tries again every five
- * minutes, or when somebody resumes it. Only a lost claim ends it.
+ * minutes, or when somebody resumes it; while it is paused, when it is resumed alone. Only a lost claim ends it.
  */
 export class Patience {
   private readonly view: StripeView;
+  private readonly isPaused: () => boolean;
   private resumed = 0;
 
-  constructor(view: StripeView) {
+  constructor(view: StripeView, isPaused: () => boolean) {
     this.view = view;
+    this.isPaused = isPaused;
   }
 
   /** Everything parked is tried again at once. */
@@ -33,6 +35,8 @@ export class Patience {
         this.view.park(name, sentenceOf(error));
         const before = this.resumed;
         await condition(() => this.resumed > before, parkedMs);
+        // Runs that tried again although they were paused have that in their histories.
+        if (this.isPaused() && patched('parked-keeps-paused')) await condition(() => !this.isPaused());
         // A follower that is well again does not return for minutes; if it is not, it is parked again at once.
         this.view.park(name, null);
       }

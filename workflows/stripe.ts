@@ -80,7 +80,7 @@ class StripeRun {
     this.request = request;
     this.relistedMs = carried?.relistedMs ?? 0;
     this.view = new StripeView(connection, carried ?? nothingCarried(Date.now()));
-    this.patience = new Patience(this.view);
+    this.patience = new Patience(this.view, () => this.paused);
     const priority = { fairnessKey: connection };
     this.slices = proxyActivities<Activities>({ ...slice, priority });
     this.whole = proxyActivities<Activities>({ ...whole, priority });

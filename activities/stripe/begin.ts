@@ -1,15 +1,11 @@
-import type { Resource } from '../../connectors/stripe/catalog.ts';
 import { type Claim, type Execution, takeClaim, writeUnderClaim } from '../../db/claims.ts';
 import { coveragesByStream } from '../../db/coverage.ts';
-import { ensureTable, type StreamTable } from '../../db/streams.ts';
-import { beginFeed, readFeed } from '../../db/stripe/feed.ts';
+import { beginFeed, nameFeed, readFeed } from '../../db/stripe/feed.ts';
 import type { Deps } from '../deps.ts';
-import { fillColumns } from '../platform/fill.ts';
 import type { Call } from '../step.ts';
-import { oldestOf } from './oldest.ts';
-import { chosenLists, chosenResources, type OpenStripe, openStripe, scopeOf } from './open.ts';
-import { columnValues } from './rows.ts';
-import { nestedTableOf, tableOf } from './tables.ts';
+import { ensureTables } from './ensure.ts';
+import { otherThan, sourceOf, tellsMore } from './identity.ts';
+import { chosenResources, type OpenStripe, openStripe, scopeOf } from './open.ts';
 import { upcoming, upcomingChosen } from './upcoming.ts';
 
 export interface BeginStripeInput extends Execution {
@@ -50,13 +46,13 @@ export async function beginStripe(
   const claim = await takeClaim(deps.pool, { connection, pipeline: 'stripe', workflowId, runId, isOpen });
   if ('heldBy' in claim) return claim;
   // Before the tables: a wrong key is said at once.
-  const [newest] = await Promise.all([
+  const [newest, source] = await Promise.all([
     opened.api.list('/v1/events', { limit: 1 }, call.signal),
-    // Asked for beside it, and known when the first list is read.
-    oldestOf(opened, call),
+    // Asked for beside it; since when the account is there is known when the first list is read.
+    sourceOf(opened, call),
   ]);
-  await ensureTables(deps, opened, call);
-  const { fresh, why } = await ensureMark(deps, opened, claim, {
+  await ensureTables(deps, opened, call, { again: true });
+  const { fresh, why } = await ensureMark(deps, opened, claim, source, {
     secondMs: newest.secondMs,
     event: (newest.body.data[0]?.id as string | undefined) ?? null,
   });
@@ -94,23 +90,22 @@ async function ensureMark(
   deps: Deps,
   opened: OpenStripe,
   claim: Claim,
+  source: string,
   newest: { secondMs: number; event: string | null },
 ): Promise<{ fresh: boolean; why: string | null }> {
   const { connection, options } = opened;
   const feed = await readFeed(deps.pool, connection.id);
-  const scope = scopeOf(opened);
-  const why =
-    feed === null
-      ? null
-      : feed.scope !== scope
-        ? 'address, account or version are others than before'
-        : newest.secondMs - feed.settledMs > feedMs
-          ? 'the feed no longer reaches back to where it was read'
-          : undefined;
-  if (why === undefined) return { fresh: false, why: null };
+  const lost = (settledMs: number) =>
+    newest.secondMs - settledMs > feedMs ? 'the feed no longer reaches back to where it was read' : null;
+  const why = feed === null ? null : (otherThan(feed.scope, source) ?? lost(feed.settledMs));
+  if (feed !== null && why === null) {
+    if (tellsMore(feed.scope, source))
+      await writeUnderClaim(deps.pool, claim, { name: 'source' }, (client) => nameFeed(client, connection.id, source));
+    return { fresh: false, why };
+  }
   await writeUnderClaim(deps.pool, claim, { name: 'mark' }, (client) =>
     beginFeed(client, connection.id, {
-      scope,
+      scope: source,
       // Another mark than before, also within one second: by it is told what was read for this copy.
       markMs: Math.max(newest.secondMs, (feed?.markMs ?? 0) + 1),
       fromMs: newest.secondMs - options.settleSeconds[1] * 1_000 - overlapMs,
@@ -118,22 +113,4 @@ async function ensureMark(
     }),
   );
   return { fresh: true, why };
-}
-
-async function ensureTables(deps: Deps, opened: OpenStripe, call: Call): Promise<void> {
-  const ensure = async (table: StreamTable, of: { columns: string }) => {
-    const columns = await ensureTable(deps.pool, table);
-    await fillColumns(deps.pool, table, columns, (data) => columnValues(of, columns, data), call);
-  };
-  for (const resource of chosenResources(opened.options)) await ensureResource(opened, resource, ensure);
-  if (upcomingChosen(opened.options)) await ensureResource(opened, upcoming, ensure);
-}
-
-async function ensureResource(
-  { options }: OpenStripe,
-  resource: Resource,
-  ensure: (table: StreamTable, of: { columns: string }) => Promise<void>,
-): Promise<void> {
-  await ensure(tableOf(resource), resource);
-  for (const nested of chosenLists(options, resource)) await ensure(nestedTableOf(resource, nested), nested);
 }

@@ -12,6 +12,8 @@ import { Refused } from '../http/client.ts';
 import type { Call } from '../step.ts';
 import { fillScope } from './begin.ts';
 import { itemTablesOf } from './bury.ts';
+import { ensureTables } from './ensure.ts';
+import { otherThanCopied } from './identity.ts';
 import { oldestOf } from './oldest.ts';
 import { type OpenStripe, openStripe, scopeOf } from './open.ts';
 import { ListReader } from './reader.ts';
@@ -51,6 +53,8 @@ export async function fillType(deps: Deps, { claim, type }: FillInput, call: Cal
   const opened = await openStripe(deps, claim.connection, 'bulk');
   const resource = type === upcoming.key ? upcoming : requireResource(type);
   const table = tableOf(resource);
+  // Chosen by options that may be newer than the plan.
+  await ensureTables(deps, opened, call, { copied: [resource] });
   const [coverage, feed] = await Promise.all([
     coverageOf(deps.pool, claim.connection, resource.key),
     readFeed(deps.pool, claim.connection),
@@ -60,6 +64,9 @@ export async function fillType(deps: Deps, { claim, type }: FillInput, call: Cal
   const again = coverage !== null;
   let counted = { rows: 0, requests: 0 };
   try {
+    // A key that was stored meanwhile: the follower has the copy begun anew.
+    const other = await otherThanCopied(deps, opened, call);
+    if (other !== null) return { done: true, ...told(counted), counts: null, waitMs: 0, parked: other };
     const ranges = await rangesOf(deps, opened, resource, claim, call);
     const { pass } = await openPass(
       deps.pool,

@@ -8,6 +8,7 @@ import { RetryLater, SyncError } from '../errors.ts';
 import { Refused } from '../http/client.ts';
 import type { Call } from '../step.ts';
 import { Applier } from './apply.ts';
+import { ensureTables } from './ensure.ts';
 import { FeedLost, type FeedPart, readOn, readRange } from './feed.ts';
 import { type OpenStripe, openStripe } from './open.ts';
 import { Wake } from './wake.ts';
@@ -60,6 +61,7 @@ export class Follower {
       readFeed(deps.pool, claim.connection),
     ]);
     if (!feed) throw new SyncError('Defect', 'a feed without a mark is not followed');
+    await ensureTables(deps, opened, call);
     return new Follower(deps, claim, opened, feed, call);
   }
 

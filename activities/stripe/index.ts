@@ -6,9 +6,11 @@ import { RetryLater, SyncError } from '../errors.ts';
 import { Refused } from '../http/refused.ts';
 import { step } from '../step.ts';
 import { type BeginStripeInput, type BegunStripe, beginStripe, planOf } from './begin.ts';
+import { ensureTables } from './ensure.ts';
 import { FeedLost } from './feed.ts';
 import { type FillInput, fillType } from './fill.ts';
 import { Follower } from './follower.ts';
+import { otherThanCopied } from './identity.ts';
 import { type MendInput, mendType } from './mend.ts';
 import { chosenResources, openStripe } from './open.ts';
 import { type ScanInput, scanType } from './verify.ts';
@@ -37,8 +39,11 @@ export function stripeActivities(deps: Deps) {
     beginStripe: step('beginStripe', (input: BeginStripeInput, call) => beginStripe(deps, input, call)),
     planStripe: step(
       'planStripe',
-      async ({ claim }: { claim: Claim }): Promise<Omit<BegunStripe, 'claim' | 'fresh' | 'why'>> =>
-        planOf(deps, await openStripe(deps, claim.connection, 'bulk')),
+      async ({ claim }: { claim: Claim }, call): Promise<Omit<BegunStripe, 'claim' | 'fresh' | 'why'>> => {
+        const opened = await openStripe(deps, claim.connection, 'bulk');
+        await ensureTables(deps, opened, call);
+        return planOf(deps, opened);
+      },
     ),
     fillType: step('fillType', (input: FillInput, call) => fillType(deps, input, call)),
     listCopied: step('listCopied', async ({ connection }: { connection: string }) => {
@@ -69,6 +74,17 @@ export function stripeActivities(deps: Deps) {
   };
 }
 
+const nothing: FollowResult = {
+  events: 0,
+  snapshots: 0,
+  reads: 0,
+  deletes: 0,
+  behindMs: 0,
+  isLive: false,
+  lost: false,
+  waitMs: 0,
+};
+
 /** What parks a resource of the copy keeps a comparison from it: told apart from an answer that is none. */
 async function asForbidden<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -86,13 +102,14 @@ async function following(
 ): Promise<FollowResult> {
   // Every request under way listens to it.
   setMaxListeners(100, call.signal);
+  // A key was stored that reads another account: its events are none of this copy.
+  const opened = await openStripe(deps, claim.connection, 'live');
+  if ((await otherThanCopied(deps, opened, call)) !== null) return { ...nothing, lost: true };
   const follower = await Follower.open(deps, claim, call);
   const told = (end: Partial<FollowResult>): FollowResult => ({
+    ...nothing,
     ...follower.applier.counts,
     behindMs: follower.behindMs,
-    isLive: false,
-    lost: false,
-    waitMs: 0,
     ...end,
   });
   try {

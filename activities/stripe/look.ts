@@ -5,6 +5,7 @@ import { standingsOf } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { buryObjects } from './bury.ts';
+import { otherThanCopied } from './identity.ts';
 import { chosenResources, type OpenStripe, openStripe } from './open.ts';
 import { readObject } from './reads.ts';
 import { tableOf } from './tables.ts';
@@ -19,6 +20,8 @@ export interface Named {
 
 /** What a look found; the copy holds it. */
 export interface Looked {
+  /** False: the source has no such object, and neither it nor the copy knows that there was one. */
+  found: boolean;
   deleted: boolean;
   /** When the request for it began, our clock, ms. */
   readMs: number;
@@ -68,13 +71,20 @@ export async function lookAt(
       'InvalidInput',
       `Connection "${connection}" has no copy yet. Begin it with: npx syncline start stripeSync ${connection}`,
     );
+  const other = await otherThanCopied(deps, opened, { signal });
+  if (other !== null)
+    throw new SyncError('Unavailable', `The copy of "${connection}" is about to be begun anew: ${other}`);
   const table = tableOf(resource);
   for (let tries = 0; tries < mostTries; tries++) {
     const before = (await standingsOf(deps.pool, table, connection, [id])).get(id);
     const timeOf = (secondMs: number) => laterTime(secondMs, before?.timeMs ?? null);
     const { read } = await readObject(opened, resource, id, timeOf, signal);
     if ('gone' in read) {
-      if (await landGone(deps, opened, claim, resource, read.gone)) return { deleted: true, readMs: read.gone.readMs };
+      const known = read.stub || (await standingsOf(deps.pool, table, connection, [id])).has(id);
+      // An id that is typed wrong must not leave a row for ever.
+      if (!known) return { found: false, deleted: false, readMs: read.gone.readMs };
+      if (await landGone(deps, opened, claim, resource, read.gone))
+        return { found: true, deleted: true, readMs: read.gone.readMs };
       continue;
     }
     const [row] = read.found.rows;
@@ -92,7 +102,7 @@ export async function lookAt(
         return (await standingsOf(client, table, connection, [id])).get(id);
       },
     );
-    if (after?.timeMs === row.timeMs && !after.deleted) return { deleted: false, readMs: row.readMs };
+    if (after?.timeMs === row.timeMs && !after.deleted) return { found: true, deleted: false, readMs: row.readMs };
   }
   throw new SyncError('Unavailable', `${resource.key}: the object changed again each time it was read`);
 }

@@ -34,8 +34,8 @@ interface Open extends Wanted {
 const lanes = 8;
 const laterMs = 250;
 
-/** What a read brought. */
-export type ReadObject = { found: ObjectRows } | { gone: Burial };
+/** What a read brought. `stub`: the source says that it was deleted, not only that it has none. */
+export type ReadObject = { found: ObjectRows } | { gone: Burial; stub?: true };
 
 /** Reads objects that events alone cannot tell: each once, however many events ask for it while it waits. */
 export class Reads {
@@ -200,7 +200,8 @@ export async function readObject(
   try {
     const params = { id, ...expandParams(opened.options, resource, '') };
     const { body, readMs, secondMs } = await opened.api.get(`${resource.path}/{id}`, params, signal);
-    if (body.deleted === true) return { read: { gone: { id, timeMs: timeOf(secondMs), readMs } }, secondMs };
+    if (body.deleted === true)
+      return { read: { gone: { id, timeMs: timeOf(secondMs), readMs }, stub: true }, secondMs };
     if (body.id !== id)
       throw new SyncError('BadAnswer', `${resource.path}/{id} answered with another object than the one asked for`);
     const origin = { timeMs: timeOf(secondMs), readMs, position: `${resource.key} by id` };

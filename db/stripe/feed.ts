@@ -57,6 +57,11 @@ export async function beginFeed(
   );
 }
 
+/** Writes what a copy was made of, once its source tells more of itself; nothing is read again for it. */
+export async function nameFeed(client: Client, connection: string, scope: string): Promise<void> {
+  await client.query('UPDATE syncline.stripe_feeds SET scope = $2 WHERE connection_id = $1', [connection, scope]);
+}
+
 /** What a reading of the feed has reached. Moments only grow. */
 export type Reached = Partial<
   Pick<Feed, 'hotEvent' | 'seenMs' | 'settledFirstMs' | 'settledMs' | 'polledMs' | 'liveMs'>

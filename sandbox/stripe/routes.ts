@@ -6,6 +6,7 @@ import type { Store, StripeRecord } from './store.ts';
 
 /** What the routes answer from. */
 export interface Account {
+  id: string;
   stores: Record<string, Store>;
   feed: Feed;
   /** `created` of the account. */
@@ -31,7 +32,10 @@ export function route(account: Account, method: string, path: string, query: Que
   if (method !== 'GET') throw unrecognized(method, path);
   if (path === '/v1/events') return list(path, () => listEvents(account.feed, query, account.nowMs(), account.version));
   if (path === '/v1/account')
-    return { endpoint: 'GET /v1/account', answer: () => ({ id: 'acct_1', object: 'account', created: account.since }) };
+    return {
+      endpoint: 'GET /v1/account',
+      answer: () => ({ id: account.id, object: 'account', created: account.since }),
+    };
   for (const store of Object.values(account.stores)) {
     const { shape } = store;
     if (path === shape.path) return list(path, () => listObjects(store, query));

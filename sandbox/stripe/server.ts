@@ -43,7 +43,7 @@ interface Written {
 export class StripeServer {
   private readonly account: Account;
   private readonly requests: StripeCounts;
-  private readonly options: ServerOptions;
+  readonly options: ServerOptions;
   private readonly limits: Limits;
   private readonly server: Server;
   /** First answer of each address that repeats itself. */

@@ -31,7 +31,7 @@ export const waitSchema = {
     },
     400: told('Something is typed wrong'),
     401: told('No or another bearer token'),
-    404: told('No such connection'),
+    404: told('No such connection, or no such object'),
     409: told('No copy was begun'),
     429: told('Limits used up; Retry-After says when'),
     502: told('Stripe refuses'),

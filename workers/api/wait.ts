@@ -99,6 +99,8 @@ async function answer(
     const look = (until: AbortSignal) => lookAt(deps, connection.id, named, until);
     const found = await looks.look(`${connection.id} ${named.resource.key}/${named.id}`, look, late);
     if (!found) throw new Answer(504, `object: not read within ${timeout} s`);
+    if (!found.found)
+      throw new Answer(404, `object: Stripe has no ${named.resource.key} "${named.id}", and the copy never had it`);
     return { met: 'object', object, deleted: found.deleted, readAt: new Date(found.readMs).toISOString() };
   }
   const feed = await readFeed(pool, connection.id);
