@@ -13,7 +13,7 @@ import { expandParams, type OpenStripe, openStripe } from './open.ts';
 import { readObject } from './reads.ts';
 import { rowOf, type StripeObject, textOf } from './rows.ts';
 import { requireResource, tableOf } from './tables.ts';
-import { broken } from './torn.ts';
+import { broken, dropLists, settleOrphans } from './torn.ts';
 import { bucketSeconds } from './verify.ts';
 import { readTime } from './version.ts';
 import { noRows, writeObjects } from './writer.ts';
@@ -86,6 +86,14 @@ export async function mendType(
   let reads: Read[] = [];
   const extras: string[] = [];
   try {
+    // What has moments was asked for its orphans by the scan.
+    if (buckets === null) {
+      const { extra, mended } = await settleOrphans(deps, opened, resource, connection, mend);
+      for (const counts of mend ? [result, done] : [result]) {
+        counts.extra += extra;
+        counts.mended += mended;
+      }
+    }
     for (const range of ranges) {
       const read = await readAll(opened, resource, range, call);
       const ids = read.map(({ id }) => id);
@@ -233,8 +241,9 @@ async function settleExtra(
   const { read } = await readObject(opened, resource, id, (secondMs) => readTime(secondMs), call.signal);
   if (!('gone' in read)) return 'there';
   if (!mayBury) return 'stays';
-  await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, (client) =>
-    bury(client, tableOf(resource), claim.connection, 0, [read.gone]),
-  );
+  await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, async (client) => {
+    const buried = await bury(client, tableOf(resource), claim.connection, 0, [read.gone]);
+    if (buried > 0) await dropLists(client, claim, opened, resource, read.gone);
+  });
   return 'buried';
 }
