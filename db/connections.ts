@@ -26,7 +26,14 @@ export type ConnectionInput = Omit<Connection, 'no'>;
 /** No row of that name: the message lists the names there are. */
 export class ConnectionUnknown extends Error {
   override name = 'ConnectionUnknown';
+
+  /** The same for who wants a connection of another platform than a directory. */
+  of(platform: string): ConnectionUnknown {
+    return new ConnectionUnknown(this.message.replace(usual, `--platform ${platform} --credential-env VARIABLE`));
+  }
 }
+
+const usual = '--platform scim --url https://…';
 
 /** Writes a connection whole; the same name again replaces address, options and credential. */
 export async function saveConnection(pool: Pool, key: Buffer, input: ConnectionInput): Promise<void> {
@@ -72,7 +79,7 @@ async function unknown(pool: Pool, id: string): Promise<ConnectionUnknown> {
     .limit(20);
   const names = known.map((r) => r.id).join(', ') || 'none yet';
   return new ConnectionUnknown(
-    `Connection "${id.slice(0, 64)}" does not exist. Known connections: ${names}. Make it with: npx syncline connect ${id.slice(0, 64)} --platform scim --url https://…`,
+    `Connection "${id.slice(0, 64)}" does not exist. Known connections: ${names}. Make it with: npx syncline connect ${id.slice(0, 64)} ${usual}`,
   );
 }
 

@@ -99,3 +99,18 @@ describe('what verify says at its end', () => {
     expect(said.out).toContain('/v1/customers shows what it has shown: the list has no end');
   });
 });
+
+describe('what is typed wrong', () => {
+  test('a resource that is not copied, and a connection that there is none of, are said at the keyboard', async () => {
+    const { name } = await openBilling(parts);
+    expect(await cli(`verify ${name} --types clients`)).toMatchObject({
+      code: 2,
+      out: '',
+      err: 'syncline: --types: got "clients", accepted customers, products\n',
+    });
+    for (const line of ['verify nobody', 'start stripeSync nobody'])
+      expect((await cli(line)).err).toContain(
+        'npx syncline connect nobody --platform stripe --credential-env VARIABLE',
+      );
+  });
+});

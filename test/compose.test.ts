@@ -86,7 +86,8 @@ function exposureFaults(service: Service): string[] {
   const secrets = Object.entries(service.environment ?? {}).filter(([key, value]) => {
     const inUrl = /:\/\/[^/:@]+:(.*)@/.exec(value)?.[1];
     const secret = /PASSWORD|PWD|SECRET|TOKEN|API_KEY/.test(key) ? value : inUrl;
-    return secret !== undefined && !/^\$\{[A-Z_]+:\?[^}]+\}$/.test(secret);
+    // Required, or off where it is empty.
+    return secret !== undefined && !/^\$\{[A-Z_]+:(\?[^}]+|-)\}$/.test(secret);
   });
   return [...open.map((port) => `open port ${port}`), ...secrets.map(([key]) => `literal secret in ${key}`)];
 }
@@ -168,11 +169,13 @@ describe('docker-compose.yml', () => {
   test('gives the worker an environment that it accepts, in the namespace that the job makes', () => {
     const { worker, 'temporal-namespace': job, 'temporal-ui': ui } = readCompose().services;
     const filled = Object.entries(worker!.environment!).map(([key, value]) => {
+      if (key.startsWith('SYNCLINE_API_')) return [key, value.replace(/\$\{[^}]*\}/, '')];
       const secret = key === 'SYNCLINE_SECRET_KEY' ? Buffer.alloc(32, 7).toString('base64') : 'c0ffee';
       return [key, value.replace(/\$\{[^}]*\}/, secret)];
     });
     const config = loadConfig(Object.fromEntries(filled));
     expect(config).toMatchObject({ healthPort: 8081, temporal: { address: job!.environment!.TEMPORAL_ADDRESS } });
+    expect(config, 'off unless it is set').toMatchObject({ apiPort: undefined, apiToken: undefined });
     expect(config.databaseUrl).toBe('postgres://syncline:c0ffee@postgres:5432/syncline');
     expect(worker!.healthcheck!.test.join(' ')).toContain(`http://127.0.0.1:${config.healthPort}/healthz`);
     expect(job!.environment!.TEMPORAL_NAMESPACE).toBe(config.namespace);
@@ -181,6 +184,16 @@ describe('docker-compose.yml', () => {
       parse(text!),
     );
     expect(constraints).toEqual(Array(2).fill({ namespace: config.namespace, taskQueueName: config.taskQueue }));
+  });
+
+  test('serves the HTTP interface on the port that is set, and shows it to this machine alone', () => {
+    const { environment, ports } = readCompose().services.worker!;
+    const inside = /^\$\{SYNCLINE_API_PORT:\+(\d+)\}$/.exec(environment!.SYNCLINE_API_PORT!)?.[1];
+    expect(ports).toEqual([`127.0.0.1:\${SYNCLINE_API_PORT:-}:${inside}`]);
+    expect(environment).toMatchObject({
+      SYNCLINE_API_HOST: '0.0.0.0',
+      SYNCLINE_API_TOKEN: '${' + 'SYNCLINE_API_TOKEN:-}',
+    });
   });
 
   test('leaves the worker time to stop and memory beside its heap', () => {

@@ -74,6 +74,36 @@ describe('verifyStripe', () => {
     await expectSame(account);
   });
 
+  it('finds items that are living under parents that are deleted, with moments and without', async () => {
+    const account = await openStripeAccount(world, {
+      counts: { customers: 5, subscriptions: 20, checkout_sessions: 10 },
+    });
+    await account.copy();
+    const left: Record<string, number> = {};
+    for (const [list, field] of [
+      ['subscriptions', 'items'],
+      ['checkout_sessions', 'line_items'],
+    ] as const) {
+      const [item] = account.source.truthOf(list, field).keys();
+      const parent = item?.split('/')[0] as string;
+      left[list] = [...account.source.truthOf(list, field).keys()].filter((id) => id.startsWith(`${parent}/`)).length;
+      account.source.remove(list, parent);
+      await world.pool.query(`UPDATE stripe.${list} SET deleted_at = now() WHERE connection_id = $1 AND id = $2`, [
+        account.name,
+        parent,
+      ]);
+    }
+    expect((await verify({ connection: account.name, mend: false })).outcome).toBe('drift');
+    const { outcome, types } = await verify({ connection: account.name });
+    expect(outcome).toBe('mended');
+    for (const [list, items] of Object.entries(left))
+      expect(
+        types.find(({ type }) => type === list),
+        list,
+      ).toMatchObject({ extra: items, mended: items });
+    expect((await verify({ connection: account.name })).outcome).toBe('equal');
+  });
+
   it('refuses a resource that is not copied', async () => {
     const account = await openStripeAccount(world, { counts: { customers: 1 } });
     const failure = await failureOfRun(verify({ connection: account.name, types: ['charges'] }));

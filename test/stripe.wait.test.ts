@@ -1,6 +1,7 @@
 import { describe, expect, inject, it } from 'vitest';
 import { serveApi } from '../workers/api.ts';
 import { createWorker } from '../workers/worker.ts';
+import { pause, resume } from '../workflows/control.ts';
 import { openStripeAccount } from './harness/stripes.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
@@ -25,7 +26,7 @@ const { source } = account;
 const run = await account.start();
 await account.untilLive(run);
 world.onClose(async () => {
-  await run.cancel();
+  await run.cancel().catch(() => undefined);
   await run.result().catch(() => undefined);
 });
 
@@ -191,4 +192,19 @@ it('/status tells how far each connection is', async () => {
   const [one] = body.connections as Record<string, unknown>[];
   expect(one).toMatchObject({ connection: account.name, platform: 'stripe', feed: { phase: 'live' } });
   expect(one).toMatchObject({ streams: expect.arrayContaining([expect.objectContaining({ stream: 'customers' })]) });
+  expect(one).toMatchObject({ run: 'running' });
+});
+
+it('/status tells of a run that is paused or was cancelled, and calls its data live no longer', async () => {
+  const told = async () => {
+    const { body } = await ask('/status');
+    return (body.connections as Record<string, unknown>[]).find(({ connection }) => connection === account.name);
+  };
+  await run.executeUpdate(pause);
+  expect(await told()).toMatchObject({ run: 'paused', feed: { phase: 'paused' } });
+  await run.executeUpdate(resume);
+  expect(await told()).toMatchObject({ run: 'running', feed: { phase: 'live' } });
+  await run.cancel();
+  await run.result().catch(() => undefined);
+  expect(await told()).toMatchObject({ run: 'cancelled', feed: { phase: 'cancelled' } });
 });

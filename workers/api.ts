@@ -12,7 +12,7 @@ import type { Config } from './config.ts';
 import type { WorkerParts } from './worker.ts';
 
 /** What a plugin is made of. */
-export interface ApiParts extends Pick<WorkerParts, 'pool' | 'worker'> {
+export interface ApiParts extends Pick<WorkerParts, 'pool' | 'worker' | 'client'> {
   config: Config;
   /** Tools of the activities: connections, budget, tokens. */
   deps: Deps;

@@ -38,7 +38,7 @@ function build(run: Run): Command {
     .argument('<connection>', 'its name: a-z, 0-9, - and _')
     .option(
       '--platform <name>',
-      'what it speaks: scim, ldap, a name from `syncline connectors`, hubspot, database, or a channel (webhook, wechat, smtp); needed the first time',
+      'what it speaks: scim, ldap, a name from `syncline connectors`, stripe, hubspot, database, or a channel (webhook, wechat, smtp); needed the first time',
     )
     .option(
       '--url <address>',

@@ -35,6 +35,8 @@ export type RunningWorker = Pick<Worker, 'run' | 'shutdown' | 'getState'>;
 export interface WorkerParts {
   worker: RunningWorker;
   pool: Pool;
+  /** For what is served beside it; its activities and workflows do without. */
+  client: Client;
   /** Tools of its activities, for what is served beside it. */
   deps: Deps;
   /** Closes pool and connections; call it after `worker.run()` has ended. */
@@ -90,6 +92,7 @@ export async function createWorker(
   return {
     worker: together(runs, followers),
     pool,
+    client,
     deps,
     async close() {
       await client.connection.close();

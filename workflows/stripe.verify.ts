@@ -133,7 +133,7 @@ class Verification {
   }
 
   private async scan(type: string): Promise<number[]> {
-    const { connection, since } = this.request;
+    const { connection, since, mend } = this.request;
     const sinceSecond = since === undefined ? null : Date.parse(since) / 1_000;
     const bad: number[] = [];
     let toSecond: number | null = null;
@@ -141,10 +141,12 @@ class Verification {
       await condition(() => !this.paused);
       const from = toSecond;
       const part: ScanResult = await tried(this, `${type} scan`, () =>
-        this.slices.scanType({ connection, type, toSecond: from, sinceSecond }),
+        this.slices.scanType({ connection, type, toSecond: from, sinceSecond, mend }),
       );
       bad.push(...part.bad);
       this.sum(type, { objects: part.objects, buckets: part.buckets, badBuckets: part.bad.length });
+      // Missing in histories of before they were counted.
+      if (part.extra > 0) this.sum(type, { extra: part.extra, mended: part.mended });
       if (part.waitMs > 0) await sleep(part.waitMs);
       else if (part.toSecond === null) return bad;
       toSecond = part.toSecond ?? toSecond;

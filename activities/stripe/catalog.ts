@@ -11,7 +11,7 @@ export { resources } from '../../connectors/stripe/catalog.ts';
  * What the command line shows and checks of Stripe: workers reach the connector through here.
  */
 export { isTestKey, stripe } from '../../connectors/stripe.ts';
-export { readStripeOptions } from './open.ts';
+export { chosenResources, readStripeOptions } from './open.ts';
 
 export const stripePlatform = stripe.platform;
 

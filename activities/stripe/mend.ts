@@ -1,19 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Resource } from '../../connectors/stripe/catalog.ts';
 import { type Claim, claimHolder, heldClaim, writeUnderClaim } from '../../db/claims.ts';
-import { bury } from '../../db/land.ts';
 import { readFeed } from '../../db/stripe/feed.ts';
 import { standingsOf } from '../../db/stripe/objects.ts';
 import { differing, extraIds } from '../../db/stripe/verify.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
+import { buryObjects } from './bury.ts';
 import { readNested } from './nested.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
 import { readObject } from './reads.ts';
 import { rowOf, type StripeObject, textOf } from './rows.ts';
 import { requireResource, tableOf } from './tables.ts';
-import { broken } from './torn.ts';
+import { broken, settleOrphans } from './torn.ts';
 import { bucketSeconds } from './verify.ts';
 import { readTime } from './version.ts';
 import { noRows, writeObjects } from './writer.ts';
@@ -86,6 +86,14 @@ export async function mendType(
   let reads: Read[] = [];
   const extras: string[] = [];
   try {
+    // What has moments was asked for its orphans by the scan.
+    if (buckets === null) {
+      const { extra, mended } = await settleOrphans(deps, opened, resource, connection, mend);
+      for (const counts of mend ? [result, done] : [result]) {
+        counts.extra += extra;
+        counts.mended += mended;
+      }
+    }
     for (const range of ranges) {
       const read = await readAll(opened, resource, range, call);
       const ids = read.map(({ id }) => id);
@@ -234,7 +242,7 @@ async function settleExtra(
   if (!('gone' in read)) return 'there';
   if (!mayBury) return 'stays';
   await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, (client) =>
-    bury(client, tableOf(resource), claim.connection, 0, [read.gone]),
+    buryObjects(client, claim, opened, resource, [read.gone]),
   );
   return 'buried';
 }

@@ -6,7 +6,7 @@ import type { Call } from '../step.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
 import { textOf } from './rows.ts';
 import { requireResource, tableOf } from './tables.ts';
-import { broken } from './torn.ts';
+import { broken, settleOrphans } from './torn.ts';
 
 export interface ScanInput {
   connection: string;
@@ -15,6 +15,8 @@ export interface ScanInput {
   toSecond: number | null;
   /** Oldest moment to compare; null: all. */
   sinceSecond: number | null;
+  /** Default false, as in runs of before it was told. */
+  mend?: boolean;
 }
 
 /** What one call compared. */
@@ -25,6 +27,9 @@ export interface ScanResult {
   objects: number;
   /** Beginnings of the buckets that differ. */
   bad: number[];
+  /** Items that are living under parents that are deleted; counted by the last call. */
+  extra: number;
+  mended: number;
   waitMs: number;
 }
 
@@ -41,7 +46,15 @@ const mostBad = 2_000;
 export async function scanType(deps: Deps, input: ScanInput, call: Call): Promise<ScanResult> {
   const opened = await openStripe(deps, input.connection, 'bulk');
   const resource = requireResource(input.type);
-  const result: ScanResult = { toSecond: input.toSecond, buckets: 0, objects: 0, bad: [], waitMs: 0 };
+  const result: ScanResult = {
+    toSecond: input.toSecond,
+    buckets: 0,
+    objects: 0,
+    bad: [],
+    extra: 0,
+    mended: 0,
+    waitMs: 0,
+  };
   try {
     for await (const part of partsOf(opened, resource, input, call)) {
       const range = { fromSecond: part.fromSecond, toSecond: part.toSecond };
@@ -56,6 +69,8 @@ export async function scanType(deps: Deps, input: ScanInput, call: Call): Promis
       result.buckets += new Set([...source, ...copy].map(({ second }) => second)).size;
       result.objects += part.objects.length;
       result.toSecond = part.isLast ? null : part.fromSecond;
+      if (part.isLast)
+        Object.assign(result, await settleOrphans(deps, opened, resource, input.connection, input.mend ?? false));
       call.report({ objects: result.objects, bad: result.bad.length });
       if (part.isLast || call.shouldEnd() || result.bad.length >= mostBad) return result;
     }

@@ -8,7 +8,7 @@ export { apiVersion, eventTypes, resources, source };
  * - `B`: events, and a list that can only be read from its start
  * - `C`: no events (or unreliable ones): read again on a schedule, what is missing is swept
  *
- * `D`, children of a parent, are the nested lists of their parent; `E`, virtual objects, stand in connectors/stripe/virtual.ts.
+ * `D`, children of a parent, are the nested lists of their parent; `E`, virtual objects, stand in activities/stripe/upcoming.ts.
  */
 export type Kind = 'A' | 'B' | 'C';
 

@@ -94,3 +94,19 @@ export async function brokenLists(
   );
   return rows.map((r) => r.id);
 }
+
+/** Parents that are deleted while items of theirs are living, and how many. */
+export async function orphanedLists(
+  pool: Pool,
+  parents: StreamTable,
+  items: StreamTable,
+  connection: string,
+): Promise<{ parent: string; items: number }[]> {
+  const { rows } = await pool.query(
+    `SELECT i.parent_id AS parent, count(*)::int AS items FROM ${sqlName(items)} i
+     JOIN ${sqlName(parents)} p ON p.connection_id = i.connection_id AND p.id = i.parent_id
+     WHERE i.connection_id = $1 AND i.deleted_at IS NULL AND p.deleted_at IS NOT NULL GROUP BY 1`,
+    [connection],
+  );
+  return rows;
+}

@@ -1,13 +1,18 @@
+import type { Client } from '@temporalio/client';
+import { claimHolder } from '../../db/claims.ts';
+import type { Pool } from '../../db/client.ts';
 import { listConnections } from '../../db/connections.ts';
 import { type Coverage, coveragesByStream } from '../../db/coverage.ts';
 import { readFeeds } from '../../db/stripe/feed.ts';
+import type { StripeProgress } from '../../workflows/stripe.view.ts';
 import type { ApiPlugin } from '../api.ts';
+import { askProgress, describeRun } from '../cli/runs.ts';
 
 const at = (ms: number | null | undefined) => (typeof ms === 'number' ? new Date(ms).toISOString() : null);
 
-/** `GET /status`: how far the data of each connection is, from the tables alone; what runs do Temporal tells. */
+/** `GET /status`: how far the data of each connection is, from the tables; of an account that is followed also what its run does. */
 export const statusPlugin: ApiPlugin =
-  ({ pool }) =>
+  ({ pool, client }) =>
   async (app) => {
     const schema = {
       summary: 'How far the data of each connection is',
@@ -26,16 +31,36 @@ export const statusPlugin: ApiPlugin =
         connections.map(async ({ id, platform, tenant }) => {
           const feed = feeds.get(id);
           const streams = [...(await coveragesByStream(pool, id)).values()].map(streamOf);
-          return { connection: id, platform, tenant, ...(feed && { feed: feedOf(feed) }), streams };
+          const run = feed && (await runStateOf(pool, client, id));
+          return { connection: id, platform, tenant, ...(feed && run && { run, feed: feedOf(feed, run) }), streams };
         }),
       );
       return { connections: told };
     });
   };
 
-function feedOf({ seenMs, settledMs, liveMs }: { seenMs: number; settledMs: number; liveMs: number | null }) {
+/** running, paused, parked, or how it ended; unknown where neither Temporal nor a worker tells. */
+async function runStateOf(pool: Pool, client: Client, connection: string): Promise<string> {
+  const holder = await claimHolder(pool, connection, 'stripe');
+  if (!holder) return 'none';
+  try {
+    const run = await describeRun(client, holder);
+    if (run?.status !== 'RUNNING') return run?.status.toLowerCase() ?? 'none';
+    return (await askProgress<StripeProgress>(client, run))?.state ?? 'unknown';
+  } catch {
+    // Temporal is away: what the tables tell is told all the same.
+    return 'unknown';
+  }
+}
+
+/** The data is live only while its run goes on; otherwise its phase is what became of the run. */
+function feedOf(
+  { seenMs, settledMs, liveMs }: { seenMs: number; settledMs: number; liveMs: number | null },
+  run: string,
+) {
+  const phase = liveMs === null ? 'backfill' : 'live';
   return {
-    phase: liveMs === null ? 'backfill' : 'live',
+    phase: run === 'running' || run === 'unknown' ? phase : run,
     seenAt: at(seenMs),
     settledAt: at(settledMs),
     seenLagSeconds: Math.max(0, Math.round((Date.now() - seenMs) / 1_000)),

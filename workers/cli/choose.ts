@@ -1,4 +1,4 @@
-import type { StoredConnection } from '../../db/connections.ts';
+import { ConnectionUnknown, type StoredConnection } from '../../db/connections.ts';
 import { type SyncWorkflow, syncWorkflows, workflowsOf } from '../pipelines.ts';
 import { openCatalog } from './connectors.ts';
 import type { Session } from './session.ts';
@@ -29,7 +29,9 @@ export async function requireWorkflow(
   name: string,
   workflow: SyncWorkflow,
 ): Promise<StoredConnection> {
-  const connection = await findConnection(session, name);
+  const connection = await findConnection(session, name).catch((error: unknown) => {
+    throw error instanceof ConnectionUnknown && workflow === 'stripeSync' ? error.of('stripe') : error;
+  });
   if (connection.workflows.includes(workflow)) return connection;
   const right = connection.workflows[0];
   if (!right)

@@ -25,6 +25,8 @@ export async function connectors(
   else
     for (const line of unconfirmed ? doubtLines(views) : views.flatMap((view) => shown(view, name !== undefined)))
       print(line);
+  if (name === undefined && !json && !unconfirmed)
+    print('Not among them, since they are read in ways of their own: scim, ldap, stripe (docs/stripe.md), hubspot.');
   return undefined;
 }
 

@@ -1,3 +1,5 @@
+import { chosenResources, readStripeOptions } from '../../activities/stripe/catalog.ts';
+import type { StoredConnection } from '../../db/connections.ts';
 import { verifyStripeInput } from '../../workflows/stripe.input.ts';
 import type { VerifiedType, VerifyStripeResult } from '../../workflows/stripe.verify.ts';
 import { verifyStripeId } from '../../workflows/stripe.verify.ts';
@@ -9,7 +11,7 @@ import { askProgress, describeRun, outcomeOf } from './runs.ts';
 import type { Session } from './session.ts';
 import { checked } from './start.input.ts';
 import { launch } from './start.ts';
-import { CommandError } from './trouble.ts';
+import { CommandError, wrongUse } from './trouble.ts';
 import { columns, counted, duration } from './words.ts';
 
 interface VerifyOptions {
@@ -29,7 +31,7 @@ export async function verify(session: Session, name: string, options: VerifyOpti
     ...(!mend && { mend }),
   };
   const checkedInput = checked(verifyStripeInput, input, '{"connection":"billing"}');
-  await requireWorkflow(session, name, 'stripeSync');
+  checkTypes(await requireWorkflow(session, name, 'stripeSync'), types ?? []);
   const run = await launch(session, {
     workflow: 'verifyStripe',
     name,
@@ -53,6 +55,13 @@ export async function verify(session: Session, name: string, options: VerifyOpti
     const notes = seen.pending.flatMap(describeTrouble);
     return { picture: [...table(told), ...notes], events: notes, end: null };
   });
+}
+
+/** @throws CommandError (usage) for a resource that the connection does not copy */
+function checkTypes({ id, options }: StoredConnection, types: readonly string[]): void {
+  const copied = chosenResources(readStripeOptions(id, options)).map(({ key }) => key);
+  const unknown = types.find((type) => !copied.includes(type));
+  if (unknown !== undefined) throw wrongUse(`--types: got "${unknown.slice(0, 40)}", accepted ${copied.join(', ')}`);
 }
 
 function endOf({ outcome, types, durationMs }: VerifyStripeResult): NonNullable<Sight['end']> {
