@@ -74,8 +74,7 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     await client.query('BEGIN');
     const keyType = await readKey(client, mapping);
     await makeView(client, mapping);
-    const types = await typesOf(client, mapping);
-    const tables = await readTables(client, mapping, keyType);
+    const [types, tables] = [await typesOf(client, mapping), await readTables(client, mapping, keyType)];
     const wrong = await wrongLinks(client, mapping, tables);
     if (wrong.length > 0) throw new MappingRefused(wrong);
     return { types, keyType, tables, functions: await readFunctions(client) };
@@ -227,9 +226,9 @@ async function readTables(client: Client, mapping: CaptureMapping, keyType: stri
     const extra = name === mapping.from ? mapping.columns : (related?.columns ?? []);
     const links =
       name === mapping.from ? Object.values(mapping.tables).flatMap(({ user }) => user ?? []) : [related?.key];
-    const known = columns.map((column: { name: string }) => column.name);
     for (const column of [...extra, ...links])
-      if (!known.includes(column)) problems.push(`mapping: got the column "${column}", which ${name} does not have`);
+      if (!columns.some((one: Column) => one.name === column))
+        problems.push(`mapping: got the column "${column}", which ${name} does not have`);
     // A row that is read whole names no column.
     const counts = (column: { name: string; used: boolean }) => whole || column.used || extra.includes(column.name);
     tables.push({
