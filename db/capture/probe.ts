@@ -88,9 +88,7 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
 }
 
 /** `"schema"."table"`. */
-export function quoted(name: string): string {
-  return name.split('.').map(pg.escapeIdentifier).join('.');
-}
+export const quoted = (name: string): string => name.split('.').map(pg.escapeIdentifier).join('.');
 
 async function readKey(client: Client, mapping: CaptureMapping): Promise<string> {
   const { from, key } = mapping;
