@@ -237,7 +237,7 @@ describe('a run at work', () => {
 
   test('is found when the Temporal UI started it under another id', async () => {
     const { name, source } = await shop();
-    source.setFaults([{ type: 'slow', ms: 500, api: 'open.promotion.coupon.page.list' }]);
+    source.setFaults([{ type: 'slow', ms: 3_000, api: 'open.promotion.coupon.page.list' }]);
     const workflowId = randomBytes(16).toString('hex');
     const { taskQueue } = world.config;
     const input = { connection: name, streams: ['coupons'] };

@@ -13,7 +13,7 @@ import type { OpenStream } from './open.ts';
 /** Rows that one statement takes: 500-2,000 are fastest (facts/postgres-landing, 1). */
 const batchRows = 1_000;
 /** Rows wait no longer than this for more: a killed worker reads about a second of pages again. */
-const batchMs = 1_000;
+const batchMs = 500;
 
 /** What a reader did with its slice. */
 export type ReadEnd =
