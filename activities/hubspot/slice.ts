@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Catalog } from '../../connectors/hubspot/catalog.ts';
 import type { Counts } from '../../connectors/hubspot/counts.ts';
 import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
@@ -70,6 +71,8 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
 }
 
 async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, call: Call): Promise<SliceResult> {
+  // Every lane that waits for the budget listens to it.
+  setMaxListeners(100, call.signal);
   const { plan, only } = input;
   const { connection: id } = plan.claim;
   const { connection, mapping, options } = opened;
