@@ -17,8 +17,6 @@ const pageRows = 100;
 const mostSegments = 1_000;
 /** Ids of a page that are kept as places to go on from. */
 const places = 5;
-/** Where requests wait longer than this for the budget, one more lane would bring nothing but another half-empty page. */
-const waitMs = 20;
 
 /**
  * Reads the open parts of a list side by side and cuts what is left among lanes that have nothing to do. Every part knows its
@@ -34,8 +32,6 @@ export class ListReader {
   private readonly segments = new Map<number, Segment>();
   private readonly expand: Record<string, string>;
   private idle = 0;
-  /** How long requests of late waited for the budget, ms. */
-  private waited = 0;
   private cutting = false;
   private wake: (() => void)[] = [];
 
@@ -106,9 +102,7 @@ export class ListReader {
   }
 
   private async readPage(segment: Segment): Promise<void> {
-    const askedAt = Date.now();
     const answer = await this.ask(segment);
-    this.waited += (answer.readMs - askedAt - this.waited) / 4;
     const { data, hasMore } = answer.body;
     const ids = data.map(({ id }) => String(id));
     if (hasMore && (ids.length === 0 || ids.at(-1) === placeOf(segment.state)?.after[0]))
@@ -194,10 +188,8 @@ export class ListReader {
 
   /** @returns whether there is something to do for this lane, or for another one */
   private async cut(): Promise<boolean> {
-    if (this.cutting || !this.resource.created || this.waited > waitMs) return false;
-    // Lanes double with each round of pages, until the budget is what they wait for.
-    if ([...this.segments.values()].some(({ pageMs }) => pageMs === null)) return false;
-    const plan = planCut(this.segments.values(), Math.min(this.idle, this.segments.size), this.writer.requests);
+    if (this.cutting || !this.resource.created) return false;
+    const plan = planCut(this.segments.values(), this.idle, this.writer.requests);
     if (!plan) return false;
     this.cutting = true;
     try {
