@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Channel, HttpTransport } from '../../connectors/channel.ts';
 import type { Connection } from '../../db/connections.ts';
 import { SyncError } from '../errors.ts';
@@ -36,6 +37,8 @@ export function openHttp(
   const base = new URL(connection.baseUrl);
   const stem = base.href.replace(/\/$/, '');
   const abort = new AbortController();
+  // Each message in flight asks for the token with it.
+  setMaxListeners(0, abort.signal);
   const ask: TokenAsk = {
     connection,
     connector: account,
