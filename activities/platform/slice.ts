@@ -41,7 +41,7 @@ const denseRows = 10_000;
  * events. The last slice is read alone, below what the budget allows, so a few for each lane keep that short.
  */
 const leastRows = 4_000;
-const slicesPerLane = 5;
+const slicesPerLane = 6;
 /** A list that does not agree with its own total is read so many times more before the shortfall is shown. */
 const rereadsMost = 2;
 
