@@ -6,12 +6,11 @@ import { type DoneSums, doneSums } from '../../db/readings.ts';
 import { ensureTable } from '../../db/streams.ts';
 import { cutIds, keepFound } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
-import { appRates } from '../http/settings.ts';
 import type { Call } from '../step.ts';
 import { idSource } from './each.ts';
 import { columnValues } from './extract.ts';
 import { fillColumns } from './fill.ts';
-import { type OpenStream, openStream, scopeOf, tableOf } from './open.ts';
+import { type OpenStream, openStream, perSecondOf, scopeOf, tableOf } from './open.ts';
 import { rootOf } from './tree.ts';
 import { cutWindows, type Known, readRange, spanOf } from './windows.ts';
 
@@ -102,15 +101,9 @@ async function ensureNeighbours(deps: Deps, { connector, stream }: OpenStream): 
   for (const name of names) await ensureTable(deps.pool, tableOf(connector, name));
 }
 
-function paceOf({ connection, connector, options, stream }: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows'> {
-  const rates = [
-    ...(connector.limits.connection ?? []),
-    ...(stream.limits ?? []),
-    ...(stream.appLimits ? appRates(connection, stream.appLimits) : []),
-  ];
-  const usual = Math.min(...rates.map(({ requests, perMs }) => (requests * 1_000) / perMs));
-  const requestsPerSecond = options.requestsPerSecond ?? (Number.isFinite(usual) ? usual : null);
-  return { requestsPerSecond, pageRows: 'size' in stream.paging ? stream.paging.size.rows : 1 };
+function paceOf(opened: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows'> {
+  const { paging } = opened.stream;
+  return { requestsPerSecond: perSecondOf(opened), pageRows: 'size' in paging ? paging.size.rows : 1 };
 }
 
 interface Span {

@@ -11,6 +11,7 @@ import type { Connection } from '../../db/connections.ts';
 import type { StreamTable } from '../../db/streams.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
+import { appRates } from '../http/settings.ts';
 
 /** A connection with its connector and its checked options. */
 export interface OpenPlatform {
@@ -94,6 +95,18 @@ export function tableOf(connector: Connector, name: string): StreamTable {
     tables.set(stream, table);
   }
   return table;
+}
+
+/** What the limits of connection, stream and app leave to a stream; null where none is known. */
+export function perSecondOf({ connection, connector, options, stream }: OpenStream): number | null {
+  const own = options.requestsPerSecond;
+  const rates = [
+    ...(own === undefined ? (connector.limits.connection ?? []) : [{ requests: own, perMs: 1_000 }]),
+    ...(stream.limits ?? []),
+    ...(stream.appLimits ? appRates(connection, stream.appLimits) : []),
+  ];
+  const least = Math.min(...rates.map(({ requests, perMs }) => (requests * 1_000) / perMs));
+  return Number.isFinite(least) ? least : null;
 }
 
 /** Digest of what is read: another one means another source, which is read anew. Columns and limits are no part of it. */

@@ -17,6 +17,8 @@ export interface OpenStripe {
   options: StripeOptions;
   /** Whether its key belongs to a sandbox. */
   isTest: boolean;
+  /** Requests a second that the limits leave to one list. */
+  perSecond: number;
   api: StripeApi;
 }
 
@@ -62,7 +64,10 @@ export async function openStripe(
   // The client must not take the limit for what may be used of it.
   const { requestsPerSecond: _limit, ...others } = stored.options;
   const client = openClient(deps, { ...stored, options: others }, connector, { lane });
-  return { connection: stored, options, isTest: /_test_/.test(secret), api: apiOf(client, rates.endpoint) };
+  const perSecond = Math.min(
+    ...[...rates.account, ...rates.endpoint].map(({ requests, perMs }) => (requests * 1_000) / perMs),
+  );
+  return { connection: stored, options, isTest: /_test_/.test(secret), perSecond, api: apiOf(client, rates.endpoint) };
 }
 
 /** @throws SyncError InvalidInput naming field, value and what is accepted */

@@ -4,6 +4,7 @@ import { cutBelow } from '../../db/stripe/slices.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { Refused } from '../http/client.ts';
+import { lanesWorth } from '../http/lanes.ts';
 import type { Call } from '../step.ts';
 import { readNested } from './nested.ts';
 import { type Answer, expandParams, type ListPage, type OpenStripe } from './open.ts';
@@ -32,6 +33,8 @@ export class ListReader {
   private readonly segments = new Map<number, Segment>();
   private readonly expand: Record<string, string>;
   private idle = 0;
+  /** From the permit to the page in hand, ms, smoothed. */
+  private tookMs: number | null = null;
   private cutting = false;
   private wake: (() => void)[] = [];
 
@@ -111,6 +114,8 @@ export class ListReader {
         `${this.resource.path} says that there is more and shows what it has shown: the list has no end`,
       );
     const found = await this.rowsOf(answer, segment.state.pages + 1);
+    const tookMs = Date.now() - answer.readMs;
+    this.tookMs = this.tookMs === null ? tookMs : this.tookMs * 0.8 + tookMs * 0.2;
     const [first, last] = [createdOf(data[0]), createdOf(data.at(-1))];
     if (first !== null && last !== null) segment.pageMs = ((first - last) * pageRows) / Math.max(1, data.length - 1);
     // As it is after the waits: its lower part may have been cut away meanwhile.
@@ -189,7 +194,10 @@ export class ListReader {
   /** @returns whether there is something to do for this lane, or for another one */
   private async cut(): Promise<boolean> {
     if (this.cutting || !this.resource.created) return false;
-    const plan = planCut(this.segments.values(), this.idle, this.writer.requests);
+    const { perSecond, options } = this.opened;
+    const room = lanesWorth(perSecond, this.tookMs, options.parallel) - this.segments.size;
+    if (room <= 0) return false;
+    const plan = planCut(this.segments.values(), Math.min(this.idle, room), this.writer.requests);
     if (!plan) return false;
     this.cutting = true;
     try {
