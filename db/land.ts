@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Client } from './client.ts';
+import { addRows, closeLanding, emptyLanding, type Landing, releaseLanding } from './landing.ts';
 import { castOf, type StreamTable, sqlName } from './streams.ts';
 
 /** A record that can be written. */
@@ -33,25 +34,6 @@ export interface Landed {
   skipped: number;
 }
 
-/** Rows on their way to {@link landBatch}: encoded when their page came. */
-export interface LandBatch {
-  /** Source ids in the order they came, repeated ones too. */
-  ids: string[];
-  texts: Buffer[];
-}
-
-export const emptyLanding = (): LandBatch => ({ ids: [], texts: [] });
-
-/**
- * Puts the rows of a page behind those that a batch holds, as text outside of the heap. Rows that waited as objects
- * outlived the young ones, and marking them was half of a worker's CPU time.
- */
-export function addRows(batch: LandBatch, rows: readonly LandRow[]): void {
-  if (rows.length === 0) return;
-  for (const { id } of rows) batch.ids.push(id);
-  batch.texts.push(encode(rows));
-}
-
 /** Prepared once a connection, under a name that is another one when the columns are. */
 interface Statement {
   name: string;
@@ -75,12 +57,15 @@ export async function landBatch(
   table: StreamTable,
   connection: string,
   generation: number,
-  { ids, texts }: LandBatch,
+  landing: Landing,
   { touch = false }: LandOptions = {},
 ): Promise<Landed> {
+  const { ids } = landing;
   if (ids.length === 0) return { inserted: 0, updated: 0, skipped: 0 };
   const { name, text } = statement(table, touch);
-  const { rows: counts } = await client.query({ name, text, values: [connection, generation, binaryJson(texts)] });
+  const values = [connection, generation, closeLanding(landing)];
+  const { rows: counts } = await client.query({ name, text, values });
+  releaseLanding(landing);
   const { inserted, updated } = counts[0];
   return { inserted, updated, skipped: ids.length - inserted - updated };
 }
@@ -94,9 +79,9 @@ export async function land(
   rows: readonly LandRow[],
   options: LandOptions = {},
 ): Promise<Landed> {
-  const batch = emptyLanding();
-  addRows(batch, rows);
-  return landBatch(client, table, connection, generation, batch, options);
+  const landing = emptyLanding();
+  addRows(landing, rows);
+  return landBatch(client, table, connection, generation, landing, options);
 }
 
 function statement(table: StreamTable, touch: boolean): Statement {
@@ -157,21 +142,4 @@ export async function bury(
     [connection, generation, JSON.stringify(gone)],
   );
   return rowCount ?? 0;
-}
-
-/** The records are JSON texts already: they are joined, not parsed and written again. */
-function encode(rows: readonly LandRow[]): Buffer {
-  const parts: string[] = [];
-  for (const { id, data, timeMs, readMs, gone, columns } of rows)
-    parts.push(
-      `{"i":${JSON.stringify(id)},"t":${timeMs},"r":${readMs},"x":${gone},"c":${JSON.stringify(columns)},"d":${data}}`,
-    );
-  return Buffer.from(parts.join(','));
-}
-
-const [open, comma, close] = ['\u0001[', ',', ']'].map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer];
-
-/** A list in the binary format of jsonb, which is its text behind the number of a version; a driver sends buffers so. */
-function binaryJson(texts: readonly Buffer[]): Buffer {
-  return Buffer.concat([open, ...texts.flatMap((text, i) => (i === 0 ? [text] : [comma, text])), close]);
 }

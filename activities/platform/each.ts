@@ -107,7 +107,7 @@ async function readPages(
   const params = { [over.param]: one ?? ids };
   for await (const page of paginate(client, name, stream, { params, cursor: null, signal: call.signal })) {
     await writer.add(
-      page.rows,
+      page,
       {
         readMs: page.requestedAt,
         position: `${page.position} of ${over.param}`,

@@ -114,7 +114,7 @@ async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd:
   for await (const page of paginate(client, name, stream, at)) {
     writer.tookMs = Date.now() - page.requestedAt;
     const origin = { readMs: page.requestedAt, position: page.position };
-    await writer.add(page.rows, origin, {
+    await writer.add(page, origin, {
       // A list that has ended has no place to go on from: killed before it counts as read, it costs its last page again.
       cursor: page.ended ? writer.state.cursor : page.cursor,
       requests: writer.state.requests + page.requests,

@@ -45,7 +45,7 @@ export async function readRows(_deps: Deps, writer: SliceWriter, call: Call): Pr
       const after = keyset.map((column) => String(last[keyName(column)]));
       const records = page.map((row) => Object.fromEntries(sql.select.map((column) => [column, row[column]])));
       await writer.add(
-        records,
+        { rows: records },
         { readMs, position: `rows after ${writer.state.rows}` },
         { cursor: { after }, requests: writer.state.requests + 1 },
       );

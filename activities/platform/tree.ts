@@ -75,7 +75,8 @@ async function readNode(
 
 async function keepNode(writer: SliceWriter, { node, atMs, pages, gone }: NodeRead): Promise<void> {
   const { stream } = writer.opened;
-  for (const { rows, readMs, requests } of pages) {
+  for (const page of pages) {
+    const { rows, readMs, requests } = page;
     const origin = { readMs, position: `children of a node`, over: node };
     writer.visit({
       found: rows.flatMap((row) => {
@@ -83,7 +84,7 @@ async function keepNode(writer: SliceWriter, { node, atMs, pages, gone }: NodeRe
         return 'row' in made ? [made.row.id] : made.fault.keyed ? [made.fault.id] : [];
       }),
     });
-    await writer.add(rows, origin, { requests: writer.state.requests + requests });
+    await writer.add(page, origin, { requests: writer.state.requests + requests });
   }
   writer.visit({ visited: [{ id: node, atMs }], ...(gone && { gone: [{ id: node, atMs }] }) });
 }

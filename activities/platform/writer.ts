@@ -1,5 +1,6 @@
 import { writeUnderClaim } from '../../db/claims.ts';
-import { addRows, emptyLanding, type LandBatch, type LandRow, landBatch } from '../../db/land.ts';
+import { type LandRow, landBatch } from '../../db/land.ts';
+import { addRows, emptyLanding, type Landing } from '../../db/landing.ts';
 import { type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
 import { type KnownRejects, knownRejects, nameOfNobody, rejectPlace, setAside, settle } from '../../db/rejects.ts';
 import { clearSeen, keepSeen } from '../../db/seen.ts';
@@ -23,7 +24,7 @@ export type ReadEnd =
   | { kind: 'split'; parts: number };
 
 interface Batch {
-  landing: LandBatch;
+  landing: Landing;
   faults: Faulty[];
   visits: Visits;
   /** True: the set of ids that were seen is emptied before. */
@@ -79,8 +80,19 @@ export class SliceWriter {
     );
   }
 
-  /** Takes a page in; what cannot be written is set aside. Lands when there is enough. */
-  async add(records: readonly unknown[], origin: Origin, change: Partial<SliceState>): Promise<void> {
+  /**
+   * Takes the rows out of a page; what cannot be written is set aside. Lands when there is enough. Nobody who waits for that
+   * holds the rows: records that outlive the young objects cost more to collect than to read.
+   */
+  add(page: { rows: readonly unknown[] }, origin: Origin, change: Partial<SliceState>): Promise<void> {
+    this.take(page.rows, origin, change);
+    page.rows = [];
+    const { landing, faults } = this.batch;
+    const full = landing.ids.length + faults.length >= batchRows || Date.now() - this.since >= batchMs;
+    return full ? this.write() : Promise.resolve();
+  }
+
+  private take(records: readonly unknown[], origin: Origin, change: Partial<SliceState>): void {
     const { batch } = this;
     const rows: LandRow[] = [];
     let unkeyed = 0;
@@ -97,8 +109,7 @@ export class SliceWriter {
       }
     }
     addRows(batch.landing, rows);
-    const faults = batch.faults.length;
-    if (faults > 0) this.mayHaveRejects = true;
+    if (batch.faults.length > 0) this.mayHaveRejects = true;
     this.move({
       pages: this.state.pages + 1,
       rows: this.state.rows + records.length,
@@ -106,7 +117,6 @@ export class SliceWriter {
       ...change,
     });
     this.since ||= Date.now();
-    if (batch.landing.ids.length + faults >= batchRows || Date.now() - this.since >= batchMs) await this.write();
   }
 
   /** Notes ids that were asked for, found in a tree, or are gone; landed with the rows before them. */

@@ -19,7 +19,9 @@ export async function* drive<S>(
 ): AsyncGenerator<Page> {
   const { kind } = stream.paging;
   const counter = new Counter(stream, strategy.counting, at.cursor?.tally ?? null);
-  let state = stateOf(name, stream, at.cursor, strategy);
+  const first = stateOf(name, stream, at.cursor, strategy);
+  let state = first as S;
+  let paid = counter.counts.requests;
   const page = (rows: readonly unknown[], position: string, ended: End | null, answer?: Answer): Page => ({
     rows: rows as unknown[],
     cursor: { family: kind, state, tally: counter.counts },
@@ -29,31 +31,39 @@ export async function* drive<S>(
     position,
     ended,
   });
-  let paid = counter.counts.requests;
-  if (state === null) {
+  if (first === null) {
     yield page([], 'start', { sign: 'nothing to ask', doubt: null, again: true, owed: null });
     return;
   }
   const stop = new AbortController();
   const signal = AbortSignal.any([at.signal, stop.signal]);
-  const send = (from: S) => settle(async () => client.call(requestOf(name, stream, at, strategy.ask(from), signal)));
-  let sent = send(state);
+  const send = () => settle(async () => client.call(requestOf(name, stream, at, strategy.ask(state), signal)));
+  let sent = send();
+  /**
+   * Opens an answer and sends the request behind it. In a scope of its own: a reader that waits for the next answer and still
+   * holds the page before it keeps that past the young objects, where collecting it costs most.
+   */
+  const open = (settled: Settled): { handed: Page | null; goesOn: boolean } => {
+    const answer = answerOf(name, strategy, state, settled);
+    const rows = rowsOf(name, answer.data, stream.rows);
+    const total = totalOf(answer.data, strategy.total, rows.length);
+    counter.answered(answer, total);
+    const turn = strategy.take(state, { answer, rows, total, counts: counter.counts });
+    const out = turn.silent ? [] : (turn.rows ?? rows);
+    if (!turn.silent) counter.took(out);
+    state = turn.state;
+    const ended = turn.sign === null ? null : endOf(name, turn.sign, strategy, state, counter.counts);
+    const goesOn = ended === null && (strategy.oneCall || !at.shouldEnd?.());
+    if (goesOn) sent = send();
+    return { handed: turn.silent && goesOn ? null : page(out, turn.position, ended, answer), goesOn };
+  };
   try {
     for (;;) {
-      const answer = answerOf(name, strategy, state, await sent);
-      const rows = rowsOf(name, answer.data, stream.rows);
-      const total = totalOf(answer.data, strategy.total, rows.length);
-      counter.answered(answer, total);
-      const turn = strategy.take(state, { answer, rows, total, counts: counter.counts });
-      const out = turn.silent ? [] : (turn.rows ?? rows);
-      if (!turn.silent) counter.took(out);
-      state = turn.state;
-      const ended = turn.sign === null ? null : endOf(name, turn.sign, strategy, state, counter.counts);
-      const goesOn = ended === null && (strategy.oneCall || !at.shouldEnd?.());
-      if (goesOn) sent = send(state);
-      if (turn.silent && goesOn) continue;
-      yield page(out, turn.position, ended, answer);
-      paid = counter.counts.requests;
+      const { handed, goesOn } = await sent.then(open);
+      if (handed !== null) {
+        yield handed;
+        paid = counter.counts.requests;
+      }
       if (!goesOn) return;
     }
   } finally {
