@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+import { lanesWorth } from '../activities/http/lanes.ts';
+import type { LandRow } from '../db/land.ts';
+import { addRows, closeLanding, emptyLanding, type Landing, releaseLanding } from '../db/landing.ts';
+
+const row = (id: string, text = 'x'): LandRow => ({
+  id,
+  data: JSON.stringify({ id, text }),
+  timeMs: 1,
+  readMs: 2,
+  gone: false,
+  columns: [],
+});
+
+/** What Postgres is given: the version of jsonb, then its text. */
+function contentOf(landing: Landing): { i: string; d: { text: string } }[] {
+  const bytes = closeLanding(landing);
+  expect(bytes[0]).toBe(1);
+  return JSON.parse(bytes.subarray(1).toString());
+}
+
+describe('rows on their way to the table', () => {
+  test('stand in one text, page behind page, whatever their letters take', () => {
+    const landing = emptyLanding();
+    addRows(landing, [row('a', '订单🛒'), row('b', 'é"\\\n')]);
+    addRows(landing, []);
+    addRows(landing, [row('c')]);
+    expect(landing.ids).toEqual(['a', 'b', 'c']);
+    expect(contentOf(landing).map(({ i, d }) => [i, d.text])).toEqual([
+      ['a', '订单🛒'],
+      ['b', 'é"\\\n'],
+      ['c', 'x'],
+    ]);
+  });
+
+  test('grow beyond their first buffer, and beyond what is kept', () => {
+    for (const pages of [3, 30]) {
+      const landing = emptyLanding();
+      for (let page = 0; page < pages; page++)
+        addRows(
+          landing,
+          Array.from({ length: 100 }, (_, i) => row(`${page}-${i}`, '字'.repeat(400))),
+        );
+      const rows = contentOf(landing);
+      expect(rows).toHaveLength(100 * pages);
+      expect(rows.at(-1)).toEqual(JSON.parse(JSON.stringify({ ...rows.at(-1), i: `${pages - 1}-99` })));
+      expect(rows.every(({ d }) => d.text === '字'.repeat(400))).toBe(true);
+      releaseLanding(landing);
+    }
+  });
+
+  test('hold nothing of the batch that had their buffer before', () => {
+    const first = emptyLanding();
+    addRows(first, [row('first', 'y'.repeat(5_000))]);
+    const { buffer } = first;
+    releaseLanding(first);
+    const second = emptyLanding();
+    addRows(second, [row('second')]);
+    expect(second.buffer, 'it is used again').toBe(buffer);
+    expect(contentOf(second).map(({ i }) => i)).toEqual(['second']);
+    const third = emptyLanding();
+    addRows(third, [row('third')]);
+    expect(third.buffer, 'one that was not given back is nobody else’s').not.toBe(buffer);
+  });
+});
+
+describe('lanes that a limit feeds', () => {
+  test.each([
+    ['25 a second and 100 ms', 25, 100, 8, 4],
+    ['25 a second and a second', 25, 1_000, 8, 8],
+    ['one in two seconds', 0.5, 100, 8, 2],
+    ['no limit known', null, 100, 8, 8],
+    ['no page came yet', 25, null, 8, 8],
+    ['an option of one', 25, 100, 1, 1],
+  ])('%s', (_, perSecond, tookMs, most, lanes) => {
+    expect(lanesWorth(perSecond, tookMs, most)).toBe(lanes);
+  });
+});
