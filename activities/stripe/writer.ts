@@ -3,7 +3,7 @@ import { type Claim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
 import { type LandRow, land } from '../../db/land.ts';
 import { rejectPlace, setAside, settle } from '../../db/rejects.ts';
-import { dropMissingItems, standingsOf } from '../../db/stripe/objects.ts';
+import { dropMissingItems, type Standing, standingsOf } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
 import type { Faulty } from '../platform/extract.ts';
 import type { NestedRows } from './nested.ts';
@@ -50,15 +50,26 @@ export async function writeObjects(
       rows.map(({ id }) => id),
     );
     for (const one of nested)
-      await writeLists(client, claim, resource, livingOnly(one, standings), { generation, touch });
+      await writeLists(client, claim, resource, currentOnly(one, standings), { generation, touch });
   }
   return inserted + updated;
 }
 
-/** Lists of a parent that is deleted by now are not brought to life by a page that was on its way. */
-function livingOnly(nested: NestedRows, standings: Map<string, { deleted: boolean }>): NestedRows {
-  const dead = new Set(nested.lists.flatMap(({ parent }) => (standings.get(parent)?.deleted ? [parent] : [])));
-  return withoutParents(nested, dead);
+/**
+ * Lists of parents that are deleted by now, or whose row is of a newer state, are not written: that state came with its own
+ * list. An item that left before anybody here knew of it has no row which could refuse the older list that still shows it.
+ *
+ * @example of two events the later one, without line 3, is written first by the reader of what is new; the earlier one, with
+ * line 3, by the reader of late events
+ */
+function currentOnly(nested: NestedRows, standings: Map<string, Standing>): NestedRows {
+  const passed = nested.lists.filter(({ parent, timeMs, readMs }) => {
+    const now = standings.get(parent);
+    if (now === undefined) return false;
+    const newer = now.timeMs !== null && (now.timeMs > timeMs || (now.timeMs === timeMs && now.readMs > readMs));
+    return now.deleted || newer;
+  });
+  return withoutParents(nested, new Set(passed.map(({ parent }) => parent)));
 }
 
 function withoutParents(nested: NestedRows, dead: ReadonlySet<string>): NestedRows {

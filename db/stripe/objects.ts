@@ -6,6 +6,8 @@ export interface Standing {
   id: string;
   /** ms; see activities/stripe/version.ts. */
   timeMs: number | null;
+  /** When the request began that brought it, our clock, ms. */
+  readMs: number;
   deleted: boolean;
 }
 
@@ -18,7 +20,8 @@ export async function standingsOf(
 ): Promise<Map<string, Standing>> {
   if (ids.length === 0) return new Map();
   const { rows } = await pool.query(
-    `SELECT id, round(extract(epoch FROM source_time) * 1000)::float8 AS "timeMs", deleted_at IS NOT NULL AS deleted
+    `SELECT id, round(extract(epoch FROM source_time) * 1000)::float8 AS "timeMs",
+       round(extract(epoch FROM synced_at) * 1000)::float8 AS "readMs", deleted_at IS NOT NULL AS deleted
      FROM ${sqlName(table)} WHERE connection_id = $1 AND id = ANY($2)`,
     [connection, ids],
   );
