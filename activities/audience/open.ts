@@ -58,7 +58,7 @@ export function checkCampaign(
   const mapping = mappingOf(source);
   const channel = channelOf(account.platform);
   if (!frozen) provePurpose(name, definition, channel, mapping);
-  if (audience.filter?.trim()) parseExpression(audience.filter);
+  if (!frozen && audience.filter !== undefined) parseExpression(audience.filter);
   if (audience.orders && !mapping.orders)
     throw wrong(
       name,
