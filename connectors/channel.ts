@@ -26,7 +26,7 @@ export interface Channel {
     kind: string;
     /** Form of a usable one. */
     pattern: RegExp;
-    /** True: letters count alike whatever their case, so that one mailbox is one recipient. */
+    /** True: letters of this kind count alike whatever their case, so that one mailbox is one recipient, on other channels too. */
     fold?: boolean;
   };
   /** What a campaign's `template` holds for this channel; texts in it may have variables. */

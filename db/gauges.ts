@@ -1,13 +1,10 @@
 import type { Pool } from './client.ts';
-import { logsQuery } from './hubspot/report.ts';
+import type { Logged } from './hubspot/report.ts';
 
 interface Question {
   help: string;
   labels: readonly string[];
-  /**
-   * A column a label, and `value`. Counts of whole tables are left out: it is asked every few seconds. `LOGS` stands for
-   * the logs of change capture, which runs empty.
-   */
+  /** A column a label, and `value`. Counts of whole tables are left out: it is asked every few seconds. `LOGS` is what was seen of the logs of change capture. */
   sql: string;
 }
 
@@ -21,7 +18,7 @@ export const gauges: Record<string, Question> = {
                 UNION ALL SELECT connection_id, 'directory', max(created_at) FROM org.plans WHERE verdict = 'applied' AND NOT partial GROUP BY 1
                 UNION ALL SELECT connection_id, 'feed', settled_at FROM syncline.stripe_feeds
                 UNION ALL SELECT connection, 'contacts', min(at)
-                  FROM (SELECT connection_id AS connection, since AS at FROM syncline.hubspot_dirty UNION ALL SELECT connection, oldest FROM (LOGS) l) c GROUP BY 1) k
+                  FROM (SELECT connection_id AS connection, since AS at FROM syncline.hubspot_dirty UNION ALL SELECT connection, oldest FROM LOGS) c GROUP BY 1) k
           JOIN syncline.connections c ON c.id = k.connection WHERE k.at IS NOT NULL`,
   },
   syncline_doubtful: {
@@ -53,7 +50,7 @@ export const gauges: Record<string, Question> = {
   syncline_logged_changes: {
     help: 'Changes in the capture log that no run to HubSpot has taken yet; one may be a user, or everybody',
     labels: ['connection'],
-    sql: 'SELECT connection, changes AS value FROM (LOGS) l',
+    sql: 'SELECT connection, changes AS value FROM LOGS',
   },
   syncline_campaign_recipients: {
     help: 'Recipients that are still to be sent to (planned) or without an answer (unknown), of campaigns that have some and were frozen in the last 7 days',
@@ -72,8 +69,16 @@ export interface Reading {
   value: number;
 }
 
-/** Answers one question. */
-export async function readGauge(pool: Pool, { sql }: Question): Promise<Reading[]> {
-  const { rows } = await pool.query(sql.includes('LOGS') ? sql.replace('LOGS', await logsQuery(pool)) : sql);
+const logsTable = 'jsonb_to_recordset($1::jsonb) AS l(connection text, changes int, oldest timestamptz)';
+
+/** Answers one question. `glance` is asked only by those about the logs. */
+export async function readGauge(
+  pool: Pool,
+  { sql }: Question,
+  glance: () => Promise<readonly Logged[]>,
+): Promise<Reading[]> {
+  const { rows } = await (sql.includes('LOGS')
+    ? pool.query(sql.replace('LOGS', logsTable), [JSON.stringify(await glance())])
+    : pool.query(sql));
   return rows.map(({ value, ...labels }) => ({ labels, value }));
 }

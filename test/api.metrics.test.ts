@@ -1,6 +1,7 @@
 import { expect, inject, it } from 'vitest';
 import { storedConnection } from '../db/connections.ts';
 import { gauges } from '../db/gauges.ts';
+import { logsGlance } from '../db/hubspot/report.ts';
 import { kuaishou } from '../sandbox/kuaishou.ts';
 import { serveApi } from '../workers/api.ts';
 import { createWorker } from '../workers/worker.ts';
@@ -89,4 +90,18 @@ it('counts changes of contacts that no run has taken: the lag begins with the ol
   expect(await gaugeAt('syncline_dirty_contacts', place)).toBeUndefined();
   await crm.sync();
   expect(await gaugeAt('syncline_lag_seconds', contacts)).toBeUndefined();
+});
+
+it('reads the capture logs once for all that ask; what took long stands for a while', async () => {
+  const crm = await openCrm(world, { users: 5 });
+  await crm.sync();
+  const seen = async (glance: ReturnType<typeof logsGlance>) =>
+    (await glance()).find(({ connection }) => connection === crm.name)?.changes;
+  const [brief, long] = [logsGlance(world.pool, { longMs: 60_000 }), logsGlance(world.pool, { longMs: 0, times: 1e5 })];
+  const asked = brief();
+  expect(brief()).toBe(asked);
+  await asked;
+  expect([await seen(brief), await seen(long)]).toEqual([0, 0]);
+  await crm.sql(`UPDATE users SET name = 'another'`);
+  expect([await seen(brief), await seen(long)]).toEqual([5, 0]);
 });

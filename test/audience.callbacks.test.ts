@@ -208,4 +208,21 @@ describe('of WeChat', async () => {
       ['delivered', null],
     ]);
   });
+
+  it('are answered and settled with U+0000 in every text, which Postgres refuses', async () => {
+    const { from, connection } = await someone(2);
+    for (let i = 0; i < 2; i++) await push(accept(`\0${openidOf(from + i)}`, { CreateTime: '\0' }));
+    expect(await remaining(openidOf(from))).toBe(1);
+    const name = await define(world, { connection }, account, { template });
+    await (await launch(world, name)).result();
+    const idOf = (i: number) => [...mini.messages].find(([, openid]) => openid === openidOf(from + i))?.[0];
+    const sent = (MsgID: string, ErrorCode: string) => ({
+      Event: 'subscribe_msg_sent_event',
+      FromUserName: `${openidOf(from)}\0`,
+      List: { TemplateId: `${mini.templateId}\0`, MsgID, ErrorCode, ErrorStatus: '\0' },
+    });
+    for (const event of [sent(`${idOf(0)}\0`, '0'), sent(`${idOf(1)}`, '43101\0'), sent('\0', '1')])
+      expect([(await push(event)).statusCode, (await push(event)).body]).toEqual([200, 'success']);
+    expect(await tally(world.pool, name)).toEqual({ delivered: 1, 'failed 43101': 1 });
+  });
 });

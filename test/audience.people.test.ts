@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
 import { unsubscribe as unsubscribeBy } from '../activities/audience/unsubscribe.ts';
 import { unsubscribe } from '../db/audience/unsubscribes.ts';
+import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { define, deliveries, launch, mailOf, people, userOf } from './harness/audience.ts';
 import { startSmtpSink } from './harness/smtp.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -35,6 +37,28 @@ it('an address that unsubscribed in other letter case gets nothing, and gets it 
   expect((await (await launch(world, again)).result()).states).toEqual({ sent: 3 });
 });
 
+it('a webhook with mail addresses compares them as mail does: for unsubscribes and for who is one person', async () => {
+  const receiver = await startWebhookSandbox();
+  world.onClose(() => receiver.stop());
+  const hook = await world.connect({
+    platform: 'webhook',
+    baseUrl: receiver.url,
+    credential: JSON.stringify({ signSecret: receiver.secret }),
+    options: { address: 'email' },
+  });
+  const mails = ['Anna@x.example', 'Ben@x.example', 'BEN@X.example', 'Cleo@x.example'];
+  const connection = await people(world, { count: 4, from: 20, record: (n) => ({ mail: mails[n - 20] }) });
+  const gone = (value: string) =>
+    unsubscribe(world.pool, { connection, kind: 'address', value, channel: 'webhook' }, false);
+  await gone('anna@X.example');
+  const name = await define(world, { connection }, hook, { throttle: 0.5 });
+  const run = await launch(world, name);
+  await until('the freeze', async () => (await deliveries(world.pool, name)).length === 4);
+  await gone('CLEO@x.example');
+  expect((await run.result()).reasons).toEqual({ 'skipped unsubscribed': 2, 'skipped same_address': 1 });
+  expect([...receiver.received.keys()]).toEqual(['ben@x.example']);
+});
+
 it('an address that unsubscribes in other letter case after the freeze is skipped', async () => {
   const connection = await people(world, { count: 2 });
   const name = await define(world, { connection }, mail, {
@@ -42,7 +66,6 @@ it('an address that unsubscribes in other letter case after the freeze is skippe
     throttle: 0.5,
   });
   const run = await launch(world, name);
-  const { until } = await import('./harness/until.ts');
   await until('the freeze', async () => (await deliveries(world.pool, name)).length === 2);
   await unsubscribe(world.pool, { connection, kind: 'address', value: 'Person1@example.ORG', channel: 'smtp' }, false);
   expect((await run.result()).reasons).toEqual({ 'skipped unsubscribed': 1 });

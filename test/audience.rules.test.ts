@@ -23,6 +23,7 @@ describe('the language of filters', () => {
   });
 
   it.each([
+    [' ', 'filter: got an empty text, accepted a filter such as "1 AND vip"; for everybody leave it out'],
     ['1 AND', 'filter, character 6: got the end, accepted a tag, segment:ID, NOT or ('],
     ['1 and 2', 'filter, character 3: got and, accepted AND in capitals, or "and"'],
     ['(1 OR 2', 'filter, character 8: got the end, accepted AND, OR or )'],

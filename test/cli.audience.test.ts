@@ -150,6 +150,14 @@ it('counts and shows people by tags', async () => {
     code: 2,
     err: 'syncline: filter, character 6: got the end, accepted a tag, segment:ID, NOT or (\n',
   });
+  expect((await cli(`audience count ${members}`)).out).toBe('120 users\n');
+  for (const command of ['count', 'sample'])
+    for (const empty of ['', ' '])
+      expect(await cli(['audience', command, members, '--filter', empty])).toEqual({
+        code: 2,
+        out: '',
+        err: 'syncline: filter: got an empty text, accepted a filter such as "1 AND vip"; for everybody leave it out\n',
+      });
   expect((await cli(`audience count ${hook}`)).err).toContain(
     'is of platform webhook; people stand in connections of platform database',
   );

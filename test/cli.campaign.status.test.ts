@@ -21,7 +21,7 @@ it('shows open campaigns in status, and counts what they leave open for /metrics
   const name = await define(world, { connection }, hook, { throttle: 1 });
   await cli(`campaign start ${name}`);
   const gauge = async (state: string) =>
-    (await readGauge(world.pool, gauges.syncline_campaign_recipients as never)).find(
+    (await readGauge(world.pool, gauges.syncline_campaign_recipients as never, async () => [])).find(
       ({ labels }) => labels.campaign === name && labels.state === state,
     )?.value;
   await until('the first without an answer', async () => (await gauge('unknown')) === 1);

@@ -528,6 +528,37 @@ test.each(['trace', 'all-or-nothing'] as const)(
   },
 );
 
+test.each(['trace', 'all-or-nothing'] as const)(
+  'two users who swap a mail address are both a conflict, and both are written once one is cleared at HubSpot (%s)',
+  async (mode) => {
+    const crm = await open({ users: 20, sandbox: { mode } });
+    await crm.sync();
+    await crm.sql(`UPDATE users u SET email = o.email FROM users o WHERE (u.id, o.id) IN ((3, 7), (7, 3))`);
+    const swapped = await crm.sync();
+    expect(swapped).toMatchObject({ outcome: 'partial', written: 0, refusedThere: 2 });
+    const parked = await crm.parked();
+    expect([...parked.keys()].sort()).toEqual(['3', '7']);
+    for (const code of parked.values()) expect(code).toMatch(/^conflict/);
+    expect(contact(crm, '3')?.email, 'nothing is cleared to make room').toBeTruthy();
+    crm.source.contacts.upsert({ id: '3', idProperty: 'app_user_id', properties: { email: '' } });
+    const { releaseParked } = await import('../db/hubspot/syncs.ts');
+    await releaseParked(crm.pool, crm.name);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 2 });
+    expect(await crm.parked()).toEqual(new Map());
+    await crm.expectSame();
+  },
+);
+
+test('two users who swap a mail address that is their id keep their contacts', async () => {
+  const crm = await open({ users: 4, mapping: { idProperty: 'email' } });
+  await crm.sync();
+  const before = JSON.stringify([...crm.source.contacts.seen('email')]);
+  await crm.sql(`UPDATE users u SET email = o.email FROM users o WHERE (u.id, o.id) IN ((1, 2), (2, 1))`);
+  expect(await crm.sync()).toMatchObject({ written: 0, refusedHere: 2 });
+  expect([...(await crm.parked()).values()]).toEqual(['duplicate_id email', 'duplicate_id email']);
+  expect(JSON.stringify([...crm.source.contacts.seen('email')])).toBe(before);
+});
+
 test('properties that two users may not share are a conflict of one row', async () => {
   const crm = await open({ users: 50 });
   await crm.sql(`UPDATE users SET email = 'twin@example.org' WHERE id IN (10, 20)`);

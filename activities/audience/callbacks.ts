@@ -43,14 +43,14 @@ export async function takeCallback(
     const answer = callbacks.challenge?.(request) ?? null;
     return answer === null ? { status: 404, body: 'nothing to answer' } : { status: 200, body: answer };
   }
-  const events = readEvents(channel, incoming.body);
-  if (events === null) return { status: 400, body: 'the body is not in the form of this channel' };
+  const events = readEvents(channel, incoming.body)?.map(plain);
+  if (events === undefined) return { status: 400, body: 'the body is not in the form of this channel' };
   const { pool } = deps;
   await applyOutcomes(
     pool,
     incoming.connection,
     callbacks.by,
-    events.flatMap((one) => (one.kind === 'outcome' ? [{ ...one, id: plain(one.id), reason: plain(one.reason) }] : [])),
+    events.flatMap((one) => (one.kind === 'outcome' ? [one] : [])),
   );
   await applyGrants(
     pool,
@@ -60,8 +60,14 @@ export async function takeCallback(
   return { status: 200, body: callbacks.answer };
 }
 
-/** Without what Postgres refuses: one such text would keep a channel sending its callback for ever. */
-const plain = <T extends string | undefined>(text: T) => text?.replace(/[\0\p{Cs}]/gu, '') as T;
+/** Without what Postgres refuses in a text: one such would keep a channel sending its callback for ever. */
+function plain(event: CallbackEvent): CallbackEvent {
+  const entries = Object.entries(event).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? value.replace(/[\0\p{Cs}]/gu, '') : value,
+  ]);
+  return Object.fromEntries(entries) as CallbackEvent;
+}
 
 function readEvents({ callbacks }: Told, body: string): CallbackEvent[] | null {
   try {

@@ -6,7 +6,7 @@ import {
   fill,
   variablesOf,
 } from '../../connectors/campaign.ts';
-import { channelOf } from '../../connectors/channel.index.ts';
+import { channelOf, channels } from '../../connectors/channel.index.ts';
 import type { Channel, Message } from '../../connectors/channel.ts';
 import { type DatabaseOptions, databaseOptions, databasePlatform } from '../../connectors/database.ts';
 import { explain } from '../../connectors/explain.ts';
@@ -58,7 +58,7 @@ export function checkCampaign(
   const mapping = mappingOf(source);
   const channel = channelOf(account.platform);
   if (!frozen) provePurpose(name, definition, channel, mapping);
-  if (audience.filter?.trim()) parseExpression(audience.filter);
+  if (!frozen && audience.filter !== undefined) parseExpression(audience.filter);
   if (audience.orders && !mapping.orders)
     throw wrong(
       name,
@@ -96,7 +96,7 @@ export function checkCampaign(
       ...(definition.cap && { cap: definition.cap }),
       addressColumn: column,
       addressPattern: channel.address.pattern.source,
-      fold: channel.address.fold === true,
+      fold: folds(String(chosen)),
       channel: channel.channel,
     },
     fields: mapping.users.fields,
@@ -104,6 +104,9 @@ export function checkCampaign(
     grantTemplate: channel.grantOf?.(message) ?? null,
   };
 }
+
+/** Mail addresses count alike whatever their case also where a webhook gets them: a kind is compared as by the channel it belongs to. */
+const folds = (kind: string) => Object.values(channels).some(({ address }) => address.kind === kind && address.fold);
 
 /**
  * What a definition says without effect, or against what it means. Not asked of a campaign that is frozen: its definition stands.

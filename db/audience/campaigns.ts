@@ -1,4 +1,4 @@
-import type { Pool } from '../client.ts';
+import type { Client, Pool } from '../client.ts';
 import type { AudienceCounts } from './people.ts';
 
 export interface StoredCampaign {
@@ -66,9 +66,13 @@ export async function saveCampaign(
 export async function loadCampaign(pool: Pool, id: string): Promise<StoredCampaign> {
   const { rows } = await pool.query(`SELECT ${columns} FROM audience.campaigns WHERE id = $1`, [id]);
   if (rows[0]) return rows[0];
+  throw await campaignUnknown(pool, id);
+}
+
+export async function campaignUnknown(pool: Pool | Client, id: string): Promise<CampaignUnknown> {
   const known = await pool.query('SELECT id FROM audience.campaigns ORDER BY created_at DESC LIMIT 20');
   const names = known.rows.map((row) => row.id).join(', ') || 'none yet';
-  throw new CampaignUnknown(
+  return new CampaignUnknown(
     `Campaign "${id.slice(0, 64)}" does not exist. Known campaigns: ${names}. Make it with: npx syncline campaign create ${id.slice(0, 64)} FILE`,
   );
 }

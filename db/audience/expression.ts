@@ -27,8 +27,12 @@ const deepest = 50;
 const pattern = /\s*(?:([()])|(segment:)?(?:"((?:[^"\\]|\\.)*)"|([^\s()"]+))|$)/y;
 const word = /^[\p{L}\p{N}_][\p{L}\p{N}_.:/-]*$/u;
 
-/** @throws FilterError */
+/** An empty text is refused: a variable of a script that is not set must not mean everybody. @throws FilterError */
 export function parseExpression(text: string): Expression {
+  if (text.trim() === '')
+    throw new FilterError(
+      'filter: got an empty text, accepted a filter such as "1 AND vip"; for everybody leave it out',
+    );
   if (text.length > longest)
     throw new FilterError(`filter: got ${text.length} characters, accepted at most ${longest}`);
   const tokens = tokenize(text);

@@ -6,11 +6,11 @@ export type Put = (value: unknown) => string;
 
 /**
  * SQL of a filter over `audience.users AS u`, exact by containment in the tag arrays, which the GIN indexes answer. Siblings
- * of one kind become one containment: `1 AND 2` is `tags @> {1,2}`, `1 OR 2` is `tags && {1,2}`.
+ * of one kind become one containment: `1 AND 2` is `tags @> {1,2}`, `1 OR 2` is `tags && {1,2}`. No text: everybody.
  * @throws FilterError
  */
 export function filterSql(text: string | undefined, put: Put): string {
-  return text === undefined || text.trim() === '' ? 'true' : compile(parseExpression(text), put);
+  return text === undefined ? 'true' : compile(parseExpression(text), put);
 }
 
 function compile(expression: Expression, put: Put): string {
@@ -43,7 +43,7 @@ function tagsSql(tags: readonly (number | string)[], operator: '@>' | '&&', put:
 
 /** Segments that a filter names and nobody is in: a misspelt one meets nobody in silence. @throws FilterError */
 export async function emptySegments(pool: Pool, connection: string, text: string | undefined): Promise<string[]> {
-  const named = text?.trim() ? segmentsOf(parseExpression(text)) : [];
+  const named = text === undefined ? [] : segmentsOf(parseExpression(text));
   const { rows } = await pool.query(
     `SELECT s.id FROM unnest($2::text[]) s(id) WHERE NOT EXISTS (SELECT FROM audience.memberships m
        WHERE m.connection_id = $1 AND m.segment_id = s.id AND m.deleted_at IS NULL) ORDER BY s.id`,

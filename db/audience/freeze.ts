@@ -1,6 +1,6 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
 import type { Pool } from '../client.ts';
-import type { Frozen } from './campaigns.ts';
+import { campaignUnknown, type Frozen } from './campaigns.ts';
 import { countsOf, type People, peopleSql, Statement } from './people.ts';
 
 /** The campaign's partition of audience.deliveries. */
@@ -34,10 +34,12 @@ export async function freezeAudience(
   perMessageId: boolean,
 ): Promise<Frozen> {
   return writeUnderClaim(pool, claim, { name: 'freeze', heavy: true }, async (client) => {
-    const known = await client.query('SELECT frozen FROM audience.campaigns WHERE id = $1 AND frozen_at IS NOT NULL', [
-      campaign.id,
+    // The row stays locked: nobody deletes the campaign meanwhile, and what leaves from now on is not behind its end.
+    const known = await client.query('UPDATE audience.campaigns SET ended_at = NULL WHERE no = $1 RETURNING frozen', [
+      campaign.no,
     ]);
-    if (known.rows[0]) return known.rows[0].frozen;
+    if (!known.rows[0]) throw await campaignUnknown(client, campaign.id);
+    if (known.rows[0].frozen) return known.rows[0].frozen;
     const table = partitionOf(campaign.no);
     await client.query(
       `SET LOCAL maintenance_work_mem = '256MB'; CREATE TABLE ${table} (LIKE audience.deliveries INCLUDING DEFAULTS) WITH (fillfactor = ${fillFactor}, autovacuum_vacuum_scale_factor = 0.5)`,

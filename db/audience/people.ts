@@ -75,12 +75,17 @@ function ordersSql(connection: string, { days, moreThan, timeZone }: NonNullable
       AND ordered_at >= ${midnight(`(1 - ${put(days)}::int) * interval '1 day'`)} AND ordered_at < ${midnight(`interval '1 day'`)} GROUP BY user_id`;
 }
 
-/** Users, and addresses, that got so many messages of the connection's campaigns lately, whichever the channel. */
+/**
+ * Users, and addresses, that got so many messages of the connection's campaigns lately, whichever the channel. Campaigns that
+ * ended before are not read: one partition is looked up a campaign, and OFFSET 0 keeps that from becoming one join over all.
+ */
 function capSql(connection: string, { messages, days }: NonNullable<People['cap']>, put: Put): string {
   const most = put(messages);
+  const since = `now() - ${put(days)}::int * interval '1 day'`;
   return `got AS MATERIALIZED (
-      SELECT d.user_id, d.address FROM audience.deliveries d JOIN audience.campaigns c ON c.no = d.campaign_no
-      WHERE c.connection_id = ${connection} AND d.state IN (${sent}) AND d.at > now() - ${put(days)}::int * interval '1 day'),
+      SELECT d.user_id, d.address FROM audience.campaigns c CROSS JOIN LATERAL (
+        SELECT user_id, address FROM audience.deliveries WHERE campaign_no = c.no AND state IN (${sent}) AND at > ${since} OFFSET 0) d
+      WHERE c.connection_id = ${connection} AND c.frozen_at IS NOT NULL AND (c.ended_at IS NULL OR c.ended_at > ${since})),
     capped_users AS (SELECT user_id FROM got GROUP BY user_id HAVING count(*) >= ${most}::int),
     capped_addresses AS (SELECT address FROM got GROUP BY address HAVING count(*) >= ${most}::int)`;
 }

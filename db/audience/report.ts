@@ -75,6 +75,7 @@ export async function finishCampaign(
         `UPDATE ${table} SET state = 'skipped', reason = 'deadline', at = now() WHERE campaign_no = $1 AND state = 'planned'`,
         [campaignNo],
       );
+    await client.query('UPDATE audience.campaigns SET ended_at = now() WHERE no = $1', [campaignNo]);
     if (!grants) return;
     const { rows } = await client.query(
       `SELECT no FROM ${table} WHERE campaign_no = $1 AND granted AND state IN ('planned', 'skipped', 'refused', 'failed')

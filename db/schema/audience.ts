@@ -104,6 +104,8 @@ export const campaigns = audience.table('campaigns', {
   frozenAt: instant('frozen_at'),
   /** Counts of the freeze: recipients, rows left out by reason, order records; null before. */
   frozen: jsonb('frozen'),
+  /** When its last run ended: nothing left later. Null while one is at work, before the first, and where one was cut off. */
+  endedAt: instant('ended_at'),
 });
 
 /**

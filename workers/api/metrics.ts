@@ -1,5 +1,6 @@
 import { Gauge, Registry } from 'prom-client';
 import { gauges, readGauge } from '../../db/gauges.ts';
+import { logsGlance } from '../../db/hubspot/report.ts';
 import type { ApiPlugin } from '../api.ts';
 
 /** `GET /metrics`: lag, doubts, withheld deletions and records that stand aside, as Prometheus reads them. */
@@ -7,6 +8,7 @@ export const metricsPlugin: ApiPlugin =
   ({ pool }) =>
   async (app) => {
     const registry = new Registry();
+    const glance = logsGlance(pool);
     for (const [name, question] of Object.entries(gauges))
       new Gauge({
         name,
@@ -14,7 +16,7 @@ export const metricsPlugin: ApiPlugin =
         labelNames: question.labels,
         registers: [registry],
         async collect() {
-          const readings = await readGauge(pool, question);
+          const readings = await readGauge(pool, question, glance);
           // What is no longer there must not be shown with its last value.
           this.reset();
           for (const { labels, value } of readings) this.set(labels, value);

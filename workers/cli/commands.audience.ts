@@ -92,4 +92,10 @@ export function audienceCommands(program: Command, run: Run, { names, atLeastOne
     .option('--limit <n>', 'of the list', atLeastOne, 50)
     .option('--json', 'for programs')
     .action(run(async () => (await import('./campaign.report.ts')).report));
+  campaign
+    .command('purge')
+    .description('delete campaigns that ended before a day, with their deliveries; not those that a cap still counts')
+    .requiredOption('--before <day>', 'e.g. 2026-01-31')
+    .option('--dry-run', 'says what it would delete')
+    .action(run(async () => (await import('./campaign.purge.ts')).purge));
 }

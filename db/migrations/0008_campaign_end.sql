@@ -1,0 +1,1 @@
+ALTER TABLE "audience"."campaigns" ADD COLUMN "ended_at" timestamp with time zone;
