@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { loadConnection } from '../db/connections.ts';
 import { openCli } from './harness/cli.ts';
 
-const { world, cli, fresh } = await openCli();
+const { world, cli, fresh, shop } = await openCli();
 const fields = { appSecret: 'hunter2-app', signSecret: 'hunter2-sign', refreshToken: 'hunter2-refresh' };
 const env = { SHOP: JSON.stringify(fields) };
 const stored = (name: string) => loadConnection(world.pool, world.key, name);
@@ -21,6 +21,15 @@ describe('connect, for an open platform', () => {
     const { options, credential } = await stored(name);
     expect(options).toEqual({ appKey: 'ks007', requestsPerSecond: 50 });
     expect(JSON.parse(credential as string)).toEqual(fields);
+  });
+
+  test('says of limits of our own that leave no request that they do, not that the source asks to wait', async () => {
+    const { name } = await shop();
+    const said = await cli(`connect ${name} --option requestsPerSecond=0.02`);
+    expect(said.code).toBe(1);
+    expect(said.err).toMatch(
+      /was not read: the limits of this connection, or what other work of it uses of them, let 1 request leave in time: raise its options \(requestsPerSecond and others\), or look later\. Nothing was saved/,
+    );
   });
 
   test('keeps settings as they were typed, and the credential', async () => {

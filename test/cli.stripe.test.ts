@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { stripe } from '../activities/stripe/catalog.ts';
 import type { StripeSandboxOptions } from '../sandbox/stripe.ts';
+import { probe } from '../workers/cli/connect.probe.ts';
 import { openBilling } from './harness/billing.ts';
 import { openCli } from './harness/cli.ts';
 import { until } from './harness/until.ts';
@@ -84,5 +86,37 @@ describe('an account on the command line', () => {
     expect(said).toMatchObject({ code: 0, out: expect.stringMatching(/Drift, all of it mended: 270 objects/) });
     expect(said.out).toMatch(/customers .* 3 missing .* 3 mended/);
     expect(await copied(name)).toBe(250);
+  });
+});
+
+describe('a look at an account that takes too long', () => {
+  const looked = async (options: Record<string, unknown>, ms: number, sandbox: StripeSandboxOptions = {}) => {
+    const { name, source } = await billing(sandbox);
+    if (options.hang) source.setFaults([{ type: 'hang' }]);
+    const { hang: _said, ...own } = options;
+    const connection = {
+      id: name,
+      no: 0,
+      tenant: name,
+      platform: 'stripe',
+      baseUrl: source.url,
+      credential: source.key,
+    };
+    const readers = { isDirectory: false, connector: stripe, audience: undefined };
+    const look = probe({ ...connection, options: own }, world.pool, world.key, readers, ms);
+    return look.then(
+      () => 'read',
+      (error: Error) => error.message.replace(source.url, 'URL'),
+    );
+  };
+
+  test('because of its own limits says so, and does not blame the source', async () => {
+    expect(await looked({ requestsPerSecond: 1, share: 0.05 }, 5_000)).toMatch(
+      /^URL\/ was not read: the limits of this connection, or what other work of it uses of them, let \d requests? leave in time: raise its options \(requestsPerSecond and others\), or look later\. Nothing was saved/,
+    );
+  });
+
+  test('because the source does not answer says that', async () => {
+    expect(await looked({ hang: true }, 2_000)).toMatch(/^URL\/ did not answer within 2 s\. Nothing was saved/);
   });
 });

@@ -215,6 +215,36 @@ describe('what has no events', () => {
     await run.result().catch(() => undefined);
   });
 
+  it('is due by its last whole reading, whichever run read it', async () => {
+    const account = await openStripeAccount(world, {
+      counts: { customers: 10, balance_transactions: 30, webhook_endpoints: 20 },
+    });
+    await account.copy();
+    const { source } = account;
+    const lists = () => {
+      const { byEndpoint } = source.requests;
+      return [byEndpoint['GET /v1/balance_transactions'], byEndpoint['GET /v1/webhook_endpoints']];
+    };
+    const [due, fresh] = lists();
+    await world.pool.query(
+      `UPDATE syncline.streams SET full_at = full_at - interval '25 hours' WHERE connection_id = $1 AND stream = 'balance_transactions'`,
+      [account.name],
+    );
+    const [id] = source.truth('balance_transactions').keys();
+    source.update('balance_transactions', id as string);
+    const run = await account.start();
+    await until('the list that is due', async () => (await account.differences()).length === 0);
+    await until('its end', async () => (await run.describe()).raw.pendingActivities?.length === 1);
+    expect(lists(), 'each read at most once more').toEqual([(due as number) + 1, fresh]);
+    const { rows } = await world.pool.query(
+      `SELECT stream FROM syncline.streams WHERE connection_id = $1 AND full_at > now() - interval '1 hour' ORDER BY 1`,
+      [account.name],
+    );
+    expect(rows.map(({ stream }) => stream)).toEqual(['balance_transactions', 'customers', 'webhook_endpoints']);
+    await run.cancel();
+    await run.result().catch(() => undefined);
+  });
+
   it('objects under test clocks are found through their clocks', async () => {
     const account = await openStripeAccount(world, { counts: { customers: 200, subscriptions: 50 }, clocks: 3 });
     await account.copy();

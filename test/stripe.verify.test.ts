@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { loadConnection, saveConnection } from '../db/connections.ts';
 import { verifyStripe } from '../workflows/index.ts';
 import { failureOfRun } from './harness/platforms.ts';
 import { expectSame, openStripeAccount } from './harness/stripes.ts';
@@ -102,6 +103,34 @@ describe('verifyStripe', () => {
         list,
       ).toMatchObject({ extra: items, mended: items });
     expect((await verify({ connection: account.name })).outcome).toBe('equal');
+  });
+
+  it('with the key of another account compares and writes nothing, and says so', async () => {
+    const counts = { customers: 60, webhook_endpoints: 12 };
+    const account = await openStripeAccount(world, { counts });
+    await account.copy();
+    const rows = async () => {
+      const { rows: all } = await world.pool.query(
+        `SELECT 'c' AS of, id, row_version, deleted_at FROM stripe.customers WHERE connection_id = $1
+         UNION ALL SELECT 'w', id, row_version, deleted_at FROM stripe.webhook_endpoints WHERE connection_id = $1 ORDER BY 1, 2`,
+        [account.name],
+      );
+      return all;
+    };
+    const before = await rows();
+    const key = 'sk_test_sandbox0000000002';
+    account.source.hand(key, 'acct_2');
+    for (const list of Object.keys(counts))
+      for (const id of [...account.source.truth(list).keys()].slice(0, 10)) account.source.remove(list, id);
+    const { no: _assigned, ...stored } = await loadConnection(world.pool, world.key, account.name);
+    await saveConnection(world.pool, world.key, { ...stored, credential: key });
+    for (const types of [['customers'], ['webhook_endpoints']]) {
+      const failure = await failureOfRun(verify({ connection: account.name, types }));
+      expect(failure.type).toBe('InvalidInput');
+      expect(failure.message).toContain('the copy is of account acct_1, the key is of account acct_2');
+      expect(failure.message).toContain(`npx syncline connect ${account.name} --credential-env VARIABLE`);
+    }
+    expect(await rows()).toEqual(before);
   });
 
   it('refuses a resource that is not copied', async () => {

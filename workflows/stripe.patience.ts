@@ -1,6 +1,13 @@
-import { condition, isCancellation, patched } from '@temporalio/workflow';
+import { condition, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
 import type { StripeView } from './stripe.view.ts';
 import { sentenceOf, tried, typeOf } from './tries.ts';
+
+/** The history got long: what was read is committed, and the next execution goes on behind it. */
+export class LongHistory extends Error {
+  override name = 'LongHistory';
+}
+
+export const historyIsLong = () => workflowInfo().continueAsNewSuggested;
 
 /** How often what is parked is tried again. */
 const parkedMs = 300_000;
@@ -24,8 +31,10 @@ export class Patience {
     this.resumed += 1;
   }
 
+  /** @throws LongHistory before a step that belongs into the next execution */
   async run<T>(name: string, work: () => Promise<T>): Promise<T> {
     for (;;) {
+      if (historyIsLong()) throw new LongHistory();
       try {
         const done = await tried(this.view, name, work);
         this.view.park(name, null);
@@ -34,7 +43,7 @@ export class Patience {
         if (isCancellation(error) || typeOf(error) === 'ClaimLost') throw error;
         this.view.park(name, sentenceOf(error));
         const before = this.resumed;
-        await condition(() => this.resumed > before, parkedMs);
+        await condition(() => this.resumed > before || historyIsLong(), parkedMs);
         // Runs that tried again although they were paused have that in their histories.
         if (this.isPaused() && patched('parked-keeps-paused')) await condition(() => !this.isPaused());
         // A follower that is well again does not return for minutes; if it is not, it is parked again at once.

@@ -19,7 +19,7 @@ import { follow, liveQueue, slice, whole } from './options.ts';
 import { readInput } from './org.input.ts';
 import { isScheduled } from './platform.stream.ts';
 import { type StripeSyncInput, stripeSyncInput } from './stripe.input.ts';
-import { Patience } from './stripe.patience.ts';
+import { historyIsLong, LongHistory, Patience } from './stripe.patience.ts';
 import {
   nothingCarried,
   type StripeCarried,
@@ -46,21 +46,19 @@ export const stripeProgress = defineQuery<StripeProgress>('progress');
 /** Resources read side by side in a backfill: enough for the account's limit where each endpoint has a quarter of it. */
 const fillLanes = 4;
 const hourMs = 3_600_000;
+const leastWaitMs = 1_000;
 
 /** A Stripe account → `stripe.*`: mark, backfill, replay, then follow for ever. Input: {@link stripeSyncInput}. */
 export async function stripeSync(input: unknown, handed?: StripeCarried): Promise<StripeSyncResult> {
   const request: StripeSyncInput = readInput(stripeSyncInput, input, '{"connection":"billing"}');
   const carried = workflowInfo().continuedFromExecutionRunId ? handed : undefined;
   const run = new StripeRun(request, carried);
-  for (let first = carried === undefined; ; first = false) {
-    const begun = await run.begin(first);
-    if (begun === null) return run.result('skipped');
-    await run.backfill(begun);
-    const end = (await run.replay(begun.claim)) === 'lost' ? 'lost' : await run.live(begun);
-    if (end === 'live') return run.result('live');
-    if (end === 'long') break;
+  try {
+    return await run.run(carried === undefined);
+  } catch (error) {
+    if (!(error instanceof LongHistory)) throw error;
   }
-  await condition(allHandlersFinished);
+  await run.mayGoOn();
   return continueAsNew<typeof stripeSync>(input, run.carry());
 }
 
@@ -72,13 +70,11 @@ class StripeRun {
   private readonly follow;
   private paused = false;
   private readonly patience: Patience;
-  private relistedMs: number;
   private following: CancellationScope | null = null;
 
   constructor(request: StripeSyncInput, carried: StripeCarried | undefined) {
     const { connection } = request;
     this.request = request;
-    this.relistedMs = carried?.relistedMs ?? 0;
     this.view = new StripeView(connection, carried ?? nothingCarried(Date.now()));
     this.patience = new Patience(this.view, () => this.paused);
     const priority = { fairnessKey: connection };
@@ -90,8 +86,29 @@ class StripeRun {
     setHandler(resume, () => this.setPaused(false));
   }
 
+  /** @throws LongHistory when the next execution is to go on */
+  async run(isFirst: boolean): Promise<StripeSyncResult> {
+    for (let first = isFirst; ; first = false) {
+      const begun = await this.begin(first);
+      if (begun === null) return this.result('skipped');
+      await this.backfill(begun);
+      if ((await this.replay(begun.claim)) === 'lost') continue;
+      if (!this.request.follow) return this.result('live');
+      await this.live(begun);
+    }
+  }
+
+  /** A pause is not handed over: it holds this execution. */
+  async mayGoOn(): Promise<void> {
+    await condition(() => !this.paused && allHandlersFinished());
+  }
+
+  carry(): StripeCarried {
+    return this.view.carry();
+  }
+
   /** Null: a scheduled run leaves the connection to the one at work. `first`: what is wrong ends the run at once. */
-  async begin(first: boolean): Promise<BegunStripe | null> {
+  private async begin(first: boolean): Promise<BegunStripe | null> {
     this.view.enter('mark');
     const { connection } = this.request;
     const { workflowId, firstExecutionRunId: runId } = workflowInfo();
@@ -108,7 +125,7 @@ class StripeRun {
     );
   }
 
-  async backfill({ claim, all, toFill }: BegunStripe): Promise<void> {
+  private async backfill({ claim, all, toFill }: BegunStripe): Promise<void> {
     this.view.list(all, toFill);
     if (toFill.length === 0) return;
     this.view.enter('backfill');
@@ -125,11 +142,10 @@ class StripeRun {
     const ends = await Promise.allSettled(Array.from({ length: fillLanes }, lane));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     await inTurn(last);
-    this.relistedMs = Date.now();
   }
 
   /** Applies what happened since the mark, up to the present. */
-  async replay(claim: Claim): Promise<'live' | 'lost'> {
+  private async replay(claim: Claim): Promise<'live' | 'lost'> {
     this.view.enter('replay');
     for (;;) {
       await condition(() => !this.paused);
@@ -141,45 +157,36 @@ class StripeRun {
     }
   }
 
-  /** Follows the feed, and reads again on a schedule what has no events. @returns `long` when the history got long */
-  async live({ claim, relistMs }: BegunStripe): Promise<'live' | 'lost' | 'long'> {
-    if (!this.request.follow) return 'live';
+  /** Follows the feed, and reads again on a schedule what has no events, until the feed is lost. */
+  private async live(begun: BegunStripe): Promise<void> {
     this.view.enter('follow');
     let over = false;
-    const upkeep = this.upkeep(claim, relistMs, () => over);
-    const follow = this.followOn(claim, () => over);
+    const upkeep = this.upkeep(begun, () => over);
+    const follow = this.followOn(begun.claim, () => over);
     try {
-      const afterUpkeep = upkeep.then(() => {
-        // Its history got long: the follower commits what it has in hand, and goes on in the next execution.
-        this.following?.cancel();
-        return follow;
-      });
-      return await Promise.race([follow, afterUpkeep]);
+      await Promise.race([follow, upkeep]);
     } finally {
       over = true;
+      // It commits what it has in hand.
       this.following?.cancel();
       // Neither is left behind: a pending activity would be lost with this execution.
       await Promise.allSettled([follow, upkeep]);
     }
   }
 
-  result(outcome: StripeSyncResult['outcome']): StripeSyncResult {
+  private result(outcome: StripeSyncResult['outcome']): StripeSyncResult {
     const { connection, types, feed } = this.view.progress();
     return { connection, outcome, types, feed, durationMs: Date.now() - this.view.started };
   }
 
-  carry(): StripeCarried {
-    return this.view.carry(this.relistedMs);
-  }
-
-  private async followOn(claim: Claim, isOver: () => boolean): Promise<'lost' | 'long'> {
+  private async followOn(claim: Claim, isOver: () => boolean): Promise<void> {
     for (;;) {
       await condition(() => !this.paused || isOver());
-      if (isOver() || this.historyIsLong()) return 'long';
+      if (isOver()) return;
       const result = await this.patience.run('followFeed', () => this.followOnce(claim));
       if (result === null) continue;
       this.view.followed(result);
-      if (result.lost) return 'lost';
+      if (result.lost) return;
       if (result.waitMs > 0) await sleep(result.waitMs);
     }
   }
@@ -199,19 +206,15 @@ class StripeRun {
   }
 
   /** What has no events is read again when it is due; what is parked or was never read, every hour at least. */
-  private async upkeep(claim: Claim, relistMs: number, isOver: () => boolean): Promise<void> {
-    let every = relistMs;
+  private async upkeep({ claim, relisted, relistMs }: BegunStripe, isOver: () => boolean): Promise<void> {
+    let waitMs = relisted.length > 0 ? 0 : relistMs;
     for (;;) {
-      const waitMs = Math.min(hourMs, every, Math.max(1_000, this.relistedMs + every - Date.now()));
-      await condition(() => isOver() || this.historyIsLong(), waitMs);
+      await condition(() => isOver() || historyIsLong(), Math.min(hourMs, Math.max(leastWaitMs, waitMs)));
       await condition(() => !this.paused || isOver());
-      if (isOver() || this.historyIsLong()) return;
+      if (isOver()) return;
       const plan = await this.patience.run('planStripe', () => this.whole.planStripe({ claim }));
-      every = plan.relistMs;
-      const due = Date.now() >= this.relistedMs + every;
-      const types = new Set([...plan.toFill, ...(due ? plan.relisted : [])]);
-      if (due) this.relistedMs = Date.now();
-      for (const type of types) if (!isOver()) await this.fill(claim, type);
+      for (const type of new Set([...plan.toFill, ...plan.relisted])) if (!isOver()) await this.fill(claim, type);
+      waitMs = plan.relistMs;
     }
   }
 
@@ -224,14 +227,11 @@ class StripeRun {
       if (result.done) return;
       if (result.waitMs > 0) {
         this.view.note('source', `the source asked to wait ${Math.ceil(result.waitMs / 1000)} s (rate limit)`);
-        await sleep(result.waitMs);
+        // Whoever asks earlier is held by the budget.
+        await condition(historyIsLong, result.waitMs);
         this.view.note('source', null);
       }
     }
-  }
-
-  private historyIsLong(): boolean {
-    return workflowInfo().continueAsNewSuggested;
   }
 
   private setPaused(paused: boolean): string {

@@ -32,14 +32,12 @@ export interface StripeProgress {
 /** Counters that outlive an execution whose history got long. */
 export interface StripeCarried {
   started: number;
-  relistedMs: number;
   types: TypeProgress[];
   feed: StripeProgress['feed'];
 }
 
 export const nothingCarried = (started: number): StripeCarried => ({
   started,
-  relistedMs: 0,
   types: [],
   feed: { events: 0, snapshots: 0, reads: 0, deletes: 0, behindSeconds: null },
 });
@@ -63,8 +61,8 @@ export class StripeView {
     this.show();
   }
 
-  carry(relistedMs: number): StripeCarried {
-    return { started: this.started, relistedMs, types: [...this.types.values()], feed: this.feed };
+  carry(): StripeCarried {
+    return { started: this.started, types: [...this.types.values()], feed: this.feed };
   }
 
   enter(phase: Phase): void {
@@ -72,17 +70,19 @@ export class StripeView {
     this.show();
   }
 
-  /** Resources that are copied, and which of them are still to be read. */
+  /** Resources that are copied, and which of them are still to be read. One that an execution left half read keeps its counts. */
   list(all: readonly string[], toFill: readonly string[]): void {
     for (const type of [...this.types.keys()]) if (!all.includes(type)) this.types.delete(type);
-    for (const type of all)
-      if (!this.types.has(type) || toFill.includes(type))
+    for (const type of all) {
+      const known = this.types.get(type);
+      if (toFill.includes(type) ? known?.state !== 'running' : !known)
         this.types.set(type, { ...nothing, type, state: toFill.includes(type) ? 'waiting' : 'done' });
+    }
     this.show();
   }
 
   begin(type: string): void {
-    this.set(type, { ...nothing, state: 'running' });
+    if (this.types.get(type)?.state !== 'running') this.set(type, { ...nothing, state: 'running' });
   }
 
   read(type: string, { rows, requests, counts, parked, done }: FillResult): void {

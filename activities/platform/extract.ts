@@ -9,7 +9,7 @@ export interface Faulty {
   id: string;
   /** False: nobody can tell who it is, so the pass proves nothing about who is missing. */
   keyed: boolean;
-  reason: 'missing_field' | 'wrong_type' | 'too_long' | 'control_character' | 'refused';
+  reason: 'missing_field' | 'wrong_type' | 'too_long' | 'control_character' | 'refused' | 'unread';
   field: string;
   record: string;
   position: string;

@@ -6,6 +6,7 @@ import { keepEvents, type LedgerEvent, unappliedEvents } from '../../db/stripe/e
 import { moveFeed, type Reached } from '../../db/stripe/feed.ts';
 import { standingsOf, subscriptionsByCustomer } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
+import type { Aside } from './aside.ts';
 import { buryObjects } from './bury.ts';
 import { type FeedEvent, type Target, targetsOf } from './events.ts';
 import { readNested } from './nested.ts';
@@ -59,13 +60,13 @@ export class Applier {
   /** Events that are being applied. */
   private readonly open = new Map<string, Promise<void>>();
 
-  constructor(deps: Deps, claim: Claim, opened: OpenStripe, signal: AbortSignal) {
+  constructor(deps: Deps, claim: Claim, opened: OpenStripe, aside: Aside, signal: AbortSignal) {
     this.deps = deps;
     this.claim = claim;
     this.opened = opened;
     this.signal = signal;
     this.chosen = new Set(chosenResources(opened.options).map(({ key }) => key));
-    this.reads = new Reads(opened, signal, (written) => this.write(written), this.counts);
+    this.reads = new Reads(opened, signal, (written) => this.write(written), this.counts, aside);
   }
 
   /**
@@ -103,6 +104,16 @@ export class Applier {
     // Who does not wait for it is told by the next one who does.
     whole.catch(() => undefined);
     return { whole, moved };
+  }
+
+  /** Tries what stands aside and is due. */
+  retry(): void {
+    this.reads.retry();
+  }
+
+  /** Ends the reads that nobody waits for. */
+  stop(): void {
+    this.reads.stop();
   }
 
   private forget(events: readonly FeedEvent[]): void {

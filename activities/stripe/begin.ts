@@ -1,6 +1,6 @@
 import { type Claim, type Execution, takeClaim, writeUnderClaim } from '../../db/claims.ts';
 import { coveragesByStream } from '../../db/coverage.ts';
-import { beginFeed, nameFeed, readFeed } from '../../db/stripe/feed.ts';
+import { beginFeed, databaseNow, nameFeed, readFeed } from '../../db/stripe/feed.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
 import { ensureTables } from './ensure.ts';
@@ -18,8 +18,9 @@ export interface BegunStripe {
   toFill: string[];
   /** All that are copied. */
   all: string[];
-  /** Those that are read again on a schedule. */
+  /** Those that are read again on a schedule, and are due. */
   relisted: string[];
+  /** Until the next of them is due, ms: those that are by now, after a whole interval. */
   relistMs: number;
   /** True: the copy was begun anew, for the first time or because the feed no longer reaches back. */
   fresh: boolean;
@@ -59,7 +60,7 @@ export async function beginStripe(
   return { claim, fresh, why, ...(await planOf(deps, opened)) };
 }
 
-/** What is still to be read, what is read again, and how often. Asked again while a run goes on: options may have changed. */
+/** What is still to be read, and what is due to be read again. Asked again while a run goes on: options may have changed. */
 export async function planOf(
   deps: Deps,
   opened: OpenStripe,
@@ -74,12 +75,20 @@ export async function planOf(
   };
   const toFill = chosen.filter((one) => !isFilled(one.key, scopeOf(opened, one))).map(({ key }) => key);
   const virtual = upcomingChosen(options) ? [upcoming.key] : [];
-  const isLeft = virtual.filter((key) => !isFilled(key, scopeOf(opened)));
+  toFill.push(...virtual.filter((key) => !isFilled(key, scopeOf(opened))));
+  const everyMs = options.relistHours * 3_600_000;
+  // By the clock that wrote when each was read, whichever run did.
+  const nowMs = await databaseNow(deps.pool);
+  const leftMs = new Map(
+    [...chosen.filter((one) => one.kind === 'C' || one.sweep).map(({ key }) => key), ...virtual]
+      .filter((key) => !toFill.includes(key))
+      .map((key) => [key, (known.get(key)?.fullMs ?? 0) + everyMs - nowMs]),
+  );
   return {
-    toFill: [...toFill, ...isLeft],
+    toFill,
     all: [...chosen.map(({ key }) => key), ...virtual],
-    relisted: [...chosen.filter((one) => one.kind === 'C' || one.sweep).map(({ key }) => key), ...virtual],
-    relistMs: options.relistHours * 3_600_000,
+    relisted: [...leftMs.keys()].filter((key) => (leftMs.get(key) as number) <= 0),
+    relistMs: Math.ceil(Math.min(everyMs, ...[...leftMs.values()].filter((ms) => ms > 0))),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Claim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
 import { buryItems } from '../../db/items.ts';
 import { type Burial, bury } from '../../db/land.ts';
+import { rejectPlace, settle } from '../../db/rejects.ts';
 import type { StreamTable } from '../../db/streams.ts';
 import { chosenLists, type OpenStripe } from './open.ts';
 import { nestedTableOf, tableOf } from './tables.ts';
@@ -13,15 +14,18 @@ import { nestedTableOf, tableOf } from './tables.ts';
  */
 export async function buryObjects(
   client: Client,
-  { connection }: Claim,
+  claim: Claim,
   opened: Pick<OpenStripe, 'options'>,
   resource: Resource,
   burials: readonly Burial[],
 ): Promise<void> {
+  const { connection } = claim;
   const parents = tableOf(resource);
   await bury(client, parents, connection, 0, burials);
   const ids = burials.map(({ id }) => id);
   for (const items of itemTablesOf(opened, resource)) await buryItems(client, { items, parents }, connection, 0, ids);
+  // Nobody reads them any more.
+  await settle(client, rejectPlace(claim, resource.key), ids);
 }
 
 /** Tables of the lists inside a resource that are copied. */

@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Claim } from '../../db/claims.ts';
-import { writeUnderClaim } from '../../db/claims.ts';
+import { type Claim, writeUnderClaim } from '../../db/claims.ts';
 import { dropEvents } from '../../db/stripe/events.ts';
 import { databaseNow, type Feed, moveFeed, type Reached, readFeed } from '../../db/stripe/feed.ts';
+import { unreadObjects } from '../../db/stripe/unread.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import { Refused } from '../http/client.ts';
 import type { Call } from '../step.ts';
 import { Applier } from './apply.ts';
+import { Aside } from './aside.ts';
 import { ensureTables } from './ensure.ts';
 import { FeedLost, type FeedPart, readOn, readRange } from './feed.ts';
 import { type OpenStripe, openStripe } from './open.ts';
@@ -44,25 +45,26 @@ export class Follower {
   private trouble: unknown;
   private droppedAt = 0;
 
-  private constructor(deps: Deps, claim: Claim, opened: OpenStripe, feed: Feed, call: Call) {
+  private constructor(deps: Deps, claim: Claim, opened: OpenStripe, feed: Feed, aside: Aside, call: Call) {
     this.deps = deps;
     this.claim = claim;
     this.opened = opened;
     this.feed = feed;
     this.call = call;
     this.hot = feed.hotEvent;
-    this.applier = new Applier(deps, claim, opened, call.signal);
+    this.applier = new Applier(deps, claim, opened, aside, call.signal);
   }
 
   /** @throws FeedLost */
   static async open(deps: Deps, claim: Claim, call: Call): Promise<Follower> {
-    const [opened, feed] = await Promise.all([
+    const [opened, feed, unread] = await Promise.all([
       openStripe(deps, claim.connection, 'live'),
       readFeed(deps.pool, claim.connection),
+      unreadObjects(deps.pool, claim.connection),
     ]);
     if (!feed) throw new SyncError('Defect', 'a feed without a mark is not followed');
     await ensureTables(deps, opened, call);
-    return new Follower(deps, claim, opened, feed, call);
+    return new Follower(deps, claim, opened, feed, new Aside(unread), call);
   }
 
   /** How far the settled moment is behind the present, ms. */
@@ -113,7 +115,8 @@ export class Follower {
       while (!this.call.shouldEnd() && this.trouble === undefined) {
         const began = Date.now();
         await this.poll();
-        this.report();
+        this.applier.retry();
+        this.call.report({ ...this.applier.counts, behindSeconds: Math.round(this.behindMs / 1_000) });
         await wake.wait(this.opened.options.pollMs - (Date.now() - began), this.call.signal);
       }
     } finally {
@@ -122,11 +125,6 @@ export class Follower {
       await settling;
     }
     await this.settleTail();
-  }
-
-  private report(): void {
-    const { counts } = this.applier;
-    this.call.report({ ...counts, behindSeconds: Math.round(this.behindMs / 1_000) });
   }
 
   /** One look at what is new. */
@@ -191,9 +189,8 @@ export class Follower {
   }
 
   private async reach(reached: Reached): Promise<void> {
-    const { claim, deps } = this;
-    await writeUnderClaim(deps.pool, claim, { name: 'feed', durable: false }, (client) =>
-      moveFeed(client, claim.connection, reached),
+    await writeUnderClaim(this.deps.pool, this.claim, { name: 'feed', durable: false }, (client) =>
+      moveFeed(client, this.claim.connection, reached),
     );
   }
 

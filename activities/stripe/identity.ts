@@ -1,5 +1,7 @@
+import { type Claim, heldClaim } from '../../db/claims.ts';
 import { readFeed } from '../../db/stripe/feed.ts';
 import type { Deps } from '../deps.ts';
+import { SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { accountOf } from './oldest.ts';
 import { type OpenStripe, scopeOf } from './open.ts';
@@ -40,4 +42,25 @@ export async function otherThanCopied(
 ): Promise<string | null> {
   const feed = await readFeed(pool, opened.connection.id);
   return feed && otherThan(feed.scope, await sourceOf(opened, call));
+}
+
+/**
+ * The claim of a copy that is compared with its source.
+ * @throws SyncError InvalidInput where there is none, or where the connection reads another source by now
+ */
+export async function claimOfCopy(
+  deps: Pick<Deps, 'pool'>,
+  opened: OpenStripe,
+  call: Pick<Call, 'signal'>,
+): Promise<Claim> {
+  const { id } = opened.connection;
+  const begin = `npx syncline start stripeSync ${id}`;
+  const claim = await heldClaim(deps.pool, id, 'stripe');
+  if (!claim) throw new SyncError('InvalidInput', `Connection "${id}" has no copy yet: ${begin}`);
+  const other = await otherThanCopied(deps, opened, call);
+  if (other === null) return claim;
+  throw new SyncError(
+    'InvalidInput',
+    `Nothing is compared or written, the copy of "${id}" is none of this source: ${other}. Store what it was made with: npx syncline connect ${id} --credential-env VARIABLE. Or have it begun anew, by the run that follows it or: ${begin}`,
+  );
 }

@@ -118,6 +118,8 @@ async function following(
     if (error instanceof FeedLost) return told({ lost: true });
     if (error instanceof RetryLater) return told({ waitMs: error.waitMs });
     throw error;
+  } finally {
+    follower.applier.stop();
   }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Resource } from '../../connectors/stripe/catalog.ts';
-import { type Claim, claimHolder, heldClaim, writeUnderClaim } from '../../db/claims.ts';
+import { type Claim, claimHolder, writeUnderClaim } from '../../db/claims.ts';
 import { readFeed } from '../../db/stripe/feed.ts';
 import { standingsOf } from '../../db/stripe/objects.ts';
 import { differing, extraIds } from '../../db/stripe/verify.ts';
@@ -8,9 +8,10 @@ import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { buryObjects } from './bury.ts';
+import { claimOfCopy } from './identity.ts';
 import { readNested } from './nested.ts';
+import { readObject } from './object.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
-import { readObject } from './reads.ts';
 import { rowOf, type StripeObject, textOf } from './rows.ts';
 import { requireResource, tableOf } from './tables.ts';
 import { broken, settleOrphans } from './torn.ts';
@@ -69,12 +70,7 @@ export async function mendType(
   call: Call,
 ): Promise<MendResult> {
   const opened = await openStripe(deps, connection, 'bulk');
-  const claim = await heldClaim(deps.pool, connection, 'stripe');
-  if (!claim)
-    throw new SyncError(
-      'InvalidInput',
-      `Connection "${connection}" has no copy yet: npx syncline start stripeSync ${connection}`,
-    );
+  const claim = await claimOfCopy(deps, opened, call);
   const resource = requireResource(type);
   const table = tableOf(resource);
   const { count: guard } = opened.options.guard;

@@ -3,6 +3,7 @@ import { type Bucket, copyBuckets, sourceBuckets } from '../../db/stripe/verify.
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
+import { claimOfCopy } from './identity.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
 import { textOf } from './rows.ts';
 import { requireResource, tableOf } from './tables.ts';
@@ -56,6 +57,7 @@ export async function scanType(deps: Deps, input: ScanInput, call: Call): Promis
     waitMs: 0,
   };
   try {
+    await claimOfCopy(deps, opened, call);
     for await (const part of partsOf(opened, resource, input, call)) {
       const range = { fromSecond: part.fromSecond, toSecond: part.toSecond };
       const copy = await copyBuckets(deps.pool, tableOf(resource), input.connection, range, bucketSeconds);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { WorkflowHandle } from '@temporalio/client';
+import type { WorkflowHandle, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { expect } from 'vitest';
 import { type StripeSandbox, type StripeSandboxOptions, startStripeSandbox } from '../../sandbox/stripe.ts';
 import { stripeSync } from '../../workflows/index.ts';
@@ -12,7 +12,7 @@ import { until } from './until.ts';
 export interface StripeAccount {
   name: string;
   source: StripeSandbox;
-  start(input?: Record<string, unknown>): Promise<WorkflowHandle<typeof stripeSync>>;
+  start(input?: Record<string, unknown>): Promise<WorkflowHandleWithFirstExecutionRunId<typeof stripeSync>>;
   /** Copies up to the present and ends. */
   copy(): Promise<StripeSyncResult>;
   progress(run: WorkflowHandle): Promise<StripeProgress>;

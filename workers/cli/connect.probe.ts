@@ -17,19 +17,22 @@ export async function probe(
   pool: Pool,
   key: Buffer,
   { isDirectory, connector, audience }: Readers,
+  ms = probeMs,
 ): Promise<string[]> {
-  const [{ openSource }, { failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }] =
+  const [{ openSource }, { failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }, { watchGate }] =
     await Promise.all([
       import('../../activities/org/sources.ts'),
       import('../../activities/errors.ts'),
       import('../../activities/http/request.ts'),
       import('../../activities/http/throttle.ts'),
       import('../../activities/http/auth.ts'),
+      import('./connect.gate.ts'),
     ]);
   // Within the budget of all workers, and a token that is asked for here is kept for them.
-  const throttle = openThrottle(pool);
+  const gate = watchGate(openThrottle(pool));
+  const { throttle } = gate;
   const tokens = openTokens({ pool, key });
-  const timeout = AbortSignal.timeout(probeMs);
+  const timeout = AbortSignal.timeout(ms);
   let source: OrgSource | undefined;
   try {
     if (audience) {
@@ -47,11 +50,15 @@ export async function probe(
     source = openSource(connection, { throttle, tokens });
     return told(await source.probe(timeout), connection);
   } catch (error) {
-    const why = timeout.aborted
-      ? `${shown(connection.baseUrl)} did not answer within ${probeMs / 1000} s`
-      : error instanceof RetryLater
-        ? error.message
-        : failure(error, 'connect', connection.id).message;
+    const held = timeout.aborted ? gate.why(ms) : error instanceof RetryLater ? gate.why(error.waitMs) : null;
+    const why =
+      held !== null
+        ? `${shown(connection.baseUrl)} was not read: ${held}`
+        : timeout.aborted
+          ? `${shown(connection.baseUrl)} did not answer within ${ms / 1000} s`
+          : error instanceof RetryLater
+            ? error.message
+            : failure(error, 'connect', connection.id).message;
     throw new CommandError(`${sentence(why)} Nothing was saved; --no-probe saves without reading.`);
   } finally {
     await source?.close();

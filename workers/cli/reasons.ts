@@ -77,6 +77,11 @@ const platform: Record<string, Reason> = {
   },
 };
 
+const unread: Reason = {
+  why: 'Stripe failed to show the object (no answer, 5xx, or something that is none) while it showed others',
+  remedy: 'the run asks for it again by itself, with pauses that grow up to an hour',
+};
+
 const value = 'correct the value in the users table, or the SQL of the property in the mapping';
 
 /** The same for users that are not written to HubSpot; codes that stand here are ours, others are HubSpot's own. */
@@ -114,7 +119,9 @@ const hubspot: Record<string, Reason> = {
 
 /** `why; what to do`, for a code that a later version wrote as well. */
 export function explain(pipeline: HandedBack['pipeline'], reason: string): string {
-  const reasons: Record<string, Reason> = { org: orgReasons, platform, stripe: platform, hubspot }[pipeline];
+  const reasons: Record<string, Reason> = { org: orgReasons, platform, stripe: { ...platform, unread }, hubspot }[
+    pipeline
+  ];
   const known = Object.hasOwn(reasons, reason) ? reasons[reason] : undefined;
   if (known) return `${known.why}; ${known.remedy}`;
   return pipeline === 'hubspot'

@@ -115,8 +115,10 @@ async function replays(rows: readonly HandedBack[]): Promise<string[]> {
     pipeline === 'platform' && reason !== 'refused' ? [`${connection} ${stream}`] : [],
   );
   const objects = await Promise.all(
-    rows.flatMap(({ pipeline, connection, stream }) =>
-      pipeline === 'stripe' ? [resourceOf(stream).then((resource) => `${connection} --types ${resource}`)] : [],
+    rows.flatMap(({ pipeline, connection, stream, reason }) =>
+      pipeline === 'stripe' && reason !== 'unread'
+        ? [resourceOf(stream).then((resource) => `${connection} --types ${resource}`)]
+        : [],
     ),
   );
   const contacts = new Set(rows.flatMap(({ pipeline, connection }) => (pipeline === 'hubspot' ? [connection] : [])));
