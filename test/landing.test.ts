@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { lanesWorth } from '../activities/http/lanes.ts';
+import { lanesWorth } from '../activities/stripe/segments.ts';
 import type { LandRow } from '../db/land.ts';
 import { addRows, closeLanding, emptyLanding, type Landing, releaseLanding } from '../db/landing.ts';
 

@@ -121,7 +121,12 @@ function together(first: Worker, second: Worker): RunningWorker {
 
 /** Bundles the workflow code once, ahead of workers: bundling inside one costs 75 MB of its memory. */
 export async function bundleWorkflows(): Promise<string> {
-  const { code } = await bundleWorkflowCode({ workflowsPath: workflowsPath(), logger: new DefaultLogger('WARN') });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: workflowsPath(),
+    logger: new DefaultLogger('WARN'),
+    // Lines of stack traces without the sources themselves: half the size, in both threads that hold it.
+    webpackConfigHook: (config) => ({ ...config, devtool: 'inline-nosources-source-map' }),
+  });
   return code;
 }
 

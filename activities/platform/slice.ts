@@ -2,12 +2,11 @@ import { type Pass, readSliceState, type SliceState, splitSlice } from '../../db
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import { openClient, Refused } from '../http/client.ts';
-import { lanesWorth } from '../http/lanes.ts';
 import { type Cursor, paginate } from '../http/paginate.ts';
 import type { Call } from '../step.ts';
 import { countsItself, countWindow } from './count.ts';
 import { readIds } from './each.ts';
-import { openStream, perSecondOf } from './open.ts';
+import { openStream } from './open.ts';
 import { readRows } from './sql.ts';
 import { readTree } from './tree.ts';
 import { splitWindow, windowParams } from './windows.ts';
@@ -91,8 +90,7 @@ async function readWindow(deps: Deps, writer: SliceWriter, call: Call): Promise<
 function denser(writer: SliceWriter): ReadEnd | null {
   const { stream, options } = writer.opened;
   if (!stream.window) return null;
-  const lanes = lanesWorth(perSecondOf(writer.opened), writer.tookMs, options.parallel);
-  const parts = partsFor(writer.state.total ?? 0, stream.window.denseRows ?? denseRows, lanes);
+  const parts = partsFor(writer.state.total ?? 0, stream.window.denseRows ?? denseRows, options.parallel);
   return parts > 1 && partsOf(writer, parts) !== null ? { kind: 'split', parts } : null;
 }
 
@@ -112,7 +110,6 @@ async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd:
     shouldEnd,
   };
   for await (const page of paginate(client, name, stream, at)) {
-    writer.tookMs = Date.now() - page.requestedAt;
     const origin = { readMs: page.requestedAt, position: page.position };
     await writer.add(page, origin, {
       // A list that has ended has no place to go on from: killed before it counts as read, it costs its last page again.

@@ -46,8 +46,6 @@ export class SliceWriter {
   readonly pass: Pass;
   readonly opened: OpenStream;
   state: SliceState;
-  /** From the permit to the page in hand, ms, of the latest page; null before the first. */
-  tookMs: number | null = null;
   private readonly deps: Deps;
   private batch = emptyBatch();
   private since = 0;
