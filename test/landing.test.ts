@@ -68,7 +68,7 @@ describe('lanes that a limit feeds', () => {
     ['25 a second and 100 ms', 25, 100, 8, 4],
     ['25 a second and a second', 25, 1_000, 8, 8],
     ['one in two seconds', 0.5, 100, 8, 2],
-    ['no limit known', null, 100, 8, 8],
+    ['no limit to speak of', 10_000, 100, 8, 8],
     ['no page came yet', 25, null, 8, 8],
     ['an option of one', 25, 100, 1, 1],
   ])('%s', (_, perSecond, tookMs, most, lanes) => {

@@ -68,12 +68,12 @@ export function planCut(
  * How many readers side by side use up a limit: requests on their way at once are rate times latency (Little's law), and one
  * more is ready when a permit comes. Further ones would only queue, and each leaves a last page behind that is not full:
  * 20,000 clustered rows at 25 requests a second and 100 ms took 217 requests with eight readers and 210 with four.
- * @param perSecond requests that the limit allows; null: none is known
+ * @param perSecond requests that the limits allow
  * @param tookMs of late from the permit to the page in hand; null before the first page
  * @param most readers that the connection's options allow
  */
-export function lanesWorth(perSecond: number | null, tookMs: number | null, most: number): number {
-  if (perSecond === null || tookMs === null) return most;
+export function lanesWorth(perSecond: number, tookMs: number | null, most: number): number {
+  if (tookMs === null) return most;
   return Math.min(most, Math.ceil((perSecond * tookMs) / 1_000) + 1);
 }
 
