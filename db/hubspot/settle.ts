@@ -1,6 +1,6 @@
 import type { Client, Pool } from '../client.ts';
 import { setAside, settle } from '../rejects.ts';
-import { type Turn, writeInTurn } from './turns.ts';
+import { onDoubt, type Turn, writeInTurn } from './turns.ts';
 
 /** Name under which rows of this pipeline stand in syncline.rejects. */
 export const rejectStream = 'contacts';
@@ -116,8 +116,8 @@ async function hold(client: Client, connection: string, rows: readonly Settled[]
   );
   // It may be there from now on, whatever becomes of the user.
   await client.query(
-    `INSERT INTO syncline.hubspot_contacts (connection_id, key, remote_id)
-     SELECT $1, r->>0, r->>3 FROM jsonb_array_elements($2::jsonb) r ORDER BY 2 ON CONFLICT (connection_id, key) DO NOTHING`,
+    `INSERT INTO syncline.hubspot_contacts AS c (connection_id, key, remote_id)
+     SELECT $1, r->>0, r->>3 FROM jsonb_array_elements($2::jsonb) r ORDER BY 2 ${onDoubt}`,
     [connection, JSON.stringify(told)],
   );
   await client.query(

@@ -74,7 +74,10 @@ export const hubspotContacts = syncline.table(
   {
     connectionId: text('connection_id').notNull(),
     key: key('key').notNull(),
-    /** First 16 bytes of SHA-256 of the mapped row that HubSpot confirmed; null when none is, or it is to be sent again. */
+    /**
+     * First 16 bytes of SHA-256 of the mapped row that HubSpot confirmed; null when none is, or it is to be sent again. Empty
+     * while a later call has no known outcome: it may hold either row.
+     */
     sentHash: digest('sent_hash'),
     sentAt: instant('sent_at'),
     /** HubSpot's record id; null where no answer told it. */
