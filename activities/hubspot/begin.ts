@@ -45,14 +45,20 @@ export async function beginHubspot(
   const { isOpen } = deps;
   const claim = await takeClaim(deps.pool, { connection, pipeline: hubspotPipeline, workflowId, runId, isOpen });
   if ('heldBy' in claim) return claim;
-  await proveMapping(deps.pool, opened);
   const before = await readSync(deps.pool, connection);
   const client = openClient(deps, opened.connection, opened.options);
   try {
-    const [account, timeZone] = await Promise.all([
-      readAccount(client, connection, opened.mapping, call.signal),
-      opened.options.timeZone ?? before?.timeZone ?? readTimeZone(client, connection, call.signal),
+    // Side by side, since either takes its time; what is wrong with the mapping is told first.
+    const [proof, told] = await Promise.allSettled([
+      proveMapping(deps.pool, opened),
+      Promise.all([
+        readAccount(client, connection, opened.mapping, call.signal),
+        opened.options.timeZone ?? before?.timeZone ?? readTimeZone(client, connection, call.signal),
+      ]),
     ]);
+    if (proof.status === 'rejected') throw proof.reason;
+    if (told.status === 'rejected') throw told.reason;
+    const [account, timeZone] = told.value;
     requireFit(opened, account.catalog);
     const judged = judgedDigest(opened, account.catalog);
     const standard = { mapping: mappingDigest(opened), judged, catalog: account.catalog, timeZone };

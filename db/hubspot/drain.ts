@@ -13,6 +13,8 @@ export interface Drained {
 
 /** About 10,000 log rows: 100 ms, within which no outcome is confirmed. */
 const blocksAtOnce = 64;
+/** A walk begins with about 1,000, enough for the first calls of all lanes: they wait for it. */
+const firstBlocks = 8;
 
 /**
  * Moves a part of the log into the dirty set, in one transaction. The log is walked by blocks, since it has no index;
@@ -25,7 +27,7 @@ export async function drainLog(pool: Pool, turn: Turn, no: number, fromBlock: nu
   return writeInTurn(pool, turn, { name: 'drain', durable: false }, async (client) => {
     const size = await client.query(`SELECT pg_relation_size('${log}') / current_setting('block_size')::int AS blocks`);
     const blocks = Number(size.rows[0].blocks);
-    const to = fromBlock + blocksAtOnce;
+    const to = fromBlock + (fromBlock === 0 ? firstBlocks : blocksAtOnce);
     const { rows } = await client.query(
       `WITH gone AS (DELETE FROM ${log} WHERE ctid >= '(${fromBlock},0)'::tid AND ctid < '(${to},0)'::tid RETURNING key, at),
          marked AS (

@@ -14,9 +14,9 @@ const tightShare = 0.96;
 const slackSeconds = 0.3;
 /**
  * In a window that moves along, what gathers counts beside what follows. It must cover the time between two turns of the
- * budget (0.15 s, more on a busy machine): with less than that, each turn would lose what came in meanwhile.
+ * budget (0.15 s and the turn itself): with less than that, each turn would lose what came in meanwhile.
  */
-const rollingGathered = 0.025;
+const rollingGathered = 0.02;
 const rollingShare = 0.999;
 
 /** How a rate of a platform is handed out. @throws RangeError for a rate that is no positive number */
