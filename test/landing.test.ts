@@ -12,15 +12,26 @@ const row = (id: string, text = 'x'): LandRow => ({
   columns: [],
 });
 
-/** What Postgres is given: the version of jsonb, then its text. */
+/** What Postgres is given, as it reads it. */
 function contentOf(landing: Landing): { i: string; d: { text: string } }[] {
-  const bytes = closeLanding(landing);
-  expect(bytes[0]).toBe(1);
-  return JSON.parse(bytes.subarray(1).toString());
+  const parameters = closeLanding(landing);
+  const [ids, data] = [parameters[0] as string[], parameters.at(-1) as Buffer];
+  const count = data.readInt32BE(12);
+  expect([data.readInt32BE(0), data.readInt32BE(8), count]).toEqual([1, 3802, ids.length]);
+  let at = 20;
+  const rows = ids.map((i) => {
+    const length = data.readInt32BE(at);
+    expect(data[at + 4]).toBe(1);
+    const text = data.subarray(at + 5, at + 4 + length).toString();
+    at += 4 + length;
+    return { i, d: JSON.parse(text) };
+  });
+  expect(at).toBe(data.length);
+  return rows;
 }
 
 describe('rows on their way to the table', () => {
-  test('stand in one text, page behind page, whatever their letters take', () => {
+  test('stand in one parameter, page behind page, whatever their letters take', () => {
     const landing = emptyLanding();
     addRows(landing, [row('a', '订单🛒'), row('b', 'é"\\\n')]);
     addRows(landing, []);
@@ -53,12 +64,9 @@ describe('rows on their way to the table', () => {
     const first = emptyLanding();
     addRows(first, [row('first', 'y'.repeat(5_000))]);
     releaseLanding(first);
-    expect(first.buffer, 'it is somebody else’s').toBeNull();
     const [second, third] = [emptyLanding(), emptyLanding()];
     addRows(second, [row('second')]);
     addRows(third, [row('third')]);
-    // Compared as a word: a difference of two buffers would be written out byte by byte.
-    expect(second.buffer === third.buffer ? 'shared' : 'own').toBe('own');
     expect([contentOf(second), contentOf(third)].flat().map(({ i }) => i)).toEqual(['second', 'third']);
   });
 });
