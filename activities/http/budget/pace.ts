@@ -7,8 +7,8 @@ import type { Pace } from '../../../db/budget.ts';
  * second, networks and busy processes take their part; more than 0.7 s in all would end in a refusal.
  */
 const gathered = 0.3;
-/** Clocks of two servers differ by up to 100 parts in a million: at exactly the limit that would end in a refusal. */
-const normalShare = 0.99;
+/** Clocks of two servers differ by up to 100 parts in a million: at exactly the limit that would end in a refusal. Twenty times that is left. */
+const normalShare = 0.998;
 /** Where so little may gather that no slack is left (a burst of one), every gap must be a little longer than the limit's. */
 const tightShare = 0.96;
 const slackSeconds = 0.3;
