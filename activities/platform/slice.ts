@@ -5,11 +5,12 @@ import { openClient, Refused } from '../http/client.ts';
 import { type Cursor, paginate } from '../http/paginate.ts';
 import type { Call } from '../step.ts';
 import { countsItself, countWindow } from './count.ts';
+import { denser, partsOf } from './dense.ts';
 import { readIds } from './each.ts';
 import { openStream } from './open.ts';
 import { readRows } from './sql.ts';
 import { readTree } from './tree.ts';
-import { splitWindow, windowParams } from './windows.ts';
+import { windowParams } from './windows.ts';
 import { type ReadEnd, report, SliceWriter } from './writer.ts';
 
 export interface SliceInput {
@@ -34,14 +35,6 @@ export interface SliceResult {
   doubt: string | null;
 }
 
-/** Rows above which a window is split, where the stream says nothing: about 100 pages, 10 s at 100 ms a page. */
-const denseRows = 10_000;
-/**
- * Fewer are not worth a slice: the first page of a window that is split is read twice, and a slice costs about six
- * events. The last slice is read alone, below what the budget allows, so a few for each lane keep that short.
- */
-const leastRows = 4_000;
-const slicesPerLane = 6;
 /** A list that does not agree with its own total is read so many times more before the shortfall is shown. */
 const rereadsMost = 2;
 
@@ -84,19 +77,6 @@ async function readWindow(deps: Deps, writer: SliceWriter, call: Call): Promise<
   const end = await readPages(deps, writer, call, () => first || call.shouldEnd());
   if (!first || end.kind !== 'more') return end;
   return denser(writer) ?? readPages(deps, writer, call, () => call.shouldEnd());
-}
-
-/** The split of a window that holds more rows than are worth one slice; null for one that is read as it is. */
-function denser(writer: SliceWriter): ReadEnd | null {
-  const { stream, options } = writer.opened;
-  if (!stream.window) return null;
-  const parts = partsFor(writer.state.total ?? 0, stream.window.denseRows ?? denseRows, options.parallel);
-  return parts > 1 && partsOf(writer, parts) !== null ? { kind: 'split', parts } : null;
-}
-
-function partsFor(total: number, dense: number, lanes: number): number {
-  const parts = Math.ceil(total / Math.min(dense, Math.max(leastRows, total / (slicesPerLane * lanes))));
-  return parts > lanes ? Math.ceil(parts / lanes) * lanes : parts;
 }
 
 async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd: () => boolean): Promise<ReadEnd> {
@@ -160,12 +140,6 @@ function tooMuch(writer: SliceWriter, refused: Refused): ReadEnd {
     kind: 'done',
     doubt: `a window of ${(writer.state.toMs ?? 0) - (writer.state.fromMs ?? 0)} ms holds more than the platform serves (${refused.verdict} ${refused.code})`,
   };
-}
-
-function partsOf({ opened, state }: SliceWriter, parts: number) {
-  const { window } = opened.stream;
-  if (!window || typeof state.fromMs !== 'number') return null;
-  return splitWindow(window, state, parts, opened.options);
 }
 
 const nothing: SliceState = {

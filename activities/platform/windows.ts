@@ -62,7 +62,13 @@ export interface SplitOptions {
   splitLeastSeconds?: number | undefined;
 }
 
-/** Equal parts of a window; null when it is too short to be split. */
+/** Nobody told how many rows are in it, only that they are too many. */
+const blindParts = ({ parallel = 1 }: SplitOptions) => Math.max(10, parallel);
+
+/**
+ * Equal parts of a window; null when it is too short to be split.
+ * @param wanted as many as its rows fill, or infinity where nobody knows
+ */
 export function splitWindow(window: Window, range: Range, wanted: number, options: SplitOptions): Range[] | null {
   const { fromMs, toMs } = range as Required<Range>;
   const step = stepMs(window);
@@ -70,7 +76,8 @@ export function splitWindow(window: Window, range: Range, wanted: number, option
     step,
     options.splitLeastSeconds ? options.splitLeastSeconds * 1_000 : (window.leastMs ?? 1_000),
   );
-  const most = options.splitParts ?? window.parts ?? Math.max(10, options.parallel ?? 1);
+  const most =
+    options.splitParts ?? window.parts ?? (wanted === Number.POSITIVE_INFINITY ? blindParts(options) : wanted);
   const parts = Math.min(wanted, most, Math.floor((toMs - fromMs) / least));
   if (parts < 2) return null;
   const length = ceilTo((toMs - fromMs) / parts, step);

@@ -46,6 +46,8 @@ export class SliceWriter {
   readonly pass: Pass;
   readonly opened: OpenStream;
   state: SliceState;
+  /** Of the slice's first page: its rows with a time, and the time between the first and the last of them. */
+  first: { rows: number; spanMs: number } | null = null;
   private readonly deps: Deps;
   private batch = emptyBatch();
   private since = 0;
@@ -107,6 +109,7 @@ export class SliceWriter {
       }
     }
     addRows(batch.landing, rows);
+    if (this.state.pages === 0) this.first = spanOf(rows);
     if (batch.faults.length > 0) this.mayHaveRejects = true;
     this.move({
       pages: this.state.pages + 1,
@@ -188,6 +191,11 @@ export class SliceWriter {
     this.pages = state.pages;
     this.state = { ...this.state, rejected: this.state.rejected + aside };
   }
+}
+
+function spanOf(rows: readonly LandRow[]): SliceWriter['first'] {
+  const times = rows.flatMap(({ timeMs }) => timeMs ?? []);
+  return times.length < 2 ? null : { rows: times.length, spanMs: Math.max(...times) - Math.min(...times) };
 }
 
 /** Counters shown with the pending activity. */
