@@ -86,7 +86,10 @@ export interface Window {
   floorMs?: number;
   /** Shortest part a window is split into, ms. Default 1000. */
   leastMs?: number;
-  /** Parts a window is split into. Default 10, or the connection's `parallel` where that is more. */
+  /**
+   * Parts a window is split into at most. Default: as many as its rows fill; where nobody knows how many those are, or they
+   * stand in heaps, 10, or the connection's `parallel` where that is more.
+   */
   parts?: number;
   /** Rows above which a window is split although the platform would page it: parts are read side by side. Default 10,000. */
   denseRows?: number;
