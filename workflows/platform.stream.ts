@@ -155,7 +155,7 @@ export class StreamRun {
   /** One sleep for all lanes: a limit of the connection holds for each of them. */
   private wait(ms: number): void {
     if (this.waiting !== null) return;
-    this.view.note('source', `the source asked to wait ${Math.ceil(ms / 1000)} s (rate limit)`);
+    this.view.note('source', `waits ${Math.ceil(ms / 1000)} s for a rate limit: the source's, or our share of it`);
     this.waiting = sleep(ms).finally(() => {
       this.waiting = null;
       this.view.note('source', null);

@@ -226,7 +226,10 @@ class StripeRun {
       this.view.read(type, result);
       if (result.done) return;
       if (result.waitMs > 0) {
-        this.view.note('source', `the source asked to wait ${Math.ceil(result.waitMs / 1000)} s (rate limit)`);
+        this.view.note(
+          'source',
+          `waits ${Math.ceil(result.waitMs / 1000)} s for a rate limit: the source's, or our share of it`,
+        );
         // Whoever asks earlier is held by the budget.
         await condition(historyIsLong, result.waitMs);
         this.view.note('source', null);
