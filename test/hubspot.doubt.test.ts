@@ -3,6 +3,7 @@ import { takeClaim } from '../db/claims.ts';
 import { openCalls } from '../db/hubspot/calls.ts';
 import { takeTurn } from '../db/hubspot/turns.ts';
 import { openCrm } from './harness/crm.ts';
+import { failureOfRun } from './harness/platforms.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -35,4 +36,56 @@ test('values that go back behind the call of a killed worker are sent again', as
   expect(await crm.difference()).toMatchObject({ other: ['2'] });
   expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1 });
   await crm.expectSame();
+});
+
+test('one who is sent by hand and not answered is marked, though nothing of him had changed', async () => {
+  const crm = await open();
+  await crm.sync();
+  crm.source.setFaults([{ type: 'silent', applied: false, times: 1 }]);
+  crm.source.contacts.upsert({ idProperty: 'app_user_id', id: '2', properties: { firstname: 'by hand' } });
+  await crm.sync({ only: { user: '2' } });
+  await crm.sync();
+  await crm.expectSame();
+});
+
+test.each([
+  ['update', 'upsert', 0],
+  ['insert', 'upsert', 3],
+])('contacts that mode %s left as they are are sent in mode %s', async (mode, then, there) => {
+  const crm = await open();
+  for (let id = 1; id <= there; id++)
+    crm.source.contacts.upsert({ idProperty: 'app_user_id', id: String(id), properties: { firstname: 'before' } });
+  await crm.options({ mode });
+  expect(await crm.sync()).toMatchObject({ written: 0, passed: 3 });
+  await crm.options({ mode: then });
+  expect(await crm.sync()).toMatchObject({ written: 3 });
+  await crm.expectSame();
+});
+
+test('an account that a property was taken from is sent to anew once it is there again', async () => {
+  const crm = await open();
+  await crm.sync();
+  const { catalog } = crm.source.contacts;
+  const property = catalog.get('app_company')!;
+  catalog.delete('app_company');
+  for (const { properties } of crm.source.contacts.all()) delete properties.app_company;
+  await expect(crm.sync()).rejects.toThrow();
+  catalog.set('app_company', property);
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 3 });
+  await crm.expectSame();
+});
+
+test('a credential of another account is refused before anything is sent', async () => {
+  const crm = await open();
+  await crm.sync();
+  await crm.pool.query(`UPDATE syncline.hubspot_syncs SET account = '7' WHERE connection_id = $1`, [crm.name]);
+  await crm.sql(`UPDATE users SET name = 'other' WHERE id = 2`);
+  const before = crm.source.calls.byName.upsert;
+  expect(await failureOfRun(crm.sync())).toMatchObject({
+    type: 'InvalidInput',
+    message: expect.stringContaining(
+      `Connection "${crm.name}" has sent to account 7, and its credential is for account`,
+    ),
+  });
+  expect(crm.source.calls.byName.upsert).toBe(before);
 });

@@ -72,18 +72,28 @@ function windowOf({ headers }: HubspotAnswer): number {
   return most > 0 && ms > 0 ? Math.max(1, Math.floor((most * windowMs) / ms)) : leastCallsPerWindow;
 }
 
-/** Zone of the account; UTC where the token may not ask. */
-export async function readTimeZone(client: HubspotClient, connection: string, signal: AbortSignal): Promise<string> {
+/** Zone and number of the account; UTC and null where the token may not ask. */
+export async function readDetails(
+  client: HubspotClient,
+  connection: string,
+  signal: AbortSignal,
+): Promise<{ timeZone: string; account: string | null }> {
   try {
     const { body } = await ask(client, connection, signal, { method: 'GET', path: paths.account });
-    const zone = isObject(body) ? body.timeZone : undefined;
-    if (typeof zone === 'string') new Intl.DateTimeFormat('en', { timeZone: zone });
-    return typeof zone === 'string' ? zone : 'UTC';
+    const { timeZone, portalId } = isObject(body) ? body : {};
+    return { timeZone: isZone(timeZone) ? timeZone : 'UTC', account: portalId == null ? null : String(portalId) };
   } catch (error) {
-    const mild =
-      error instanceof RangeError || (error instanceof SyncError && ['Forbidden', 'BadAnswer'].includes(error.type));
-    if (mild) return 'UTC';
+    const mild = error instanceof SyncError && ['Forbidden', 'BadAnswer'].includes(error.type);
+    if (mild) return { timeZone: 'UTC', account: null };
     throw error;
+  }
+}
+
+function isZone(text: unknown): text is string {
+  try {
+    return typeof text === 'string' && new Intl.DateTimeFormat('en', { timeZone: text }) !== null;
+  } catch {
+    return false;
   }
 }
 

@@ -4,11 +4,11 @@ import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
 import type { Pool } from '../../db/client.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
-import { readSync, setStandard } from '../../db/hubspot/syncs.ts';
+import { forgetSent, readSync, setStandard } from '../../db/hubspot/syncs.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
-import { readAccount, readTimeZone } from './account.ts';
+import { readAccount, readDetails } from './account.ts';
 import { openClient } from './client.ts';
 import { judgedDigest, mappingDigest, type OpenHubspot, openHubspot } from './open.ts';
 
@@ -53,15 +53,26 @@ export async function beginHubspot(
       proveMapping(deps.pool, opened),
       Promise.all([
         readAccount(client, connection, opened.mapping, call.signal),
-        opened.options.timeZone ?? before?.timeZone ?? readTimeZone(client, connection, call.signal),
+        readDetails(client, connection, call.signal),
       ]),
     ]);
     if (proof.status === 'rejected') throw proof.reason;
     if (told.status === 'rejected') throw told.reason;
-    const [account, timeZone] = told.value;
+    const [account, details] = told.value;
+    requireSame(connection, before?.account ?? null, details.account);
+    if (compareCatalog(opened.mapping, account.catalog).some(({ kind }) => kind === 'missing'))
+      await forgetSent(deps.pool, claim);
     requireFit(opened, account.catalog);
     const judged = judgedDigest(opened, account.catalog);
-    const standard = { mapping: mappingDigest(opened), judged, catalog: account.catalog, timeZone };
+    const timeZone = opened.options.timeZone ?? details.timeZone;
+    const standard = {
+      mapping: mappingDigest(opened),
+      judged,
+      catalog: account.catalog,
+      timeZone,
+      account: details.account,
+    };
+
     const { mark, returned } = await setStandard(deps.pool, claim, standard, full);
     return { claim, judged, callsPerWindow: opened.options.callsPerWindow ?? account.callsPerWindow, mark, returned };
   } catch (error) {
@@ -96,6 +107,15 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
     }
     throw error;
   }
+}
+
+/** What one account confirmed says nothing of another: nobody would be sent there. */
+function requireSame(connection: string, before: string | null, now: string | null): void {
+  if (before === null || now === null || before === now) return;
+  throw new SyncError(
+    'InvalidInput',
+    `Connection "${connection}" has sent to account ${before}, and its credential is for account ${now}. Use a connection of its own for that account (npx syncline connect NAME --platform hubspot --mapping FILE --credential-env VARIABLE, then capture install NAME), or give a credential of account ${before}: npx syncline connect ${connection} --credential-env VARIABLE`,
+  );
 }
 
 function requireFit({ connection, mapping }: OpenHubspot, catalog: Parameters<typeof compareCatalog>[1]): void {

@@ -76,8 +76,8 @@ export function openClient(deps: ClientDeps, connection: Connection, options: Cl
     connectionRates: ratesOf(options.callsPerWindow ?? leastCallsPerWindow),
     lane: 'bulk',
   };
-  const permit = (signal: AbortSignal) => deps.throttle.take(use, signal);
-  const ask = { connection, connector, settings, budget: permit };
+  const take = (signal: AbortSignal) => deps.throttle.take(use, signal);
+  const ask = { connection, connector, settings, budget: take };
   const timeoutMs = options.timeoutSeconds * 1_000;
   let token: Token | undefined;
   const authorization = async () => {
@@ -87,7 +87,11 @@ export function openClient(deps: ClientDeps, connection: Connection, options: Cl
     return `Bearer ${token.access}`;
   };
   return {
-    permit,
+    async permit(signal) {
+      // A token that must be got first would keep a call from leaving in the time within which it was said to.
+      await authorization();
+      await take(signal);
+    },
     refused: (waitMs) => deps.throttle.refused(use, 'connection', waitMs),
     async renew(signal) {
       if (token === undefined) return false;

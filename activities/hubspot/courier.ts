@@ -143,13 +143,16 @@ export class Courier {
 
   /** Some of them are there already, and the answer names one at most: those are asked for, the rest is made. */
   private async passBy({ rows, call }: Batch): Promise<void> {
-    const { ledger, tally, client, idProperty, signal } = this.options;
+    const { ledger, tally, client, idProperty, connection, signal } = this.options;
     ledger.settle([], [call]);
     if (!tally.isolate(1)) return;
     const alone = new Map<number, string | null>([[0, null]]);
-    const there = rows.length === 1 ? alone : ((await existing(client, idProperty, rows, signal)) ?? new Map());
+    const found = rows.length === 1 ? alone : await existing(client, idProperty, rows, connection, signal);
+    const there = found instanceof Map ? found : new Map<number, string | null>();
     tally.counts.passed += there.size;
-    ledger.settle([...there].map(([at, hubspotId]) => this.recorder.confirmed(rows[at]!, hubspotId)));
+    ledger.settle(
+      [...there].map(([at, hubspotId]) => this.recorder.confirmed(rows[at]!, { kind: 'present', hubspotId })),
+    );
     const rest = rows.filter((_, at) => !there.has(at));
     // None has the id: another value is taken that must be unique.
     const parts = there.size > 0 ? [rest] : halves(rest);
@@ -158,10 +161,14 @@ export class Courier {
 
   /** Who has no record id yet is looked for; who is not there needs no archiving. */
   private async lookUp(batch: Batch): Promise<void> {
-    const { ledger, client, idProperty, signal } = this.options;
+    const { ledger, tally, client, idProperty, connection, signal } = this.options;
     const unknown = batch.rows.filter(({ byRecord }) => !byRecord);
-    const found = await existing(client, idProperty, unknown, signal);
-    if (found === null) return this.recorder.hold(batch, batch.rows);
+    const found = await existing(client, idProperty, unknown, connection, signal);
+    if (!(found instanceof Map)) {
+      this.recorder.hold(batch, batch.rows);
+      if (found !== null && found.type !== 'Unavailable') tally.end({ kind: 'failure', error: found });
+      return found === null ? undefined : tally.silence(found);
+    }
     const absent = unknown.filter((_, at) => !found.has(at));
     ledger.settle(
       absent.map(({ row }) => settled(row, { kind: 'archived' })),

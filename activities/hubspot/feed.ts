@@ -143,22 +143,37 @@ export class Feed {
       } catch (error) {
         const { code } = error as { code?: unknown };
         if (typeof code !== 'string' || !rowTrouble.test(code)) throw error;
-        if (this.limit > 1 && only === undefined) this.limit = Math.ceil(this.limit / 2);
-        else await this.setAside(code);
+        if (only !== undefined) throw mappingFails(connection, only, code);
+        if (this.limit > 1) this.limit = Math.ceil(this.limit / 2);
+        else {
+          const row = await this.alone();
+          if (row !== null) return [row];
+        }
       }
     }
   }
 
-  private async setAside(code: string): Promise<void> {
-    const { nextKey, ledger, tally, only, connection } = this.options;
-    if (only !== undefined) throw mappingFails(connection, only, code);
+  /**
+   * The next dirty user by its own key and mark: between two readings others are marked before it, and holds end. Null when
+   * its expressions fail: it is set aside, unless it was marked again since.
+   */
+  private async alone(): Promise<MappedRow | null> {
+    const { reader, nextKey, ledger, tally, connection, judged } = this.options;
     const found = await nextKey(this.after);
-    if (found === null) throw mappingFails(connection, this.after, code);
+    if (found === null) return null;
     this.after = found.key;
-    tally.counts.looked += 1;
-    tally.counts.refusedHere += 1;
-    const outcome = { kind: 'parked', code: 'mapping_failed', property: code, record: '{}', reject: true } as const;
-    ledger.settle([{ ...found, hash: null, wasParked: false, outcome }]);
+    try {
+      const [row] = await reader.read({ connection, after: '', limit: 1, only: found.key, bytes: readBytes, judged });
+      return row === undefined ? null : { ...row, version: found.version };
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      if (typeof code !== 'string' || !rowTrouble.test(code)) throw error;
+      tally.counts.looked += 1;
+      tally.counts.refusedHere += 1;
+      const outcome = { kind: 'parked', code: 'mapping_failed', property: code, record: '{}', reject: true } as const;
+      ledger.settle([{ ...found, hash: null, wasParked: false, outcome }]);
+      return null;
+    }
   }
 }
 

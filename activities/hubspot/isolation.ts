@@ -3,6 +3,7 @@ import { paths } from '../../connectors/hubspot.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { HubspotClient } from './client.ts';
 import type { Outgoing } from './outgoing.ts';
+import { accountFailure } from './troubles.ts';
 
 export type Refused = Extract<BatchVerdict, { kind: 'refused' }>;
 
@@ -34,25 +35,30 @@ export function halves<T>(rows: readonly T[]): T[][] {
   return [rows.slice(0, middle), rows.slice(middle)];
 }
 
-/** Asks which of the rows have a contact, by their places. Null where the question itself is not answered. */
+/** Asks which of the rows have a contact, by their places. @returns why not, where the question is not answered; null for a wait */
 export async function existing(
   client: HubspotClient,
   idProperty: string,
   rows: readonly Outgoing[],
+  connection: string,
   signal: AbortSignal,
-): Promise<Map<number, string> | null> {
+): Promise<Map<number, string> | SyncError | null> {
   try {
     await client.permit(signal);
     const inputs = rows.map(({ id }) => ({ id }));
     const body = JSON.stringify({ idProperty, properties: [idProperty], inputs });
-    const verdict = readBatch('read', idProperty, rows, await client.send('POST', paths.read, body));
-    if (verdict.kind !== 'rows') return null;
+    const answer = await client.send('POST', paths.read, body);
+    const verdict = readBatch('read', idProperty, rows, answer);
+    if (verdict.kind === 'wait') return null;
+    if (verdict.kind === 'unknown') return new SyncError('Unavailable', `${answer.place} answered ${answer.status}`);
+    if (verdict.kind !== 'rows') return accountFailure(verdict, answer.place, connection);
     const found = verdict.outcomes.map((one, at) =>
       one.kind === 'ok' && one.hubspotId !== null ? [[at, one.hubspotId] as const] : [],
     );
     return new Map(found.flat());
   } catch (error) {
-    if (error instanceof RetryLater || error instanceof SyncError) return null;
+    if (error instanceof RetryLater) return null;
+    if (error instanceof SyncError) return error;
     throw error;
   }
 }

@@ -30,6 +30,12 @@ export class Outgoing {
 
 export type Decision = { send: Outgoing } | { settle: Settled; counts: 'unchanged' | 'refusedHere' };
 
+/**
+ * Calls without an answer, while others were answered, after which a row is taken for the reason: the last of them carried it
+ * alone. It is set aside when none of them can land any more, so that a change behind it is not overtaken.
+ */
+const mostTries = 10;
+
 /** What is to be done with one dirty user: mode, scope, what HubSpot has, what was refused, and what the catalog says. */
 export class Decider {
   private readonly opened: OpenHubspot;
@@ -60,6 +66,7 @@ export class Decider {
   }
 
   private checked(row: MappedRow): Decision {
+    if (row.tries > mostTries) return parkedHere(row, 'no_answer', null);
     const { mapping, options } = this.opened;
     const values = JSON.parse(row.payload ?? '{}') as Record<string, string>;
     const byRecord = row.scope === 'gone' && idIsMapped(mapping);

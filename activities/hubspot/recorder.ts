@@ -1,4 +1,5 @@
 import type { RowOutcome } from '../../connectors/hubspot/answers.ts';
+import type { Settled } from '../../db/hubspot/settle.ts';
 import { SyncError } from '../errors.ts';
 import type { Batch } from './feed.ts';
 import type { Ledger } from './ledger.ts';
@@ -13,9 +14,6 @@ export interface RecorderOptions {
   /** A call that ended without an answer may still be applied for so long, ms. */
   settleMs: number;
 }
-
-/** Tries after which a row that is sent alone and never answered is taken for the reason. */
-const mostTries = 10;
 
 /** A value that another contact has may become free: its owner changes it, or is archived, in another call. Not for ever. */
 const conflictTries = 8;
@@ -39,7 +37,7 @@ export class Recorder {
     else tally.answered();
     const settles = rows.map((one, at) => {
       const outcome = outcomes[at]!;
-      if (outcome.kind === 'unaccounted') return this.unanswered(one, rows.length, settleMs, left < rows.length);
+      if (outcome.kind === 'unaccounted') return this.unanswered(one, settleMs, left < rows.length);
       const waitMs = outcome.kind === 'bad' && outcome.code === 'conflict' ? this.conflictWait(one) : null;
       if (waitMs !== null) {
         tally.counts.again += 1;
@@ -50,7 +48,7 @@ export class Recorder {
         return parked(one.row, outcome.code, outcome.property);
       }
       tally.counts[outcome.kind !== 'ok' ? 'passed' : one.kind === 'archive' ? 'archived' : 'written'] += 1;
-      return this.confirmed(one, outcome.kind === 'absent' ? null : outcome.hubspotId);
+      return this.confirmed(one, outcome);
     });
     ledger.settle(settles, [call]);
     tally.breaker();
@@ -66,19 +64,16 @@ export class Recorder {
     return tally.waiting ? settleMs + 1_000 : 0;
   }
 
-  confirmed(one: Outgoing, hubspotId: string | null) {
+  /** Of a contact that mode `update` did not find, or `insert` found there, HubSpot has confirmed no value. */
+  confirmed(one: Outgoing, outcome: Extract<RowOutcome, { kind: 'ok' | 'absent' | 'present' }>): Settled {
     if (one.kind === 'archive') return settled(one.row, { kind: 'archived' });
-    return settled(one.row, { kind: 'confirmed', hubspotId, remoteId: this.remoteId(one) });
+    const hubspotId = outcome.kind === 'absent' ? null : outcome.hubspotId;
+    const hash = { ok: one.row.hash, absent: null, present: '' }[outcome.kind];
+    return { ...settled(one.row, { kind: 'confirmed', hubspotId, remoteId: this.remoteId(one) }), hash };
   }
 
-  /** A row that is alone, was tried often, and is the only one without an answer, is taken for the reason. */
-  private unanswered(one: Outgoing, together: number, holdMs: number, counts: boolean) {
-    const { tally } = this.options;
-    if (counts && together === 1 && one.row.tries >= mostTries) {
-      tally.counts.refusedThere += 1;
-      return parked(one.row, 'no_answer', null);
-    }
-    tally.counts.unanswered += 1;
+  private unanswered(one: Outgoing, holdMs: number, counts: boolean) {
+    this.options.tally.counts.unanswered += 1;
     return this.held(one, holdMs, counts);
   }
 
@@ -101,7 +96,7 @@ export class Recorder {
     const { ledger, tally, settleMs } = this.options;
     const counts = tally.answeredAt > 0 && Date.now() - tally.answeredAt < settleMs;
     ledger.settle(
-      rows.map((one) => this.unanswered(one, rows.length, settleMs, counts)),
+      rows.map((one) => this.unanswered(one, settleMs, counts)),
       [batch.call],
     );
   }

@@ -63,7 +63,7 @@ const ofLog = 'count(*)::int AS changes, min(at) AS oldest';
 /** Read-only; works while a run is at work. */
 export async function contactsStanding(pool: Pool, { id, no }: { id: string; no: number }): Promise<ContactsStanding> {
   const { rows } = await pool.query(
-    `SELECT (SELECT count(*)::int FROM syncline.hubspot_contacts WHERE connection_id = $1 AND sent_hash IS NOT NULL) AS confirmed,
+    `SELECT (SELECT count(*)::int FROM syncline.hubspot_contacts WHERE connection_id = $1 AND octet_length(sent_hash) > 0) AS confirmed,
        (SELECT count(*)::int FROM syncline.hubspot_contacts WHERE connection_id = $1 AND parked_hash IS NOT NULL) AS parked,
        count(*)::int AS dirty, count(*) FILTER (WHERE held_until > now())::int AS held, min(since) AS since,
        to_regclass($2) IS NOT NULL AS captured

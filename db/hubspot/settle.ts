@@ -120,10 +120,12 @@ async function hold(client: Client, connection: string, rows: readonly Settled[]
      SELECT $1, r->>0, r->>3 FROM jsonb_array_elements($2::jsonb) r ORDER BY 2 ${onDoubt}`,
     [connection, JSON.stringify(told)],
   );
+  // A person may have sent one who was not marked.
   await client.query(
-    `UPDATE syncline.hubspot_dirty d SET held_until = now() + t.ms * interval '1 ms', tries = least(1000, d.tries + t.counts)
-     FROM (SELECT r->>0 AS key, (r->>1)::float8 AS ms, (r->>2)::int AS counts FROM jsonb_array_elements($2::jsonb) r) t
-     WHERE d.connection_id = $1 AND d.key = t.key`,
+    `INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version, held_until, tries)
+     SELECT $1, t.key, nextval('syncline.hubspot_versions'), now() + t.ms * interval '1 ms', t.counts
+     FROM (SELECT r->>0 AS key, (r->>1)::float8 AS ms, (r->>2)::int AS counts FROM jsonb_array_elements($2::jsonb) r) t ORDER BY t.key
+     ON CONFLICT (connection_id, key) DO UPDATE SET held_until = excluded.held_until, tries = least(1000, d.tries + excluded.tries)`,
     [connection, JSON.stringify(told)],
   );
 }

@@ -9,6 +9,8 @@ export interface SyncState {
   catalog: unknown;
   mark: 'all' | 'resend' | null;
   timeZone: string | null;
+  /** Number of the account that was sent to; null until it was told. */
+  account: string | null;
   tripped: Tripped | null;
 }
 
@@ -22,7 +24,7 @@ export interface Tripped {
 
 export async function readSync(pool: Pool, connection: string): Promise<SyncState | null> {
   const { rows } = await pool.query(
-    'SELECT mapping, judged, catalog, mark, time_zone AS "timeZone", tripped FROM syncline.hubspot_syncs WHERE connection_id = $1',
+    'SELECT mapping, judged, catalog, mark, time_zone AS "timeZone", account, tripped FROM syncline.hubspot_syncs WHERE connection_id = $1',
     [connection],
   );
   return rows[0] ?? null;
@@ -33,6 +35,7 @@ export interface Standard {
   judged: string;
   catalog: unknown;
   timeZone: string;
+  account: string | null;
 }
 
 /**
@@ -48,7 +51,7 @@ export async function setStandard(
 ): Promise<{ mark: 'all' | 'resend' | null; returned: number }> {
   return writeUnderClaim(pool, claim, { name: 'hubspot standard' }, async (client) => {
     const { connection } = claim;
-    const { mapping, judged, catalog, timeZone } = standard;
+    const { mapping, judged, catalog, timeZone, account } = standard;
     await client.query('INSERT INTO syncline.hubspot_syncs (connection_id) VALUES ($1) ON CONFLICT DO NOTHING', [
       connection,
     ]);
@@ -61,8 +64,8 @@ export async function setStandard(
     if (full) await askMark(client, connection, 'resend');
     else if (known !== null && known !== mapping) await askMark(client, connection, 'all');
     const { rows } = await client.query(
-      `UPDATE syncline.hubspot_syncs SET mapping = $2, judged = $3, catalog = $4, time_zone = $5 WHERE connection_id = $1 RETURNING mark`,
-      [connection, mapping, judged, JSON.stringify(catalog), timeZone],
+      `UPDATE syncline.hubspot_syncs SET mapping = $2, judged = $3, catalog = $4, time_zone = $5, account = coalesce($6, account) WHERE connection_id = $1 RETURNING mark`,
+      [connection, mapping, judged, JSON.stringify(catalog), timeZone, account],
     );
     const returned = await client.query(
       `INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
@@ -73,6 +76,13 @@ export async function setStandard(
     );
     return { mark: rows[0].mark, returned: returned.rowCount ?? 0 };
   });
+}
+
+/** A property is gone, and with it what every contact had of it: once it is there again, everybody is sent. */
+export async function forgetSent(pool: Pool, claim: Claim): Promise<void> {
+  await writeUnderClaim(pool, claim, { name: 'hubspot forget' }, (client) =>
+    askMark(client, claim.connection, 'resend'),
+  );
 }
 
 /** Lets every run that is judged by the same end at once; null: a person has looked. */

@@ -1,0 +1,1 @@
+ALTER TABLE "syncline"."hubspot_syncs" ADD COLUMN "account" text;
