@@ -49,8 +49,9 @@ export const webhook: Channel = {
     },
     { code: ['429'], class: 'wait', waitMs: 5_000 },
     { code: ['503'], class: 'wait', waitMs: 2_000 },
-    { code: ['408', '425', '500'], class: 'retry' },
-    { code: ['502', '504', '5xx'], class: 'unknown' },
+    { code: ['425'], class: 'retry' },
+    // A receiver may have taken the message and failed behind it.
+    { code: ['408', '500', '502', '504', '5xx'], class: 'unknown' },
     {
       code: ['401', '403', '404', '405', '3xx'],
       class: 'stop',

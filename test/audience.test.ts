@@ -154,21 +154,23 @@ describe('how messages end', () => {
       { type: 'cut', to: [userOf(from + 1)] },
       { type: 'answer', status: 200, body: { error: 'no such person' }, to: [userOf(from + 2)] },
       { type: 'answer', status: 410, to: [userOf(from + 3)] },
-      { type: 'answer', status: 500, to: [userOf(from + 4)], times: 1 },
-      { type: 'answer', status: 500, to: [userOf(from + 5)] },
+      { type: 'answer', status: 425, to: [userOf(from + 4)], times: 1 },
+      { type: 'answer', status: 425, to: [userOf(from + 5)] },
       { type: 'answer', status: 504, to: [userOf(from + 6)] },
+      { type: 'answer', status: 500, to: [userOf(from + 8)] },
     ]);
     const name = await define(world, { connection }, hook, { attempts: 2 });
     const result = await (await launch(world, name)).result();
     receiver.setFaults([]);
     expect(result.reasons).toEqual({
       'unknown no_answer': 2,
+      'unknown 500': 1,
       'unknown 504': 1,
       'refused error_body': 1,
       'refused 410': 1,
-      'failed 500': 1,
+      'failed 425': 1,
     });
-    expect(result.states).toEqual({ sent: 54, unknown: 3, refused: 2, failed: 1 });
+    expect(result.states).toEqual({ sent: 53, unknown: 4, refused: 2, failed: 1 });
     expect(times(from, 8)).toEqual([1, 0, 0, 0, 1, 0, 0, 1]);
     const rows = await deliveries(world.pool, name);
     expect(rows.find(({ user }) => user === userOf(from + 4))).toMatchObject({ state: 'sent', attempt: 2 });

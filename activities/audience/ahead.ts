@@ -8,6 +8,8 @@ import type { Envelope } from './transport.ts';
 export interface Ready extends Envelope {
   attempt: number;
   tokenTries: number;
+  /** The user's own time zone; null where the campaign's counts. */
+  zone: string | null;
 }
 
 /** Recipients read and claimed at once: one statement each, about 30 ms. */
@@ -44,24 +46,38 @@ export class Ahead {
     for (const row of rows) {
       const { no, user, address, attempt } = row;
       const made = render(checked, row);
-      const dueMs = this.quietOf(row.data);
+      const zone = this.zoneOf(row.data);
+      const dueMs = this.quietUntil(zone);
       if ('reason' in made)
         refuse.push({ no, reason: made.reason, state: made.reason === 'user_gone' ? 'skipped' : 'refused' });
       else if (dueMs !== null) defer.push({ no, dueMs });
       else
-        filled.set(no, { no, user, address, attempt, tokenTries: 0, key: keyOf(campaign, no), message: made.message });
+        filled.set(no, {
+          no,
+          user,
+          address,
+          attempt,
+          tokenTries: 0,
+          zone,
+          key: keyOf(campaign, no),
+          message: made.message,
+        });
     }
     const claimed = await claimRows(pool, shard, { claim: [...filled.keys()], refuse, defer }, grants);
     return claimed.map((no) => filled.get(no) as Ready);
   }
 
   /** End of the quiet hours that are on for a user, by the user's own zone; null when none are. */
-  private quietOf(data: Record<string, unknown> | null): number | null {
+  quietUntil(zone: string | null): number | null {
     const { definition, zoneColumn } = this.checked;
     if (!definition.quiet || zoneColumn === null) return null;
-    const zone = data?.[zoneColumn];
-    const own = typeof zone === 'string' && isZone(zone) ? { ...definition.quiet, timeZone: zone } : definition.quiet;
-    return quietUntil(own, Date.now());
+    return quietUntil(zone === null ? definition.quiet : { ...definition.quiet, timeZone: zone }, Date.now());
+  }
+
+  private zoneOf(data: Record<string, unknown> | null): string | null {
+    const { zoneColumn } = this.checked;
+    const zone = zoneColumn === null ? null : data?.[zoneColumn];
+    return typeof zone === 'string' && isZone(zone) ? zone : null;
   }
 }
 

@@ -59,8 +59,11 @@ export class Sender {
   private ending: Ending | null = null;
   private fault: unknown;
   private reading: Promise<void> | null = null;
+  /** Whose own quiet hours began while they waited for their turn. */
+  private readonly late: Ready[] = [];
   private wakeUp: () => void = () => undefined;
   private lookedAt = 0;
+  private soughtAt = 0;
 
   constructor(options: SenderOptions) {
     this.o = options;
@@ -89,6 +92,7 @@ export class Sender {
         this.look();
         if (!this.ending) this.refill();
         if (!this.ending) this.permits.ask(Math.min(this.free(), this.ready.length));
+        this.putOff();
         const marks = this.ending ? [] : this.ready.splice(0, Math.min(this.permits.count, this.free()));
         this.permits.count -= marks.length;
         if (this.turns.hasOutcomes || marks.length > 0) await this.turn(marks);
@@ -98,7 +102,7 @@ export class Sender {
     } finally {
       await this.reading;
       await this.turns.drain(() => this.something());
-      const left = this.ready.map(({ no }) => no);
+      const left = [...this.ready, ...this.late].map(({ no }) => no);
       await giveBack(this.o.pool, this.o.shard, left);
     }
     if (this.fault) throw this.fault;
@@ -132,6 +136,21 @@ export class Sender {
     const until = quiet && this.o.checked.zoneColumn === null ? quietUntil(quiet, now) : null;
     if (until !== null) this.ending ??= { kind: 'wait', waitMs: until - now, why: 'quiet' };
     this.o.report({ done: this.turns.done, onTheWay: this.turns.open });
+  }
+
+  /** Quiet hours by the user's own zone begin at whole minutes: whoever waits is asked about at most once a second. */
+  private putOff(): void {
+    const second = Math.floor(Date.now() / 1_000);
+    if (this.o.checked.zoneColumn === null || second === this.soughtAt) return;
+    this.soughtAt = second;
+    const isQuiet = new Map<string | null, boolean>();
+    const still = this.ready.filter((one) => {
+      const quiet = isQuiet.get(one.zone) ?? this.ahead.quietUntil(one.zone) !== null;
+      isQuiet.set(one.zone, quiet);
+      if (quiet) this.late.push(one);
+      return !quiet;
+    });
+    this.ready.splice(0, this.ready.length, ...still);
   }
 
   /** Everybody of the range was looked at, and sent to or put off. */

@@ -78,11 +78,17 @@ async function sendGranted(
   const scope = grantTemplate === null ? null : { channelId: account.id, template: grantTemplate };
   if (scope && !(await takeGrant(pool, scope, address))) return { outcome: 'refused', code: 'no_grant' };
   const settle = async (what: 'back' | 'none-left') => (scope ? settleGrant(pool, scope, address, what) : undefined);
-  const sent = await transport.send(envelope).catch(async (error: unknown) => {
-    // The account gives no token: nothing was sent.
-    await settle('back');
-    throw error;
-  });
+  const send = () =>
+    transport.send(envelope).catch(async (error: unknown) => {
+      // The account gives no token: nothing was sent.
+      await settle('back');
+      throw error;
+    });
+  let sent = await send();
+  if ('code' in sent && ruleOf(channel, sent.code).class === 'token') {
+    transport.refresh?.(sent.tokenVersion ?? 0);
+    sent = await send();
+  }
   if ('neverLeft' in sent) {
     await settle('back');
     throw new SyncError('CampaignStopped', sent.neverLeft);

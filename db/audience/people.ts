@@ -43,7 +43,7 @@ export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): stri
     : 'FROM audience.users u';
   const picked = `SELECT u.id, (${address}) COLLATE "C" AS address${people.orders ? ', o.records, o.order_id' : ', NULL::int AS records, NULL::text AS order_id'}
     ${source} WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND ${filterSql(people.filter, put)}
-    ${people.only ? `AND u.id = ANY(${put(people.only)})` : ''} ${people.exclude?.length ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
+    ${people.only ? `AND u.id = ANY(${put(people.only)})` : ''} ${people.exclude?.length && !people.only ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
   const shut = people.exclude?.length
     ? `SELECT DISTINCT (${address}) COLLATE "C" AS address FROM audience.users u WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND u.id = ANY(${put(people.exclude)})`
     : null;
