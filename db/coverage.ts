@@ -30,6 +30,14 @@ export async function coveragesByStream(pool: Pool, connection: string): Promise
   return new Map(rows.map((row) => [row.stream, row]));
 }
 
+/** A stream counts as never read whole: what changed in it since may be missing. */
+export async function uncover(pool: Pool, connection: string, stream: string): Promise<void> {
+  await pool.query(
+    'UPDATE syncline.streams SET full_at = NULL WHERE connection_id = $1 AND stream = $2 AND full_at IS NOT NULL',
+    [connection, stream],
+  );
+}
+
 /** A stream as people look at it: what is known of its data, and how many of its records stand aside. */
 export type StreamStanding = Omit<Coverage, 'scope'> & { rejects: number };
 

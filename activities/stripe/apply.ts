@@ -1,6 +1,7 @@
 import { resourceOf } from '../../connectors/stripe/catalog.ts';
 import { type Claim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
+import { uncover } from '../../db/coverage.ts';
 import type { Burial } from '../../db/land.ts';
 import { keepEvents, type LedgerEvent, unappliedEvents } from '../../db/stripe/events.ts';
 import { moveFeed, type Reached } from '../../db/stripe/feed.ts';
@@ -66,7 +67,9 @@ export class Applier {
     this.opened = opened;
     this.signal = signal;
     this.chosen = new Set(chosenResources(opened.options).map(({ key }) => key));
-    this.reads = new Reads(opened, signal, (written) => this.write(written), this.counts, aside);
+    // Read whole again within the hour, or parked until the right is there.
+    const forbidden = (resource: string) => uncover(deps.pool, claim.connection, resource);
+    this.reads = new Reads(opened, signal, (written) => this.write(written), forbidden, this.counts, aside);
   }
 
   /**

@@ -40,6 +40,7 @@ export class Reads {
   private readonly end = new AbortController();
   private readonly aside: Aside;
   private readonly write: (written: Written) => Promise<void>;
+  private readonly forbidden: (resource: string) => Promise<void>;
   private readonly counts: ApplyCounts;
   private readonly open = new Map<string, Open[]>();
   private readonly queue: Open[] = [];
@@ -51,6 +52,8 @@ export class Reads {
     opened: OpenStripe,
     signal: AbortSignal,
     write: (written: Written) => Promise<void>,
+    /** Told before an event counts as applied whose object the key may not read. */
+    forbidden: (resource: string) => Promise<void>,
     counts: ApplyCounts,
     aside: Aside,
   ) {
@@ -60,6 +63,7 @@ export class Reads {
     setMaxListeners(0, this.signal);
     this.aside = aside;
     this.write = write;
+    this.forbidden = forbidden;
     this.counts = counts;
   }
 
@@ -226,6 +230,7 @@ export class Reads {
         if (!one.later || secondMs > one.becauseMs) return read;
         await delay(laterMs, undefined, { signal: this.signal });
       } catch (error) {
+        if (error instanceof SyncError && error.type === 'Forbidden') await this.forbidden(one.resource.key);
         if (!(error instanceof RetryLater)) return withoutRight(one, error);
         await delay(error.waitMs, undefined, { signal: this.signal });
       }

@@ -63,7 +63,14 @@ export async function previewOf(
     return { found };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    // No next invoice, or a subscription that ended meanwhile.
+    // No next invoice, or a subscription that ended meanwhile. Any other refusal says nothing of it: what we hold stays.
+    if (error.verdict !== 'gone' && error.code !== 'invoice_upcoming_none') {
+      const found = noRows(upcoming);
+      const record = JSON.stringify({ id: subscription, code: error.code });
+      const position = 'preview of a subscription';
+      found.faults.push({ id: subscription, keyed: true, reason: 'refused', field: 'id', record, position });
+      return { found };
+    }
     return { gone: { id: subscription, timeMs: readTime(opened.api.secondMs(), becauseMs), readMs } };
   }
 }

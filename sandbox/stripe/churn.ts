@@ -15,7 +15,7 @@ export function changeOne(sandbox: Changes, list: string, random: () => number):
   const { events } = store.shape;
   const dice = random();
   const near = Math.min(8, store.length);
-  const n = Math.floor(random() < 0.5 ? store.length - 1 - random() * near : random() * store.length);
+  const n = Math.floor(random() < 0.5 ? Math.max(0, store.length - 1 - random() * near) : random() * store.length);
   if (store.length === 0 || (dice < 0.2 && events.created)) sandbox.create(list);
   else if (store.isDeleted(n)) return;
   else if (dice < 0.3 && events.deleted) sandbox.remove(list, store.id(n));
