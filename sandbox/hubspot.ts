@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -75,7 +74,6 @@ export async function startHubspotSandbox(options: HubspotSandboxOptions = {}): 
   const limits = new Limits(options.limits === undefined ? professional : options.limits);
   const sessions = new Sessions();
   const faults = new Faults(options.faults, options.seed);
-  const portalId = randomInt(1, 100_000_000);
   const calls: HubspotCalls = { all: 0, byName: {}, refused: 0, rows: 0, inFlight: 0 };
   const late = new Set<AbortController>();
   let latencyMs = options.latencyMs ?? 0;
@@ -132,7 +130,7 @@ export async function startHubspotSandbox(options: HubspotSandboxOptions = {}): 
     if (batch !== undefined) return answered(batch, text, fault, response);
     if (fault) return faulty(fault) ?? null;
     if (path.startsWith('/account-info/'))
-      return { status: 200, body: { portalId, timeZone: options.timeZone ?? 'US/Eastern', companyCurrency: 'USD' } };
+      return { status: 200, body: { portalId: sessions.portalId, timeZone: options.timeZone ?? 'US/Eastern' } };
     return propertyPath.test(path)
       ? properties(request.method ?? 'GET', text)
       : refusal(404, 'OBJECT_NOT_FOUND', 'resource not found');

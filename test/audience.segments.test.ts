@@ -197,6 +197,23 @@ describe('tags', () => {
   });
 });
 
+it('a row without an id behind the first page is set aside, and the reading is in doubt', async () => {
+  await world.pool.query(
+    `CREATE TABLE keyless AS SELECT CASE WHEN n <> 77 THEN n END AS id FROM generate_series(1, 2500) n`,
+  );
+  const connection = await world.connect({
+    platform: 'database',
+    baseUrl: 'https://database.invalid',
+    credential: JSON.stringify({ databaseUrl: world.servers.databaseUrl }),
+    options: { users: { from: 'keyless', id: 'id' } },
+  });
+  expect(resultOf(await sync(connection, { streams: ['users'] }), 'users')).toMatchObject({
+    written: 2_499,
+    rejected: 1,
+    doubt: expect.stringContaining('without a usable id'),
+  });
+});
+
 it('reads and never writes: the server refuses it', async () => {
   await world.pool.query('CREATE SEQUENCE writes; CREATE VIEW writing AS SELECT nextval($$writes$$) AS id');
   const connection = await world.connect({

@@ -4,7 +4,7 @@ import { SyncError } from '../errors.ts';
 import { resolveValue } from '../http/values.ts';
 import type { Call } from '../step.ts';
 import type { OpenStream } from './open.ts';
-import { type ForeignDatabase, keyName, type Question } from './sql/dialect.ts';
+import { type ForeignDatabase, keyName, type Page, type Question } from './sql/dialect.ts';
 import { openPostgres } from './sql/postgres.ts';
 import { foreignTrouble } from './sql/trouble.ts';
 import { type ReadEnd, report, type SliceWriter } from './writer.ts';
@@ -32,25 +32,29 @@ export async function readRows(_deps: Deps, writer: SliceWriter, call: Call): Pr
     });
   try {
     const columns = await asked(database.describe(sql.from, [...new Set([...sql.select, ...keyset])]));
+    const read = async (after: Page['after']) => {
+      const readMs = Date.now();
+      return {
+        readMs,
+        page: await asked(database.page({ ...meant, select: sql.select, columns, keyset, rows, after })),
+      };
+    };
+    const take = async ({ readMs, page }: Awaited<ReturnType<typeof read>>, cursor: Cursor) => {
+      const records = page.map((row) => Object.fromEntries(sql.select.map((column) => [column, row[column]])));
+      const position = `rows after ${writer.state.rows}`;
+      await writer.add({ rows: records }, { readMs, position }, { cursor, requests: writer.state.requests + 1 });
+      report(writer, call);
+    };
     for (;;) {
       const cursor = writer.state.cursor as Cursor;
-      const readMs = Date.now();
-      const page = await asked(
-        database.page({
-          ...{ ...meant, select: sql.select, columns, keyset, rows, after: cursor?.after ?? null },
-        }),
-      );
-      const last = page.at(-1);
-      if (last === undefined) return { kind: 'done', doubt: null };
-      const after = keyset.map((column) => String(last[keyName(column)]));
-      const records = page.map((row) => Object.fromEntries(sql.select.map((column) => [column, row[column]])));
-      await writer.add(
-        { rows: records },
-        { readMs, position: `rows after ${writer.state.rows}` },
-        { cursor: { after }, requests: writer.state.requests + 1 },
-      );
-      report(writer, call);
-      if (page.length < rows) return { kind: 'done', doubt: null };
+      const found = await read(cursor?.after ?? null);
+      const last = found.page.at(-1);
+      const ended = found.page.length < rows;
+      const after = last ? keyset.map((column) => String(last[keyName(column)])) : cursor?.after;
+      await take(found, after && !ended ? { after } : cursor);
+      // They are set aside and put the reading in doubt. A page never held them: NULL is behind no value.
+      if (ended) await take(await read('keyless'), cursor);
+      if (ended) return { kind: 'done', doubt: null };
       if (call.shouldEnd()) return { kind: 'more' };
     }
   } finally {

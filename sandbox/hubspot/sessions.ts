@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import type { Reply } from './batches.ts';
 
 const lifeSeconds = 1_800;
@@ -6,6 +6,8 @@ const lifeSeconds = 1_800;
 /** Tokens of the account: one that does not end, and those of apps, which live half an hour. */
 export class Sessions {
   readonly key = `pat-eu1-${randomUUID()}`;
+  /** The account's number. */
+  readonly portalId = randomInt(1, 100_000_000);
   private readonly app = { clientId: randomUUID(), clientSecret: randomUUID() };
   private readonly refreshTokens = new Set<string>();
   private readonly access = new Map<string, number>();

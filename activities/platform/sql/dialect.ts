@@ -31,8 +31,8 @@ export interface Question {
 export interface Page extends Question {
   select: readonly string[];
   keyset: readonly string[];
-  /** Values of the keyset behind which the page begins, as texts. */
-  after: readonly string[] | null;
+  /** Values of the keyset behind which the page begins, as texts. `keyless`: the rows that no page holds, since a column of their key is NULL. */
+  after: readonly string[] | 'keyless' | null;
   rows: number;
 }
 

@@ -96,7 +96,9 @@ function statementOf(question: Page) {
   const { from, select, keyset, after, rows } = question;
   const values: unknown[] = [];
   const conditions = conditionsOf(question, values);
-  if (after) {
+  if (after === 'keyless') conditions.push(`(${keyset.map((c) => `${id(c)} IS NULL`).join(' OR ')})`);
+  else conditions.push(...keyset.map((c) => `${id(c)} IS NOT NULL`));
+  if (Array.isArray(after)) {
     const behind = keyset.map((column, i) => {
       const same = keyset.slice(0, i).map((one, j) => `${id(one)} = ${put(question, values, one, after[j])}`);
       return [...same, `${id(column)} > ${put(question, values, column, after[i])}`].join(' AND ');

@@ -70,7 +70,9 @@ function statementOf(question: Page) {
   const values: unknown[] = [rows];
   const put = (value: unknown) => `$${values.push(value)}`;
   const conditions = conditionsOf(question, values);
-  if (after) conditions.push(`(${keyset.map(id).join(', ')}) > (${after.map(put).join(', ')})`);
+  if (after === 'keyless') conditions.push(`(${keyset.map((c) => `${id(c)} IS NULL`).join(' OR ')})`);
+  else conditions.push(...keyset.map((c) => `${id(c)} IS NOT NULL`));
+  if (Array.isArray(after)) conditions.push(`(${keyset.map(id).join(', ')}) > (${after.map(put).join(', ')})`);
   const shown = [
     ...select.map((c) => `${momentOf(question, c)} AS ${id(c)}`),
     ...keyset.map((c) => `${id(c)}::text AS ${id(keyName(c))}`),
