@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { ReceiverFault } from '../sandbox/receiver.ts';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
-import { define, launch, people, tally } from './harness/audience.ts';
+import { define, launch, people, tally, userOf } from './harness/audience.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -41,3 +41,20 @@ it.each<[string, ReceiverFault, string]>([
     expect(states.unknown).toBeLessThanOrEqual(40);
   },
 );
+
+it('one recipient whom the receiver always puts off holds up nobody else', async () => {
+  const hook = await world.connect({
+    platform: 'webhook',
+    baseUrl: receiver.url,
+    credential: JSON.stringify({ signSecret: receiver.secret }),
+    options: { inFlight: 4 },
+  });
+  const from = 5_000;
+  const connection = await people(world, { count: 300, from });
+  receiver.setFaults([{ type: 'answer', status: 503, to: [userOf(from)] }]);
+  const name = await define(world, { connection }, hook);
+  const run = await launch(world, name);
+  await until('everybody else', async () => (await tally(world.pool, name)).sent === 299);
+  receiver.setFaults([]);
+  expect((await run.result()).states).toEqual({ sent: 300 });
+});

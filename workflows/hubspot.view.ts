@@ -53,7 +53,10 @@ export class HubspotView {
     if (plan.mark === 'all')
       this.notes.set('mark', 'everybody is looked at: the mapping changed, or a table was emptied');
     if (plan.returned > 0)
-      this.notes.set('returned', `${plan.returned} parked rows are tried again: mapping or catalog changed`);
+      this.notes.set(
+        'returned',
+        `${plan.returned} parked rows are tried again: mapping or catalog changed, or a person let them`,
+      );
     this.show();
   }
 

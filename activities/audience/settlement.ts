@@ -24,6 +24,8 @@ const unknownRetryMs = 5_000;
 const longestWaitMs = 24 * 3_600_000;
 const beijingMs = 8 * 3_600_000;
 const dayMs = 24 * 3_600_000;
+/** Waits of the account after which one who met it comes again: somebody whom the receiver always puts off held up all others. */
+const behindOthers = 3;
 /** So many of the first recipients with the same refusal, and nobody reached: the fault is not theirs. */
 const alikeMost = 50;
 
@@ -83,10 +85,11 @@ export class Settlement {
       case 'unknown':
         return only(this.unknown(one, code));
       case 'wait': {
-        const waitMs =
-          rule.until === 'midnight' ? toMidnight(Date.now()) : (answer.retryAfterMs ?? rule.waitMs ?? defaultRetryMs);
-        const ending: Ending = { kind: 'wait', waitMs: Math.min(waitMs, longestWaitMs), why: 'account' };
-        return { outcome: this.unsent(no), ending };
+        const now = Date.now();
+        const told = answer.retryAfterMs ?? rule.waitMs ?? defaultRetryMs;
+        const waitMs = Math.min(rule.until === 'midnight' ? toMidnight(now) : told, longestWaitMs);
+        const dueMs = now + (rule.until === 'midnight' ? waitMs : behindOthers * waitMs);
+        return { outcome: { ...this.unsent(no), dueMs }, ending: { kind: 'wait', waitMs, why: 'account' } };
       }
       default:
         // `stop`, and a token that was refused twice.
