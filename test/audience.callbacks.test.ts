@@ -209,6 +209,20 @@ describe('of WeChat', async () => {
     ]);
   });
 
+  it('that overtake the answer count', async () => {
+    const { from, connection } = await someone(1);
+    await push(accept(openidOf(from)));
+    const name = await define(world, { connection }, account, { template });
+    await (await launch(world, name)).result();
+    await world.pool.query(
+      `UPDATE audience.deliveries d SET state = 'sending', provider_id = NULL FROM audience.campaigns c WHERE c.no = d.campaign_no AND c.id = $1`,
+      [name],
+    );
+    const List = { TemplateId: mini.templateId, MsgID: 777, ErrorCode: '7', ErrorStatus: 'failed' };
+    await push({ Event: 'subscribe_msg_sent_event', FromUserName: openidOf(from), List });
+    expect(await tally(world.pool, name)).toEqual({ 'failed 7': 1 });
+  });
+
   it('are answered and settled with U+0000 in every text, which Postgres refuses', async () => {
     const { from, connection } = await someone(2);
     for (let i = 0; i < 2; i++) await push(accept(`\0${openidOf(from + i)}`, { CreateTime: '\0' }));

@@ -78,7 +78,7 @@ async function applyByProvider(pool: Pool, channelId: string, event: ToldOutcome
   const nameless = await pool.query(
     `UPDATE audience.deliveries d SET ${told}, provider_id = $5 WHERE (d.campaign_no, d.no) = (
        SELECT d.campaign_no, d.no FROM audience.deliveries d WHERE d.campaign_no = ANY($3) AND d.address = $4 AND d.provider_id IS NULL
-         AND (d.state = 'unknown' OR d.state IN ('planned', 'claimed') AND d.attempt > 0 AND $1::boolean) ORDER BY d.at DESC LIMIT 1)
+         AND (d.state IN ('sending', 'unknown') OR d.state IN ('planned', 'claimed') AND d.attempt > 0 AND $1::boolean) ORDER BY d.at DESC LIMIT 1)
        AND ${open}`,
     [...values(event), nos, event.address, event.id],
   );
