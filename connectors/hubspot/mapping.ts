@@ -59,7 +59,7 @@ export const mappingSchema = v.strictObject({
    * sends the values once more, with `leaveValues` over them.
    */
   leave: v.optional(v.picklist(['update', 'archive', 'leave']), 'leave'),
-  /** Values for who left, such as {"app_status": "gone"}; of a deleted user they are all that is sent. */
+  /** Values for who left, such as {"app_status": "gone"}; of a deleted user they are all that is sent. A property that is not mapped keeps its value when somebody comes back. */
   leaveValues: v.optional(v.record(property, v.string()), {}),
   /** Property → what is sent for it. */
   properties: v.pipe(
