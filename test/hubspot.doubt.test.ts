@@ -78,7 +78,9 @@ test('an account that a property was taken from is sent to anew once it is there
 test('a credential of another account is refused before anything is sent', async () => {
   const crm = await open();
   await crm.sync();
-  await crm.pool.query(`UPDATE syncline.hubspot_syncs SET account = '7' WHERE connection_id = $1`, [crm.name]);
+  await crm.pool.query(`UPDATE syncline.hubspot_syncs SET account = '7 another-key' WHERE connection_id = $1`, [
+    crm.name,
+  ]);
   await crm.sql(`UPDATE users SET name = 'other' WHERE id = 2`);
   const before = crm.source.calls.byName.upsert;
   expect(await failureOfRun(crm.sync())).toMatchObject({

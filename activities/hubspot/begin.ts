@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto';
 import { compareCatalog } from '../../connectors/hubspot/catalog.ts';
 import { captureState, MappingRefused, missingRights, probeMapping, RightsMissing } from '../../db/capture.ts';
 import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
 import type { Pool } from '../../db/client.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
-import { forgetSent, readSync, setStandard } from '../../db/hubspot/syncs.ts';
+import { forgetSent, readSync, type SyncState, setStandard } from '../../db/hubspot/syncs.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
@@ -46,6 +47,7 @@ export async function beginHubspot(
   const claim = await takeClaim(deps.pool, { connection, pipeline: hubspotPipeline, workflowId, runId, isOpen });
   if ('heldBy' in claim) return claim;
   const before = await readSync(deps.pool, connection);
+  const key = keyDigest(opened.connection);
   const client = openClient(deps, opened.connection, opened.options);
   try {
     // Side by side, since either takes its time; what is wrong with the mapping is told first.
@@ -53,13 +55,13 @@ export async function beginHubspot(
       proveMapping(deps.pool, opened),
       Promise.all([
         readAccount(client, connection, opened.mapping, call.signal),
-        readDetails(client, connection, call.signal),
+        known(before, key) ?? readDetails(client, connection, call.signal),
       ]),
     ]);
     if (proof.status === 'rejected') throw proof.reason;
     if (told.status === 'rejected') throw told.reason;
     const [account, details] = told.value;
-    requireSame(connection, before?.account ?? null, details.account);
+    requireSame(connection, before?.account?.split(' ')[0] ?? null, details.account);
     if (compareCatalog(opened.mapping, account.catalog).some(({ kind }) => kind === 'missing'))
       await forgetSent(deps.pool, claim);
     requireFit(opened, account.catalog);
@@ -70,9 +72,8 @@ export async function beginHubspot(
       judged,
       catalog: account.catalog,
       timeZone,
-      account: details.account,
+      account: details.account && `${details.account} ${key}`,
     };
-
     const { mark, returned } = await setStandard(deps.pool, claim, standard, full);
     return { claim, judged, callsPerWindow: opened.options.callsPerWindow ?? account.callsPerWindow, mark, returned };
   } catch (error) {
@@ -107,6 +108,16 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
     }
     throw error;
   }
+}
+
+/** Which account a key opens, and its zone, are asked once a key. */
+const keyDigest = ({ baseUrl, credential }: OpenHubspot['connection']) =>
+  createHash('sha256').update(`${baseUrl} ${credential}`).digest('hex').slice(0, 16);
+
+function known(before: SyncState | null, key: string): { timeZone: string; account: string } | null {
+  const [account, asked] = before?.account?.split(' ') ?? [];
+  if (account === undefined || asked !== key || !before?.timeZone) return null;
+  return { account, timeZone: before.timeZone };
 }
 
 /** What one account confirmed says nothing of another: nobody would be sent there. */

@@ -9,7 +9,7 @@ export interface SyncState {
   catalog: unknown;
   mark: 'all' | 'resend' | null;
   timeZone: string | null;
-  /** Number of the account that was sent to; null until it was told. */
+  /** Number of the account that was sent to, and a digest of the key that told it. */
   account: string | null;
   tripped: Tripped | null;
 }

@@ -42,7 +42,7 @@ export const hubspotSyncs = syncline.table('hubspot_syncs', {
   markAfter: text('mark_after'),
   /** Zone of the account, once it was asked for. */
   timeZone: text('time_zone'),
-  /** HubSpot's number of the account that was sent to (`portalId`); null until it was told. */
+  /** HubSpot's number of the account that was sent to (`portalId`), and a digest of the key that told it; null until one did. */
   account: text('account'),
   /** Too many rows were refused: `{"judged","bad","of"}`. It holds while rows are judged by the same. */
   tripped: jsonb('tripped'),
