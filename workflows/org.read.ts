@@ -1,6 +1,7 @@
 import { CancellationScope, proxyActivities, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { Prepared } from '../activities/org/prepare.ts';
+import type { Seats } from '../db/org/effective.ts';
 import type { ApplyStep, Plan } from '../db/org/plan.ts';
 import type { Stream } from '../db/org/stageRows.ts';
 import { quick, slice, whole } from './options.ts';
@@ -25,6 +26,8 @@ type Phase = 'list' | 'missing' | 'read' | 'planned';
 export interface Standing {
   prepared: Prepared;
   phases: Record<Stream, Phase>;
+  /** What planning the groups found out about memberships. */
+  seats?: Seats;
 }
 
 /** What the parts of one run hand to each other. */
@@ -72,6 +75,8 @@ function historyIsLong(): boolean {
 
 export async function planGroups({ plan, at, view, long }: Run, skipped: ApplyStep[]): Promise<void> {
   if (at.phases.groups === 'planned') return;
-  view.marked('markGroups', await tried(view, 'markGroups', () => long.markGroups({ plan, skipped })));
+  const { seats, ...marks } = await tried(view, 'markGroups', () => long.markGroups({ plan, skipped }));
+  view.marked('markGroups', marks);
+  at.seats = seats;
   at.phases.groups = 'planned';
 }

@@ -107,7 +107,8 @@ async function runPlan(request: Request, run: Run): Promise<OrgSyncResult | null
   if (users.status === 'rejected') throw users.reason;
   if (!users.value) return null;
   view.running('markUsers');
-  view.marked('markUsers', await tried(view, 'markUsers', () => long.markUsers({ plan, skipped })));
+  const { seats } = run.at;
+  view.marked('markUsers', await tried(view, 'markUsers', () => long.markUsers({ plan, skipped, seats })));
   view.running('checkLimits');
   const { scopeChanged, approvalHours } = prepared;
   const judgement = await tried(view, 'checkLimits', () =>

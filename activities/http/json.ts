@@ -1,4 +1,5 @@
 import type { HttpAnswer } from './request.ts';
+import { textOf } from './text.ts';
 
 /** A body that is no JSON: what it is instead, for an error text. */
 export interface NoJson {
@@ -23,7 +24,7 @@ export function parseJson(text: string): unknown {
 
 /** The answer's body as JSON, or what came instead. */
 export function readBody(answer: HttpAnswer): { body: unknown } | NoJson {
-  const text = answer.body.toString('utf8').replace(/^\uFEFF/, '');
+  const text = textOf(answer.body).replace(/^\uFEFF/, '');
   try {
     return { body: parseJson(text) };
   } catch {

@@ -1,5 +1,6 @@
 import { RetryLater, SyncError } from '../errors.ts';
 import { type HttpAnswer, where } from './request.ts';
+import { textOf } from './text.ts';
 
 /** Waits are at least this long when a 429 names none. */
 const defaultWaitMs = 5_000;
@@ -41,7 +42,7 @@ export function readJson(answer: HttpAnswer, address: string): Record<string, un
 function parse(answer: HttpAnswer, place: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(answer.body.toString('utf8'));
+    value = JSON.parse(textOf(answer.body));
   } catch (cause) {
     const kind = isHtml(answer) ? 'HTML' : 'truncated or broken JSON';
     throw new SyncError(
@@ -91,7 +92,7 @@ export function requireGone(answer: HttpAnswer, place: string): void {
 /** The JSON object in an error's body; null where there is none. */
 function errorBody(answer: HttpAnswer): Record<string, unknown> | null {
   try {
-    const value: unknown = JSON.parse(answer.body.toString('utf8'));
+    const value: unknown = JSON.parse(textOf(answer.body));
     return typeof value === 'object' ? (value as Record<string, unknown> | null) : null;
   } catch {
     return null;

@@ -1,5 +1,6 @@
 import { writeUnderClaim } from '../../db/claims.ts';
 import { applyChunk, flushCommits, releaseNames } from '../../db/org/apply.ts';
+import { type Seats, seatEarly } from '../../db/org/effective.ts';
 import { markGroups } from '../../db/org/groups.ts';
 import { judgePlan } from '../../db/org/limits.ts';
 import { confirmNames } from '../../db/org/names.ts';
@@ -25,6 +26,10 @@ export interface MarkInput extends PlanInput {
   /** Steps that will not run. */
   skipped: ApplyStep[];
 }
+export interface PeopleInput extends MarkInput {
+  /** As `markGroups` gave it; absent from a run that an older version began. */
+  seats?: Seats;
+}
 export interface JudgeInput extends MarkInput {
   scopeChanged: boolean;
   dryRun: boolean;
@@ -49,14 +54,15 @@ export function orgActivities(deps: Deps) {
     confirmMissing: step('confirmMissing', ({ plan, stream }: StreamInput, call) =>
       confirmMissing(deps, plan, stream, call),
     ),
-    markGroups: step('markGroups', async ({ plan }: MarkInput) => {
+    markGroups: step('markGroups', async ({ plan, skipped }: MarkInput) => {
       const options = directoryOptionsOf(await deps.connection(plan.claim.connection));
       const parentsNamed = 'parentAttribute' in options && options.parentAttribute !== undefined;
-      return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, (client) =>
-        markGroups(client, plan, { maxDepth: options.maxDepth, parentsNamed }),
-      );
+      return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, async (client) => ({
+        ...(await markGroups(client, plan, { maxDepth: options.maxDepth, parentsNamed })),
+        seats: await seatEarly(client, plan, skipped.includes('addGroups')),
+      }));
     }),
-    markUsers: step('markUsers', async ({ plan, skipped }: MarkInput, call) => {
+    markUsers: step('markUsers', async ({ plan, skipped, seats = 'later' }: PeopleInput, call) => {
       await confirmPerson(deps, plan, call);
       const connection = await deps.connection(plan.claim.connection);
       const source = openSource(connection, deps);
@@ -67,6 +73,7 @@ export function orgActivities(deps: Deps) {
         mayRename: !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers'),
         mayRemove: !skipped.includes('deleteUsers'),
         groupsStay: skipped.includes('addGroups'),
+        seats,
       };
       return writeUnderClaim(pool, plan.claim, { name: 'markUsers', heavy: true }, (client) =>
         markUsers(client, plan, rules),

@@ -20,10 +20,11 @@ export async function applyChunk(
   const to = Math.min(range.to, range.from + chunkSize - 1);
   const applied = await writeUnderClaim(pool, plan.claim, { name: step, durable: false }, async (client) => {
     const chunk: Chunk = { client, plan, values: [plan.id, range.from, to, step, plan.claim.connection] };
+    const plain = step === 'addUsers' && (await allNew(chunk));
     if (step === 'addGroups') await writeGroups(chunk);
-    if (step === 'addUsers' || step === 'editUsers') await writeUsers(chunk);
+    if (step === 'addUsers' || step === 'editUsers') await writeUsers(chunk, plain);
     await removeMemberships(chunk);
-    if (step === 'addUsers' || step === 'moveUsers') await writeMemberships(chunk);
+    if (step === 'addUsers' || step === 'moveUsers') await writeMemberships(chunk, plain);
     if (step === 'deleteUsers') await deleteUsers(chunk);
     if (step === 'deleteGroups') await deleteGroups(chunk);
     return countChanges(chunk);
@@ -67,20 +68,34 @@ async function writeGroups({ client, plan, values }: Chunk): Promise<void> {
   );
 }
 
-async function writeUsers({ client, plan, values }: Chunk): Promise<void> {
+/**
+ * Whether the chunk brings only people whom nobody holds: they are inserted plainly, which costs a fifth less than an
+ * upsert. A chunk that was committed before its answer was lost finds its own rows here.
+ */
+async function allNew({ client, values }: Chunk): Promise<boolean> {
+  const { rows } = await client.query(
+    `SELECT NOT EXISTS (SELECT 1 FROM org.change_rows c LEFT JOIN org.users u ON u.connection_id = $5 AND u.id = c.source_id
+       WHERE ${ofChunk} AND (c.kind <> 'user' OR u.id IS NOT NULL)) AS all_new`,
+    values,
+  );
+  return rows[0].all_new;
+}
+
+async function writeUsers({ client, plan, values }: Chunk, plain: boolean): Promise<void> {
   const columns = changeFields.user;
   const casts: Record<string, string> = { active: '::boolean', attributes: '::jsonb' };
+  const upsert = `ON CONFLICT (connection_id, id) DO UPDATE SET tenant = excluded.tenant, user_name_key = excluded.user_name_key,
+     generation = excluded.generation, synced_at = now(), deleted_at = NULL, ${columns.map((f) => `${f} = excluded.${f}`).join(', ')}`;
   await client.query(
     `INSERT INTO org.users (connection_id, id, tenant, user_name_key, generation, ${columns.join(', ')})
      SELECT $5, c.source_id, $6, lower(c.after[1]), $1, ${columns.map((f, i) => `c.after[${i + 1}]${casts[f] ?? ''}`).join(', ')}
      FROM org.change_rows c WHERE ${ofChunk} AND c.kind = 'user' ORDER BY c.source_id
-     ON CONFLICT (connection_id, id) DO UPDATE SET tenant = excluded.tenant, user_name_key = excluded.user_name_key,
-       generation = excluded.generation, synced_at = now(), deleted_at = NULL, ${columns.map((f) => `${f} = excluded.${f}`).join(', ')}`,
+     ${plain ? '' : upsert}`,
     [...values, plan.tenant],
   );
 }
 
-async function writeMemberships({ client, values }: Chunk): Promise<void> {
+async function writeMemberships({ client, values }: Chunk, plain: boolean): Promise<void> {
   await client.query(
     `INSERT INTO org.memberships (connection_id, user_id, group_id, is_primary, generation)
      SELECT $5, c.source_id, g.group_id, g.n = 1, $1 FROM org.change_rows c
@@ -89,7 +104,7 @@ async function writeMemberships({ client, values }: Chunk): Promise<void> {
      SELECT $5, c.source_id, c.group_id, c.after[1]::boolean, $1 FROM org.change_rows c
      WHERE ${ofChunk} AND c.kind = 'membership' AND c.after IS NOT NULL
      ORDER BY 2, 3
-     ON CONFLICT (connection_id, user_id, group_id) DO UPDATE SET is_primary = excluded.is_primary, generation = excluded.generation`,
+     ${plain ? '' : 'ON CONFLICT (connection_id, user_id, group_id) DO UPDATE SET is_primary = excluded.is_primary, generation = excluded.generation'}`,
     values,
   );
 }

@@ -1,13 +1,69 @@
 import type { Client } from '../client.ts';
 import type { Plan } from './plan.ts';
-import { stageTables } from './stage.ts';
+import { analyzeStage, stageTables } from './stage.ts';
+
+/**
+ * What the lists of groups told of memberships before the people are read: `held`: exactly what we hold; `placed`:
+ * something else, and everybody's groups stand in the stage; `later`: it says nothing for this run.
+ */
+export type Seats = 'held' | 'placed' | 'later';
+
+export interface PlacingRules {
+  usersWithoutGroup: 'reject' | 'accept';
+  /** True when the step addGroups is switched off: people are placed only in groups that stand already. */
+  groupsStay: boolean;
+  /** What `seatEarly` found when the groups were planned. */
+  seats: Seats;
+}
+
+/**
+ * Places the valid people in their groups, and hands back those without one.
+ * @param missing living people whom the source did not bring
+ * @returns true when no membership changes: then nobody is placed, for one join tells it
+ */
+export async function placePeople(client: Client, plan: Plan, rules: PlacingRules, missing: number): Promise<boolean> {
+  const seats = await seatsOf(client, plan, rules.seats);
+  if (missing === 0 && (await membershipsSettled(client, plan, rules.usersWithoutGroup, seats))) return true;
+  await buildEffective(client, plan, seats, rules.groupsStay || plan.only !== null);
+  if (rules.usersWithoutGroup === 'reject') await rejectGroupless(client, plan);
+  return false;
+}
+
+/**
+ * Compares or places members as soon as the groups are planned: the database has a second and a half of work with
+ * 450,000 of them, and nothing else to do while the worker reads the people.
+ */
+export async function seatEarly(client: Client, plan: Plan, groupsStay: boolean): Promise<Seats> {
+  const { members } = stageTables(plan.id);
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM ${members} WHERE is_group IS NOT TRUE AND stream = 'groups' LIMIT 1`,
+  );
+  if (plan.only !== null || rowCount === 0) return 'later';
+  if (await pairsHeld(client, plan)) return 'held';
+  await placeMembers(client, plan, groupsStay, false);
+  return 'placed';
+}
+
+/** `later` where people brought groups too, or where no member turned out to be a person of this pass. */
+async function seatsOf(client: Client, plan: Plan, early: Seats): Promise<Seats> {
+  const stage = stageTables(plan.id);
+  const { rows } = await client.query(
+    `SELECT (SELECT members FROM org.stages WHERE plan_id = $1 AND stream = 'users') = 0
+        AND ($2 <> 'placed' OR EXISTS (
+          SELECT 1 FROM ${stage.members} m JOIN ${stage.users} u ON u.id = m.member_id WHERE m.is_group IS NOT TRUE)) AS holds`,
+    [plan.id, early],
+  );
+  return rows[0].holds ? early : 'later';
+}
 
 /** True when what the source told is exactly what we hold, nobody is handed back and nothing is parked: then nothing moves. */
-export async function membershipsSettled(
+async function membershipsSettled(
   client: Client,
   plan: Plan,
   usersWithoutGroup: 'reject' | 'accept',
+  seats: Seats,
 ): Promise<boolean> {
+  if (plan.only !== null || seats === 'placed') return false;
   const stage = stageTables(plan.id);
   const { rows } = await client.query(
     `SELECT NOT EXISTS (SELECT 1 FROM delta WHERE action = 'add')
@@ -17,7 +73,12 @@ export async function membershipsSettled(
         AS calm`,
     [plan.claim.connection, usersWithoutGroup],
   );
-  if (plan.only !== null || !rows[0].calm) return false;
+  return rows[0].calm && (seats === 'held' || (await pairsHeld(client, plan)));
+}
+
+/** True when the pairs of group and member that the source told are those we hold, and the primary ones too. */
+async function pairsHeld(client: Client, plan: Plan): Promise<boolean> {
+  const stage = stageTables(plan.id);
   const { rowCount } = await client.query(
     `SELECT 1 FROM (SELECT * FROM ${stage.members} WHERE is_group IS NOT TRUE) m
      FULL JOIN (SELECT * FROM org.memberships WHERE connection_id = $1) e ON e.user_id = m.member_id AND e.group_id = m.group_id
@@ -33,7 +94,16 @@ export async function membershipsSettled(
  * every group while we hold members were not read. One row a person; the first group is the primary one: the source's
  * word, else the one we hold, else the smallest id.
  */
-export async function buildEffective(client: Client, plan: Plan, standingOnly: boolean): Promise<void> {
+async function buildEffective(client: Client, plan: Plan, seats: Seats, standingOnly: boolean): Promise<void> {
+  if (seats !== 'placed') return placeMembers(client, plan, standingOnly, true);
+  const { users, effective } = stageTables(plan.id);
+  await client.query(
+    `DELETE FROM ${effective} f WHERE NOT EXISTS (SELECT 1 FROM ${users} u WHERE u.id = f.user_id AND u.reason IS NULL)`,
+  );
+}
+
+/** @param known whether the people are read: those who cannot be placed are left out then */
+async function placeMembers(client: Client, plan: Plan, standingOnly: boolean, known: boolean): Promise<void> {
   const stage = stageTables(plan.id);
   const { connection } = plan.claim;
   await client.query(`DROP TABLE IF EXISTS ${stage.effective}`);
@@ -45,9 +115,10 @@ export async function buildEffective(client: Client, plan: Plan, standingOnly: b
   const standing = standingOnly
     ? 'JOIN org.groups s ON s.connection_id = $1 AND s.id = g.id AND s.deleted_at IS NULL'
     : '';
+  const people = (id: string) => (known ? `JOIN ${stage.users} u ON u.id = ${id} AND u.reason IS NULL` : '');
   await client.query(
     `WITH anyone AS (
-       SELECT EXISTS (SELECT 1 FROM ${stage.members} m JOIN ${stage.users} u ON u.id = m.member_id WHERE m.is_group IS NOT TRUE) AS told),
+       SELECT EXISTS (SELECT 1 FROM ${stage.members} m ${known ? `JOIN ${stage.users} u ON u.id = m.member_id` : ''} WHERE m.is_group IS NOT TRUE) AS told),
      silent AS (
        SELECT o.id FROM org.groups o LEFT JOIN ${stage.tree} t ON t.id = o.id, anyone
        WHERE o.connection_id = $1 AND o.deleted_at IS NULL
@@ -57,12 +128,12 @@ export async function buildEffective(client: Client, plan: Plan, standingOnly: b
      told AS (
        SELECT m.member_id AS user_id, m.group_id, ${once ? 'm.is_primary' : 'bool_or(m.is_primary) AS is_primary'}
        FROM ${stage.members} m JOIN ${stage.tree} g ON g.id = m.group_id AND g.depth IS NOT NULL ${standing}
-       JOIN ${stage.users} u ON u.id = m.member_id AND u.reason IS NULL
+       ${people('m.member_id')}
        WHERE m.is_group IS NOT TRUE ${once ? '' : 'GROUP BY 1, 2'}
        UNION ALL
        SELECT e.user_id, e.group_id, false FROM silent s
        JOIN org.memberships e ON e.connection_id = $1 AND e.group_id = s.id
-       JOIN ${stage.users} u ON u.id = e.user_id AND u.reason IS NULL
+       ${people('e.user_id')}
        WHERE NOT EXISTS (SELECT 1 FROM ${stage.members} m JOIN ${stage.tree} g ON g.id = m.group_id AND g.depth IS NOT NULL
          WHERE m.group_id = e.group_id AND m.member_id = e.user_id))
      INSERT INTO ${stage.effective}
@@ -71,7 +142,7 @@ export async function buildEffective(client: Client, plan: Plan, standingOnly: b
      GROUP BY t.user_id`,
     [connection, plan.id],
   );
-  await client.query(`ANALYZE ${stage.effective}`);
+  await analyzeStage(client, stage.effective);
 }
 
 /** A pair of group and member can stand in the stage twice only when a group came twice, or when people tell groups too. */
@@ -83,4 +154,16 @@ export async function pairsComeOnce(client: Client, plan: Plan): Promise<boolean
     [plan.id],
   );
   return rows[0].once;
+}
+
+/** People in no valid group are handed back; who is with us already stays as he is. */
+async function rejectGroupless(client: Client, plan: Plan): Promise<void> {
+  const stage = stageTables(plan.id);
+  const { rows } = await client.query(
+    `SELECT (SELECT count(*) FROM ${stage.users} WHERE reason IS NULL) = (SELECT count(*) FROM ${stage.effective}) AS all_seated`,
+  );
+  if (rows[0].all_seated) return;
+  await client.query(`
+    UPDATE ${stage.users} u SET reason = 'no_group', field = 'groups', record = to_jsonb(u)::text
+    WHERE u.reason IS NULL AND NOT EXISTS (SELECT 1 FROM ${stage.effective} e WHERE e.user_id = u.id)`);
 }

@@ -2,7 +2,7 @@ import type { Client } from '../client.ts';
 import { describeDoubt, doubtOf, unkeyedOf } from './living.ts';
 import { ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
-import { proveStage, stageTables } from './stage.ts';
+import { analyzeStage, proveStage, stageTables } from './stage.ts';
 
 export interface GroupRules {
   /** Deepest level accepted; a root is level 1. */
@@ -138,7 +138,7 @@ async function buildTree(client: Client, plan: Plan, { parentsNamed }: GroupRule
     [plan.claim.connection, parentsNamed, untold],
   );
   await client.query(`CREATE INDEX ON ${stage.tree} (id); CREATE INDEX ON ${stage.tree} (parent_id)`);
-  await client.query(`ANALYZE ${stage.tree}`);
+  await analyzeStage(client, stage.tree);
 }
 
 /** Siblings of one name: who holds the name with us keeps it; without a holder all are handed back, for nobody may guess. */

@@ -2,7 +2,7 @@ import type { Client } from '../client.ts';
 import { pairsComeOnce } from './effective.ts';
 import type { ChangeWriter, Plan } from './plan.ts';
 import { keepRejects, noRejects } from './rejects.ts';
-import { stageTables } from './stage.ts';
+import { analyzeStage, stageTables } from './stage.ts';
 
 /** Members that are neither people nor groups of this pass: one reject each. Looked for only when the counts say there are some. */
 export async function countDangling(client: Client, plan: Plan, noneExpected: boolean): Promise<number> {
@@ -102,7 +102,7 @@ export async function markMemberships(
      WHERE f.is_primary IS DISTINCT FROM e.is_primary`,
     [connection],
   );
-  await client.query('ANALYZE moves');
+  await analyzeStage(client, 'moves');
   const row = (action: string) =>
     `'membership', ${action}, m.user_id, m.group_id, CASE WHEN m.before IS NOT NULL THEN ARRAY[m.before::text] END,
      CASE WHEN m.after IS NOT NULL THEN ARRAY[m.after::text] END, NULL::text[]`;
@@ -128,11 +128,12 @@ export async function markMemberships(
     [plan.id],
   );
   const { rows } = await client.query(
-    `SELECT (SELECT coalesce(sum(cardinality(f.groups)), 0) FROM ${stage.effective} f JOIN delta d ON d.id = f.user_id AND d.action = 'add'
-             JOIN ${stage.users} b ON b.id = f.user_id AND b.reason IS NULL)::int AS brought,
+    `SELECT (SELECT coalesce(sum(cardinality(groups)), 0) FROM org.change_rows
+             WHERE plan_id = $1 AND kind = 'user' AND action = 'add')::int AS brought,
             count(DISTINCT m.user_id)::int AS users, count(*) FILTER (WHERE m.before IS NULL)::int AS added,
             count(*) FILTER (WHERE m.after IS NULL)::int AS removed
      FROM moves m ${stays}`,
+    [plan.id],
   );
   const r = rows[0];
   return {

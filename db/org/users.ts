@@ -1,21 +1,18 @@
 import type { Client } from '../client.ts';
 import { changeFields } from '../schema/org.ts';
-import { buildEffective, membershipsSettled } from './effective.ts';
+import { type PlacingRules, placePeople } from './effective.ts';
 import { describeDoubt, doubtOf, unkeyedOf } from './living.ts';
 import { countDangling, describeKept, markMemberships } from './memberships.ts';
 import { ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
-import { proveStage, stageTables } from './stage.ts';
+import { analyzeStage, proveStage, stageTables } from './stage.ts';
 import { userFields } from './stageRows.ts';
 
-export interface UserRules {
+export interface UserRules extends PlacingRules {
   /** A field that the source did not send for a person, but for others in this pass, is cleared. Else it stays as it is. */
   clearAbsent: boolean;
-  usersWithoutGroup: 'reject' | 'accept';
   /** True: members that are nobody of this pass are expected, for a filter leaves people out. */
   narrowed: boolean;
-  /** True when the step addGroups is switched off: people are placed only in groups that stand already. */
-  groupsStay: boolean;
   /** False when the step editUsers is switched off: nobody gives a name back in this plan. */
   mayRename: boolean;
   /** False when the step deleteUsers is switched off: who is gone keeps the name. */
@@ -48,10 +45,7 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   const missing = await countMissing(client, plan);
   const mayDelete = doubt === null && missing > 0;
   await rejectDoubleNames(client, plan);
-  // Most passes change no membership: one join tells, and the costly placing of everybody is left out.
-  const settled = missing === 0 && (await membershipsSettled(client, plan, rules.usersWithoutGroup));
-  if (!settled) await buildEffective(client, plan, rules.groupsStay || plan.only !== null);
-  if (!settled && rules.usersWithoutGroup === 'reject') await rejectGroupless(client, plan);
+  const settled = await placePeople(client, plan, rules, missing);
   // Last: whoever is handed back for another reason gives no name back either.
   const conflicts = await findConflicts(client, plan, mayDelete && rules.mayRemove, rules.mayRename);
   const rejected = await keepRejects(
@@ -144,7 +138,7 @@ async function findDelta(client: Client, plan: Plan, clear: number): Promise<voi
        OR (${fields.map((f) => f.sql).join(', ')}) IS DISTINCT FROM (${fields.map((f) => `o.${f.name}`).join(', ')}))`,
     [plan.claim.connection],
   );
-  await client.query('ANALYZE delta');
+  await analyzeStage(client, 'delta');
 }
 
 /** Living people the source did not bring. Counted first: the list itself is read only when there are some. */
@@ -234,16 +228,4 @@ async function findConflicts(client: Client, plan: Plan, mayDelete: boolean, may
     );
   }
   return total;
-}
-
-/** People in no valid group are handed back; who is with us already stays as he is. */
-async function rejectGroupless(client: Client, plan: Plan): Promise<void> {
-  const stage = stageTables(plan.id);
-  const { rows } = await client.query(
-    `SELECT (SELECT count(*) FROM ${stage.users} WHERE reason IS NULL) = (SELECT count(*) FROM ${stage.effective}) AS all_seated`,
-  );
-  if (rows[0].all_seated) return;
-  await client.query(`
-    UPDATE ${stage.users} u SET reason = 'no_group', field = 'groups', record = to_jsonb(u)::text
-    WHERE u.reason IS NULL AND NOT EXISTS (SELECT 1 FROM ${stage.effective} e WHERE e.user_id = u.id)`);
 }
