@@ -156,6 +156,26 @@ describe.concurrent('what a run was not told stands in its plan', () => {
     expect(await world.run(name)).toMatchObject({ notes: [], memberships: { staged: held } });
   });
 
+  it('members none of whom is a person of the list: as good as not told, ours are kept', async () => {
+    const { name, source } = await world.scim({ users: 30, groups: 4, depth: 1 }, { usersWithoutGroup: 'accept' });
+    await world.run(name);
+    const before = await snapshot(world.pool, name);
+    source.setFaults(
+      source.directory.groupIds().map((id) => ({
+        type: 'raw' as const,
+        id,
+        json: JSON.stringify({
+          id,
+          displayName: source.directory.findGroup(id)?.displayName,
+          members: [{ value: `stranger of ${id}`, type: 'User' }],
+        }),
+      })),
+    );
+    expect(await world.run(name)).toMatchObject({ users: { rejected: 4 }, memberships: { added: 0, removed: 0 } });
+    const { memberships } = await snapshot(world.pool, name);
+    expect(memberships).toEqual(before.memberships);
+  });
+
   it('a run of one person counts the groups it read and the memberships it was told', async () => {
     const { name, source } = await world.scim({ users: 20, groups: 6 });
     await world.run(name);
