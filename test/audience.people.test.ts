@@ -71,6 +71,33 @@ it('an address that unsubscribes in other letter case after the freeze is skippe
   expect((await run.result()).reasons).toEqual({ 'skipped unsubscribed': 1 });
 });
 
+it('who unsubscribes under the id of another row with the same address gets nothing, before the freeze and after it', async () => {
+  // Rows n and n + 5 are one person each; the filter meets the first five.
+  const connection = await people(world, {
+    count: 10,
+    from: 200,
+    tags: (n) => [n < 205 ? 1 : 2],
+    record: (n) => ({ mail: `${n < 205 ? 'two' : 'TWO'}${n % 5}@twice.org` }),
+  });
+  const gone = (n: number, channel = '') =>
+    unsubscribe(world.pool, { connection, kind: 'user', value: userOf(n), channel }, false);
+  await gone(205);
+  await gone(206, 'webhook');
+  const name = await define(world, { connection, filter: '1' }, mail, { template, throttle: 1 });
+  const run = await launch(world, name);
+  await until('the freeze', async () => (await deliveries(world.pool, name)).length === 5);
+  await gone(208);
+  await gone(204, 'smtp');
+  await world.pool.query('UPDATE audience.users SET deleted_at = now() WHERE id = $1', [userOf(207)]);
+  const ended = await run.result();
+  expect(ended.audience.skipped).toEqual({ unsubscribed: 1 });
+  expect(ended.reasons).toEqual({ 'skipped unsubscribed': 3 });
+  expect([...sink.received.keys()].filter((to) => to.endsWith('@twice.org')).sort()).toEqual([
+    'two1@twice.org',
+    'two2@twice.org',
+  ]);
+});
+
 it('a second row of a person who is excluded or at the cap is left out with the first', async () => {
   // Rows 0 and 3, 1 and 4, 2 and 5 are one person each.
   const connection = await people(world, {

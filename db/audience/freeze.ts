@@ -1,7 +1,7 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
 import type { Pool } from '../client.ts';
 import { campaignUnknown, type Frozen } from './campaigns.ts';
-import { countsOf, type People, peopleSql, Statement } from './people.ts';
+import { countsOf, type People, peopleSql, Statement, sharedSql } from './people.ts';
 
 /** The campaign's partition of audience.deliveries. */
 export const partitionOf = (campaignNo: number) => `audience.deliveries_${Math.trunc(campaignNo)}`;
@@ -46,12 +46,14 @@ export async function freezeAudience(
     );
     const statement = new Statement();
     const no = statement.put(campaign.no);
+    const shared = sharedSql(people, statement);
     const { rows } = await client.query(
       `WITH p AS (${peopleSql(people, statement)}),
        put AS (
-         INSERT INTO ${table} (campaign_no, no, user_id, address, state, reason, records, order_id)
-         SELECT ${no}, row_number() OVER (ORDER BY (reason IS NOT NULL)), id, CASE WHEN reason IS NULL THEN address END,
-           CASE WHEN reason IS NULL THEN 'planned' ELSE 'skipped' END, reason, records, order_id FROM p
+         INSERT INTO ${table} (campaign_no, no, user_id, address, state, reason, records, order_id, same_person)
+         SELECT ${no}, row_number() OVER (ORDER BY (reason IS NOT NULL)), id, CASE WHEN reason IS NULL THEN p.address END,
+           CASE WHEN reason IS NULL THEN 'planned' ELSE 'skipped' END, reason, records, order_id, ${shared ? 's.ids' : 'NULL'}
+         FROM p ${shared ? `LEFT JOIN (${shared}) s ON p.reason IS NULL AND s.address = p.address` : ''}
          RETURNING reason, records)
        SELECT reason, count(*)::int AS n, sum(records)::int AS records FROM put GROUP BY reason`,
       statement.values,

@@ -199,7 +199,7 @@ function markSql(table: string, places: string, reserved?: 'reserved'): string {
       state = CASE WHEN gone.no IS NULL THEN 'sending' ELSE 'skipped' END, reason = CASE WHEN gone.no IS NULL THEN NULL ELSE 'unsubscribed' END
     FROM ${own} LEFT JOIN (
       SELECT w.no FROM ${table} w JOIN audience.unsubscribes s ON s.connection_id = ${connection} AND s.channel IN ('', ${channel})
-        AND (s.kind = 'user' AND s.value = w.user_id OR s.kind = 'address' AND s.value = w.address)
+        AND (s.kind = 'user' AND s.value = ANY(array_prepend(w.user_id, w.same_person)) OR s.kind = 'address' AND s.value = w.address)
       WHERE w.campaign_no = $1 AND w.no = ANY(${places}::int[])) gone USING (no)
     WHERE d.campaign_no = $1 AND d.no = m.no AND d.taker = $2 AND d.state = 'claimed' RETURNING d.no, d.state)`;
 }

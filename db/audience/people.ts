@@ -32,36 +32,55 @@ const sent = `'sent', 'delivered', 'unknown'`;
 /**
  * SQL of an audience: `id, address, reason, records, order_id`, one row a user. `reason` is null for a recipient, else why it
  * is left out, the first of: no_address, bad_address, unsubscribed, excluded, frequency_cap, same_address. Who shares an
- * address with somebody unsubscribed, excluded or capped fares alike: behind both rows is one human. Of several rows with one address the lowest id stays.
+ * address with somebody unsubscribed, excluded or capped fares alike, also where the filter does not meet that row: behind both
+ * is one human. Of several rows with one address the lowest id stays.
  */
 export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): string {
   const connection = put(people.connection);
-  const raw = people.addressColumn === null ? 'u.id' : `nullif(btrim(u.data->>${put(people.addressColumn)}), '')`;
-  const address = people.fold ? `lower(${raw})` : raw;
+  const address = addressSql(people, put);
   const source = people.orders
     ? `FROM (${ordersSql(connection, people.orders, put)}) o JOIN audience.users u ON u.connection_id = ${connection} AND u.id = o.user_id`
     : 'FROM audience.users u';
-  const picked = `SELECT u.id, (${address}) COLLATE "C" AS address${people.orders ? ', o.records, o.order_id' : ', NULL::int AS records, NULL::text AS order_id'}
+  const picked = `SELECT u.id, ${address} AS address${people.orders ? ', o.records, o.order_id' : ', NULL::int AS records, NULL::text AS order_id'}
     ${source} WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND ${filterSql(people.filter, put)}
     ${people.only ? `AND u.id = ANY(${put(people.only)})` : ''} ${people.exclude?.length && !people.only ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
   const shut = people.exclude?.length
-    ? `SELECT DISTINCT (${address}) COLLATE "C" AS address FROM audience.users u WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND u.id = ANY(${put(people.exclude)})`
+    ? `SELECT DISTINCT ${address} AS address FROM audience.users u WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND u.id = ANY(${put(people.exclude)})`
     : null;
   const cap = people.cap ? capSql(connection, people.cap, put) : null;
   const pattern = put(people.addressPattern);
   const channel = put(people.channel);
   return `WITH picked AS MATERIALIZED (${picked}),
-    gone AS (SELECT DISTINCT kind, ${people.fold ? `CASE WHEN kind = 'address' THEN lower(value) COLLATE "C" ELSE value END AS value` : 'value'} FROM audience.unsubscribes WHERE connection_id = ${connection} AND channel IN ('', ${channel}))
+    unsubscribed AS (SELECT kind, value FROM audience.unsubscribes WHERE connection_id = ${connection} AND channel IN ('', ${channel})),
+    gone AS (SELECT ${people.fold ? 'lower(value) COLLATE "C"' : 'value'} AS address FROM unsubscribed WHERE kind = 'address'
+      UNION SELECT ${address} FROM unsubscribed s JOIN audience.users u ON u.connection_id = ${connection} AND u.id = s.value WHERE s.kind = 'user')
     ${shut ? `, shut AS (${shut})` : ''} ${cap ? `, ${cap}` : ''}
     SELECT id, address, records, order_id, CASE WHEN reason IS NULL AND row_number() OVER (PARTITION BY address, reason ORDER BY id) > 1 THEN 'same_address' ELSE reason END AS reason
     FROM (
       SELECT p.id, p.address, p.records, p.order_id, CASE WHEN p.address IS NULL THEN 'no_address' WHEN p.address !~ ${pattern} THEN 'bad_address'
-        WHEN bool_or(gu.value IS NOT NULL OR ga.value IS NOT NULL) OVER (PARTITION BY p.address) THEN 'unsubscribed'
+        WHEN g.address IS NOT NULL THEN 'unsubscribed'
         ${shut ? `WHEN x.address IS NOT NULL THEN 'excluded'` : ''}
         ${cap ? `WHEN bool_or(cu.user_id IS NOT NULL OR ca.address IS NOT NULL) OVER (PARTITION BY p.address) THEN 'frequency_cap'` : ''} END AS reason
-      FROM picked p LEFT JOIN gone gu ON gu.kind = 'user' AND gu.value = p.id LEFT JOIN gone ga ON ga.kind = 'address' AND ga.value = p.address
+      FROM picked p LEFT JOIN gone g ON g.address = p.address
         ${shut ? 'LEFT JOIN shut x ON x.address = p.address' : ''}
         ${cap ? 'LEFT JOIN capped_users cu ON cu.user_id = p.id LEFT JOIN capped_addresses ca ON ca.address = p.address' : ''}) x`;
+}
+
+/** Address of a row `u` of audience.users; null without one. */
+function addressSql({ addressColumn, fold }: People, put: Put): string {
+  const raw = addressColumn === null ? 'u.id' : `nullif(btrim(u.data->>${put(addressColumn)}), '')`;
+  return `(${fold ? `lower(${raw})` : raw}) COLLATE "C"`;
+}
+
+/**
+ * SQL of `address, ids`: all rows of people that share an address, deleted ones too, by whose ids they may still unsubscribe.
+ * Null where the address is the user's id.
+ */
+export function sharedSql(people: People, { put }: Pick<Statement, 'put'>): string | null {
+  if (people.addressColumn === null) return null;
+  return `SELECT address, array_agg(id) AS ids FROM (
+      SELECT u.id, ${addressSql(people, put)} AS address FROM audience.users u WHERE u.connection_id = ${put(people.connection)}) a
+    WHERE address IS NOT NULL GROUP BY address HAVING count(*) > 1`;
 }
 
 /** Orders of the last days; a user with more than `moreThan` of them is one record, of others each order is one. */

@@ -138,6 +138,8 @@ export const deliveries = audience.table('deliveries', {
   records: integer('records'),
   /** The newest of these orders. */
   orderId: id('order_id'),
+  /** Ids of all users with this address, where there are others: who unsubscribes under another one's gets no message either. */
+  samePerson: text('same_person').array(),
   /** Moment of the state's last change after the plan. */
   at: instant('at'),
 });

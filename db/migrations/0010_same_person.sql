@@ -1,0 +1,1 @@
+ALTER TABLE "audience"."deliveries" ADD COLUMN "same_person" text[];
