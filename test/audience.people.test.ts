@@ -134,6 +134,44 @@ it('an unknown message counts towards the cap as one that was sent', async () =>
   expect(ended).toContain('left out are 2 frequency_cap');
 });
 
+it('a test of a campaign drawn from orders shows each user the own ones, and without any what the template has for those', async () => {
+  const connection = await people(world, { count: 3, from: 300 });
+  const users = [300, 301, 302].map(userOf);
+  const now = Date.now();
+  for (const [id, user, daysAgo] of [
+    ['o1', users[0], 0],
+    ['o2', users[0], 0],
+    ['o3', users[1], 30],
+  ] as const)
+    await world.pool.query(
+      `INSERT INTO audience.orders (connection_id, id, data, generation, synced_at, user_id, ordered_at) VALUES ($1, $2, '{}', 0, now(), $3, to_timestamp($4::float8 / 1000))`,
+      [connection, id, user, now - daysAgo * 86_400_000],
+    );
+  const test = async (text: string) => {
+    const audience = { connection, orders: { days: 2, moreThan: 2 } };
+    const name = await define(world, audience, mail, { template: { subject: 'Hi', text } });
+    return world.client.workflow.execute('campaignTest', {
+      args: [{ campaign: name, users }],
+      taskQueue: world.config.taskQueue,
+      workflowId: `test-${name}`,
+    });
+  };
+  const [sent, none] = [
+    { outcome: 'sent', code: 'sent' },
+    { outcome: 'refused', code: 'missing_value:orders' },
+  ];
+  expect(await test('{{orders}} orders, the last {{order_id}}')).toMatchObject({ users: [sent, none, none] });
+  expect(await test('{{orders|no}} orders, the last {{order_id|missing}}')).toMatchObject({
+    users: [sent, sent, sent],
+  });
+  const textOf = (n: number) => /^\w+ orders, the last \w+/m.exec(sink.messages.get(mailOf(n)) ?? '')?.[0];
+  expect([300, 301, 302].map(textOf)).toEqual([
+    '2 orders, the last o2',
+    'no orders, the last missing',
+    'no orders, the last missing',
+  ]);
+});
+
 it('an unsubscribe names a channel, or a connection to one; anything else is refused', async () => {
   const connection = await people(world, { count: 1, from: 70 });
   const what = (channel: string) => ({ connection, kind: 'user' as const, value: userOf(70), channel });

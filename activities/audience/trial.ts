@@ -21,8 +21,8 @@ export interface Tested {
 }
 
 /**
- * Sends the campaign's message to named users at once, once each, whatever its filter, throttle and quiet hours say. Nothing is
- * sent before all of them are known. Nothing is written down but the grant that a message used: the campaign reaches them
+ * Sends the campaign's message to named users at once, once each, whatever its filter, throttle and quiet hours say; with the
+ * orders that they have, where the audience is drawn from orders. Nothing is sent before all of them are known. Nothing is written down but the grant that a message used: the campaign reaches them
  * again. Who unsubscribed gets none.
  */
 export async function testSend(deps: Deps, { campaign, users }: TestInput): Promise<Tested[]> {

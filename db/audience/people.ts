@@ -7,7 +7,7 @@ export interface People {
   filter?: string;
   orders?: { days: number; moreThan: number; timeZone: string };
   exclude?: readonly string[];
-  /** Nobody but these users, by id. */
+  /** Nobody but these users, by id; with `orders` also who has none. */
   only?: readonly string[];
   /** Source column of the address; null: the user's id. */
   addressColumn: string | null;
@@ -38,12 +38,13 @@ const sent = `'sent', 'delivered', 'unknown'`;
 export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): string {
   const connection = put(people.connection);
   const address = addressSql(people, put);
+  const { only } = people;
   const source = people.orders
-    ? `FROM (${ordersSql(connection, people.orders, put)}) o JOIN audience.users u ON u.connection_id = ${connection} AND u.id = o.user_id`
+    ? `FROM (${ordersSql(connection, people.orders, only, put)}) o ${only ? 'RIGHT' : ''} JOIN audience.users u ON u.connection_id = ${connection} AND u.id = o.user_id`
     : 'FROM audience.users u';
   const picked = `SELECT u.id, ${address} AS address${people.orders ? ', o.records, o.order_id' : ', NULL::int AS records, NULL::text AS order_id'}
     ${source} WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND ${filterSql(people.filter, put)}
-    ${people.only ? `AND u.id = ANY(${put(people.only)})` : ''} ${people.exclude?.length && !people.only ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
+    ${only ? `AND u.id = ANY(${put(only)})` : ''} ${people.exclude?.length && !only ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
   const shut = people.exclude?.length
     ? `SELECT DISTINCT ${address} AS address FROM audience.users u WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND u.id = ANY(${put(people.exclude)})`
     : null;
@@ -84,14 +85,20 @@ export function sharedSql(people: People, { put }: Pick<Statement, 'put'>): stri
 }
 
 /** Orders of the last days; a user with more than `moreThan` of them is one record, of others each order is one. */
-function ordersSql(connection: string, { days, moreThan, timeZone }: NonNullable<People['orders']>, put: Put): string {
+function ordersSql(
+  connection: string,
+  { days, moreThan, timeZone }: NonNullable<People['orders']>,
+  only: People['only'],
+  put: Put,
+): string {
   const zone = put(timeZone);
   const midnight = (ahead: string) =>
     `((date_trunc('day', now() AT TIME ZONE ${zone}) + ${ahead}) AT TIME ZONE ${zone})`;
   return `SELECT user_id, (CASE WHEN count(*) > ${put(moreThan)}::int THEN 1 ELSE count(*) END)::int AS records,
       (array_agg(id ORDER BY ordered_at DESC, id DESC))[1] AS order_id
     FROM audience.orders WHERE connection_id = ${connection} AND deleted_at IS NULL
-      AND ordered_at >= ${midnight(`(1 - ${put(days)}::int) * interval '1 day'`)} AND ordered_at < ${midnight(`interval '1 day'`)} GROUP BY user_id`;
+      AND ordered_at >= ${midnight(`(1 - ${put(days)}::int) * interval '1 day'`)} AND ordered_at < ${midnight(`interval '1 day'`)}
+      ${only ? `AND user_id = ANY(${put(only)})` : ''} GROUP BY user_id`;
 }
 
 /**
@@ -172,10 +179,10 @@ export interface Found {
   data: Record<string, unknown> | null;
 }
 
-/** Named users, as the audience would take them without its filter and orders; who is not there is missing. */
+/** Named users, as the audience would take them without its filter and cap, and with their orders if they have some; who is not there is missing. */
 export async function findPeople(pool: Pool, people: People, ids: readonly string[]): Promise<Map<string, Found>> {
   const statement = new Statement();
-  const { filter: _filter, orders: _orders, cap: _cap, ...plain } = people;
+  const { filter: _filter, cap: _cap, ...plain } = people;
   const { rows } = await pool.query(
     `SELECT p.id, p.address, p.reason, p.records, p.order_id AS "orderId", u.data FROM (${peopleSql({ ...plain, only: ids }, statement)}) p
      JOIN audience.users u ON u.connection_id = ${statement.put(people.connection)} AND u.id = p.id`,
