@@ -40,17 +40,54 @@ it('counts who has no grant and who lacks a value', async () => {
   );
 });
 
-it('says when nothing leaves, and that the deadline comes first', async () => {
+const clock = (ms: number) => new Date(ms).toISOString().slice(11, 16);
+const hourMs = 3_600_000;
+
+it('says when nothing leaves, and whom the deadline leaves out', async () => {
   const { connection } = await someone(40);
   const now = Date.now();
-  const clock = (ms: number) => new Date(ms).toISOString().slice(11, 16);
-  const quiet = { from: clock(now - 3_600_000), to: clock(now + 7_200_000), timeZone: 'UTC' };
+  const quiet = { from: clock(now - hourMs), to: clock(now + 2 * hourMs), timeZone: 'UTC' };
   const until = new Date(quietUntil(quiet, now) as number).toISOString();
-  const deadline = new Date(now + 3_600_000).toISOString();
-  const name = await define(world, { connection }, hook, { quiet, deadline, throttle: 0.01 });
-  const { out } = await cli(`campaign preview ${name}`);
-  expect(out).toContain(`  quiet hours: nothing leaves before ${until}\n`);
-  expect(out).toContain(`  the deadline ${deadline} leaves time for 35 of 40: the others are left out\n`);
+  const previewOf = async (more: Record<string, unknown>) =>
+    (await cli(`campaign preview ${await define(world, { connection }, hook, { throttle: 0.01, ...more })}`)).out;
+  const deadline = new Date(now + hourMs).toISOString();
+  expect(await previewOf({ deadline })).toContain(
+    `  the deadline ${deadline} leaves time for 35 of 40: the others are left out\nAbout 1 h 6 min at 0.01 a second.\n`,
+  );
+  const asleep = await previewOf({ deadline, quiet });
+  expect(asleep).toContain(`  quiet hours: nothing leaves before ${until}\n`);
+  expect(asleep).toContain(
+    `  the deadline ${deadline} comes before the quiet hours end: nobody of 40 is sent to\nAbout 1 h 6 min at 0.01 a second. With the quiet hours between, until `,
+  );
+  // The hour before them is left: 36 messages, less what has passed of this minute.
+  const between = { ...quiet, from: clock(now + hourMs), to: clock(now + 3 * hourMs) };
+  const late = new Date(now + 3 * hourMs - 60_000).toISOString();
+  expect(await previewOf({ deadline: late, quiet: between })).toMatch(
+    new RegExp(`  the deadline ${late} leaves time for 3[56] of 40: the others are left out\\n`),
+  );
+});
+
+it('counts whose own quiet hours last until the deadline', async () => {
+  const now = Date.now();
+  // Six hours ahead it is the middle of the quiet hours, which have not begun in UTC.
+  const { connection } = await someone(6, (n) => ({ tz: ['Etc/GMT-6', 'nowhere', null][n % 3] }));
+  const quiet = {
+    ...{ from: clock(now + 5 * hourMs), to: clock(now + 7 * hourMs) },
+    ...{ timeZone: 'Etc/UTC', zoneOf: 'user' },
+  };
+  const deadline = new Date(now + 600_000).toISOString();
+  const name = await define(world, { connection }, hook, { quiet, deadline });
+  expect((await cli(`campaign preview ${name}`)).out).toContain(
+    `  the deadline ${deadline} leaves time for about 4 of 6: the others are left out, among them 2 whose quiet hours last until then\n`,
+  );
+});
+
+it('guesses how long it takes where no limit is set, and says from what', async () => {
+  const { connection } = await someone(3);
+  const name = await define(world, { connection }, hook);
+  expect((await cli(`campaign preview ${name}`)).out).toContain(
+    "3 recipients\nAbout 1 s if an answer takes 100 ms, with 256 messages on their way at once: no limit is set, so it is the receiver's answers that decide.\n",
+  );
 });
 
 it('ends with 1 when a start would fail: nobody to send to, or a deadline that is over', async () => {

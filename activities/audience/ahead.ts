@@ -1,7 +1,7 @@
 import { claimRows, type GrantScope, readPlanned, type Shard } from '../../db/audience/deliveries.ts';
 import type { Pool } from '../../db/client.ts';
 import { type CheckedCampaign, render } from './open.ts';
-import { quietUntil } from './quiet.ts';
+import { isZone, quietUntil } from './quiet.ts';
 import type { Envelope } from './transport.ts';
 
 /** A recipient that was claimed, with the message. */
@@ -77,25 +77,8 @@ export class Ahead {
   private zoneOf(data: Record<string, unknown> | null): string | null {
     const { zoneColumn } = this.checked;
     const zone = zoneColumn === null ? null : data?.[zoneColumn];
-    return typeof zone === 'string' && isZone(zone) ? zone : null;
+    return isZone(zone) ? zone : null;
   }
-}
-
-const zones = new Map<string, boolean>();
-
-/** What is no zone falls back to the campaign's. */
-function isZone(zone: string): boolean {
-  let known = zones.get(zone);
-  if (known === undefined) {
-    try {
-      new Intl.DateTimeFormat('en', { timeZone: zone });
-      known = true;
-    } catch {
-      known = false;
-    }
-    if (zones.size < 1_000) zones.set(zone, known);
-  }
-  return known;
 }
 
 /** Names a message towards its receiver; callbacks find it by the last two parts. */

@@ -12,7 +12,7 @@ export { campaignDefinition } from '../../connectors/campaign.ts';
 export { channels } from '../../connectors/channel.index.ts';
 export { databasePlatform } from '../../connectors/database.ts';
 export { type CheckedCampaign, checkCampaign, readDefinition, render } from './open.ts';
-export { foresee } from './preview.ts';
+export { type Foreseen, foresee } from './preview.ts';
 
 export { unsubscribe } from './unsubscribe.ts';
 

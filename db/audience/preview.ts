@@ -44,3 +44,18 @@ export async function countRefusable(
   const found = names.map((name, i) => [name, rows[0][`v${i}`] as number] as const).filter(([, n]) => n > 0);
   return { noGrant: rows[0].no_grant, missing: Object.fromEntries(found) };
 }
+
+/** Recipients of an audience by what a column says of their time zone. */
+export async function countZones(
+  pool: Pool,
+  people: People,
+  column: string,
+): Promise<{ zone: string | null; people: number }[]> {
+  const statement = new Statement();
+  const { rows } = await pool.query(
+    `SELECT u.data->>${statement.put(column)} AS zone, count(*)::int AS people FROM (${peopleSql(people, statement)}) p
+     JOIN audience.users u ON u.connection_id = ${statement.put(people.connection)} AND u.id = p.id WHERE p.reason IS NULL GROUP BY 1`,
+    statement.values,
+  );
+  return rows;
+}

@@ -1,4 +1,4 @@
-import { foresee, readDefinition, render } from '../../activities/audience/catalog.ts';
+import { type Foreseen, foresee, readDefinition, render } from '../../activities/audience/catalog.ts';
 import { loadCampaign } from '../../db/audience/campaigns.ts';
 import { countPeople, samplePeople } from '../../db/audience/people.ts';
 import { asUse, check } from './campaign.ts';
@@ -22,14 +22,13 @@ export async function preview(session: Session, name: string, { samples = 3, jso
   const account = { ...(await session.connection(definition.channel)), credential: null };
   const counts = await countPeople(pool, checked.people);
   const ahead = await foresee(pool, { stored, checked, account }, counts.recipients);
-  const { perSecond, fails, warnings } = ahead;
+  const { fails, warnings } = ahead;
   const shown = await samplePeople(pool, checked.people, samples);
   const messages = shown.map((one) => ({ user: one.user, ...render(checked, one) }));
-  const seconds = perSecond === null ? null : Math.ceil(counts.recipients / perSecond);
   const exitCode = fails === null ? 0 : 1;
   const { print } = session.terminal;
   if (json) {
-    const told = { campaign: name, frozen: stored.frozen, ...counts, ...ahead, seconds, samples: messages };
+    const told = { campaign: name, frozen: stored.frozen, ...counts, ...ahead, samples: messages };
     print(JSON.stringify(told, null, 2));
     return exitCode;
   }
@@ -43,11 +42,7 @@ export async function preview(session: Session, name: string, { samples = 3, jso
     print(
       `Frozen already: ${counted(stored.frozen.recipients, 'recipient')}. What stands above is who would be chosen now.`,
     );
-  print(
-    seconds === null
-      ? 'No limit is set: as fast as the receiver takes it.'
-      : `About ${duration(seconds * 1_000)} at ${perSecond} a second.`,
-  );
+  print(howLong(ahead));
   for (const { user, ...made } of messages)
     print('reason' in made ? `${user}: refused: ${made.reason}` : `${user}: ${JSON.stringify(made.message)}`);
   print(
@@ -56,4 +51,13 @@ export async function preview(session: Session, name: string, { samples = 3, jso
       : `A start would fail: ${fails}. Correct it with: npx syncline campaign create ${name} FILE`,
   );
   return exitCode;
+}
+
+function howLong({ perSecond, assumed, seconds, ends }: Foreseen): string {
+  const lasts = `About ${duration(seconds * 1_000)}`;
+  const pace =
+    assumed === null
+      ? `${lasts} at ${perSecond} a second`
+      : `${lasts} if an answer takes ${assumed.answerMs} ms, with ${assumed.inFlight} messages on their way at once: no limit is set, so it is the receiver's answers that decide`;
+  return ends === null ? `${pace}.` : `${pace}. With the quiet hours between, until ${ends}.`;
 }
