@@ -82,20 +82,20 @@ it('who unsubscribes under the id of another row with the same address gets noth
   const gone = (n: number, channel = '') =>
     unsubscribe(world.pool, { connection, kind: 'user', value: userOf(n), channel }, false);
   await gone(205);
+  await world.pool.query('UPDATE audience.users SET deleted_at = now() WHERE id = $1', [userOf(205)]);
   await gone(206, 'webhook');
   const name = await define(world, { connection, filter: '1' }, mail, { template, throttle: 1 });
   const run = await launch(world, name);
   await until('the freeze', async () => (await deliveries(world.pool, name)).length === 5);
-  await gone(208);
-  await gone(204, 'smtp');
-  await world.pool.query('UPDATE audience.users SET deleted_at = now() WHERE id = $1', [userOf(207)]);
+  const places = (await deliveries(world.pool, name)).filter(({ address }) => address !== null);
+  // The first of them may have left already.
+  const late = places.map(({ user }) => Number(user.slice(1))).slice(2);
+  for (const [i, n] of late.entries()) await gone(n + 5, i === 0 ? '' : 'smtp');
   const ended = await run.result();
   expect(ended.audience.skipped).toEqual({ unsubscribed: 1 });
   expect(ended.reasons).toEqual({ 'skipped unsubscribed': 3 });
-  expect([...sink.received.keys()].filter((to) => to.endsWith('@twice.org')).sort()).toEqual([
-    'two1@twice.org',
-    'two2@twice.org',
-  ]);
+  const got = [...sink.received.keys()].filter((to) => to.endsWith('@twice.org'));
+  expect(got).toEqual(places.slice(0, 2).map(({ address }) => address));
 });
 
 it('a second row of a person who is excluded or at the cap is left out with the first', async () => {
@@ -113,7 +113,7 @@ it('a second row of a person who is excluded or at the cap is left out with the 
   });
   expect((await (await launch(world, capped)).result()).audience.skipped).toEqual({ frequency_cap: 1 });
   const rest = await define(world, { connection, exclude: [userOf(2)] }, mail, { template });
-  expect((await (await launch(world, rest)).result()).audience.skipped).toEqual({ excluded: 1, same_address: 2 });
+  expect((await (await launch(world, rest)).result()).audience.skipped).toEqual({ excluded: 2, same_address: 2 });
   expect(sink.received.get('one2@cap.org')).toBeUndefined();
 });
 

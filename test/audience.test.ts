@@ -77,7 +77,7 @@ describe('who gets the message', () => {
     const checked = checkCampaign(name, readDefinition(definition, name), source!, account!);
     expect(await countPeople(world.pool, checked.people)).toEqual({
       recipients: 1,
-      skipped: { same_address: 1, no_address: 2, bad_address: 1, unsubscribed: 2 },
+      skipped: { same_address: 1, no_address: 2, bad_address: 1, unsubscribed: 2, excluded: 1 },
       records: null,
     });
   });

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { define, people, tally, userOf } from './harness/audience.ts';
 import { openCli } from './harness/cli.ts';
+import { startSmtpSink } from './harness/smtp.ts';
 import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();
@@ -73,6 +74,40 @@ it('tells of several runs the newest, and of none that Temporal knows what the d
   await expect
     .poll(async () => (await cli(`campaign report ${name}`)).out, { timeout: 90_000 })
     .toContain(`Campaign ${name}: no longer known to Temporal, 3 recipients`);
+});
+
+it('lists who was left out, each with the reason', async () => {
+  const mails = ['a@x.org', 'A@x.org', null, 'none', 'e@x.org', 'f@x.org', 'g@x.org'];
+  numbers += mails.length;
+  const first = numbers - mails.length;
+  const connection = await people(world, {
+    ...{ count: mails.length, from: first, tags: (n) => [n - first] },
+    record: (n) => ({ mail: mails[n - first] }),
+  });
+  const sink = await startSmtpSink();
+  world.onClose(() => sink.stop());
+  const account = await world.connect({
+    ...{ platform: 'smtp', baseUrl: sink.url, credential: null },
+    options: { from: 'news@x.org' },
+  });
+  const template = { subject: 'Hello', text: 'Hello {{name}}' };
+  const capped = await define(world, { connection, filter: '4' }, account, { template });
+  expect((await cli(`campaign start ${capped} --wait`)).code).toBe(0);
+  expect((await cli(`audience unsubscribe ${connection} --user ${userOf(first + 5)}`)).code).toBe(0);
+  const cap = { messages: 1, days: 1 };
+  const name = await define(world, { connection, exclude: [userOf(first + 6)] }, account, { cap, template });
+  expect((await cli(`campaign start ${name} --wait`)).out).toContain('Done: skipped 6, sent 1');
+  const { out } = await cli(`campaign report ${name} --list skipped`);
+  const rows = [...out.matchAll(/^(u\d+) +skipped +(\w+)/gm)].map(([, user, reason]) => [user, reason]);
+  const reasons = [
+    [1, 'same_address'],
+    [2, 'no_address'],
+    [3, 'bad_address'],
+    [4, 'frequency_cap'],
+    [5, 'unsubscribed'],
+    [6, 'excluded'],
+  ] as const;
+  expect(rows.sort()).toEqual(reasons.map(([n, reason]) => [userOf(first + n), reason]));
 });
 
 it('ends with a code of its own when nobody was reached', async () => {

@@ -44,7 +44,7 @@ export function peopleSql(people: People, { put }: Pick<Statement, 'put'>): stri
     : 'FROM audience.users u';
   const picked = `SELECT u.id, ${address} AS address${people.orders ? ', o.records, o.order_id' : ', NULL::int AS records, NULL::text AS order_id'}
     ${source} WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND ${filterSql(people.filter, put)}
-    ${only ? `AND u.id = ANY(${put(only)})` : ''} ${people.exclude?.length && !only ? `AND u.id <> ALL(${put(people.exclude)})` : ''}`;
+    ${only ? `AND u.id = ANY(${put(only)})` : ''}`;
   const shut = people.exclude?.length
     ? `SELECT DISTINCT ${address} AS address FROM audience.users u WHERE u.connection_id = ${connection} AND u.deleted_at IS NULL AND u.id = ANY(${put(people.exclude)})`
     : null;
