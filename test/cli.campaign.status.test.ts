@@ -3,11 +3,31 @@ import { gauges, readGauge } from '../db/gauges.ts';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { define, people } from './harness/audience.ts';
 import { openCli } from './harness/cli.ts';
+import { startSmtpSink } from './harness/smtp.ts';
 import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();
 const receiver = await startWebhookSandbox();
 world.onClose(() => receiver.stop());
+
+it('shows how far a campaign is while its first slice is in hand', async () => {
+  const connection = await people(world, { count: 5, from: 10, record: (n) => (n === 14 ? { mail: null } : {}) });
+  const sink = await startSmtpSink();
+  world.onClose(() => sink.stop());
+  const mail = await world.connect({
+    ...{ platform: 'smtp', baseUrl: sink.url, credential: null },
+    options: { from: 'a@b.org' },
+  });
+  const name = await define(world, { connection }, mail, { throttle: 1, template: { subject: 'Hi', text: 'Hi' } });
+  const sees: string[] = [];
+  const running = cli(`campaign start ${name} --wait`, { sees });
+  await until('the second message', async () => sink.counts.delivered >= 2);
+  expect((await cli(`campaign report ${name}`)).out).toMatch(
+    /^ {2}running \S+ (25|50|75) % \([1-3] of 4\), \d\/s, about \d+ s to go$/m,
+  );
+  expect((await running).code).toBe(0);
+  expect(sees.join('\n')).toMatch(/^running \S+ (25|50|75) % \([1-3] of 4\), \d\/s, about \d+ s to go$/m);
+});
 
 it('shows open campaigns in status, and counts what they leave open for /metrics', async () => {
   const connection = await people(world, { count: 6 });

@@ -16,6 +16,8 @@ export interface Person {
   env?: Record<string, string | undefined>;
   /** What is typed, in order; given, somebody sits at the terminal. */
   types?: string[];
+  /** Given, somebody sits at the terminal: gets the lines of each picture that is redrawn. */
+  sees?: string[];
 }
 
 /** Temporal is shared by all test files and ids come from names: each is used once. */
@@ -35,7 +37,7 @@ export async function openCli(options: WorldOptions = {}) {
   };
 
   /** Runs one command line as a terminal would, without a process of its own. */
-  async function cli(line: string | string[], { env = {}, types }: Person = {}): Promise<Said> {
+  async function cli(line: string | string[], { env = {}, types, sees }: Person = {}): Promise<Said> {
     const said = { out: '', err: '' };
     const typed = [...(types ?? [])];
     const answer = async (question: string) => {
@@ -49,8 +51,8 @@ export async function openCli(options: WorldOptions = {}) {
       warn: (text) => {
         said.err += `${text}\n`;
       },
-      interactive: types !== undefined,
-      redraw: () => undefined,
+      interactive: types !== undefined || sees !== undefined,
+      redraw: (lines) => void sees?.push(...lines),
       ask: answer,
       askSecret: answer,
       env: { ...environment, ...env },
