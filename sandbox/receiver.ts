@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -21,6 +22,8 @@ export interface ReceiverFault {
 }
 
 export interface ReceiverOptions {
+  /** Default: a free one. */
+  port?: number;
   latencyMs?: number;
   /** Messages a second, counted by a token bucket with one second's burst; more are refused. Default: no limit. */
   perSecond?: number;
@@ -174,7 +177,8 @@ export async function startReceiver(protocol: Protocol, options: ReceiverOptions
     });
   });
   server.keepAliveTimeout = 60_000;
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.listen(options.port ?? 0, '127.0.0.1');
+  await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     received,

@@ -5,12 +5,13 @@ import { type Fixture, type Fault as PlatformFault, startPlatformSandbox } from 
 import type { Change } from './scim/change.ts';
 import type { Fault } from './scim/faults.ts';
 import { startScimSandbox } from './scim.ts';
+import type { SmtpSinkOptions } from './smtp.ts';
 import { type Paced, type StripeSandboxOptions, startStripeSandbox } from './stripe.ts';
 import { startWebhookSandbox } from './webhook.ts';
 import { startWechatSandbox } from './wechat.ts';
 
 /**
- * One simulated platform in a process of its own, for benchmarks: `node --import tsx sandbox/serve.ts scim '{"users":30000,"groups":2000}'`,
+ * One simulated platform in a process of its own, for benchmarks and for trying out: `node --import tsx sandbox/serve.ts scim '{"users":30000,"groups":2000}'`,
  * `… sandbox/serve.ts kuaishou '{"rows":200000}'`. Prints `{"url",…}` when ready, then answers each command line with one
  * line; a command that fails answers `{"error"}`. Ends with `{"op":"stop"}` or when its input closes.
  */
@@ -107,6 +108,13 @@ async function receiver(
   };
 }
 
+/** A mail server. Its package is none of those that production installs. */
+async function smtp(options: SmtpSinkOptions): Promise<Served> {
+  const { startSmtpSink } = await import('./smtp.ts');
+  const { url, received, counts, stop } = await startSmtpSink(options);
+  return { ready: { url }, commands: { counts: () => ({ ...counts, reached: received.size }) }, stop };
+}
+
 async function hubspot(options: object): Promise<Served> {
   const sandbox = await startHubspotSandbox(options);
   return {
@@ -140,6 +148,7 @@ const own: Record<string, (options: never) => Promise<Served>> = {
   hubspot,
   webhook: (given) => receiver(startWebhookSandbox, given),
   wechat: (given) => receiver(startWechatSandbox, given),
+  smtp,
 };
 const start = Object.hasOwn(own, name) ? own[name] : fixture && ((given: never) => platform(fixture, given));
 if (!start) {

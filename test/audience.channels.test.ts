@@ -4,7 +4,7 @@ import { startReceiver } from '../sandbox/receiver.ts';
 import { startWechatSandbox } from '../sandbox/wechat.ts';
 import { define, deliveries, launch, mailOf, openidOf, people, userOf } from './harness/audience.ts';
 import { lantern } from './harness/lantern.channel.ts';
-import { startSmtpSink } from './harness/smtp.ts';
+import { startSmtpSink } from '../sandbox/smtp.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { unsubscribe as unsubscribeBy } from '../activities/audience/unsubscribe.ts';
 import { unsubscribe } from '../db/audience/unsubscribes.ts';
+import { startSmtpSink } from '../sandbox/smtp.ts';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { define, deliveries, launch, mailOf, people, userOf } from './harness/audience.ts';
-import { startSmtpSink } from './harness/smtp.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 

@@ -1,10 +1,10 @@
 import { describe, expect, inject, it } from 'vitest';
 import { startReceiver } from '../sandbox/receiver.ts';
+import { startSmtpSink } from '../sandbox/smtp.ts';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { startWechatSandbox } from '../sandbox/wechat.ts';
 import { define, launch, people } from './harness/audience.ts';
 import { historyJson, scan } from './harness/scan.ts';
-import { startSmtpSink } from './harness/smtp.ts';
 import { until } from './harness/until.ts';
 import { startWorkerProcess } from './harness/worker-process.ts';
 import { openWorld } from './harness/world.ts';

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { memberId, memberRows, segmentMapping, segmentTables } from '../sandbox/segments.ts';
+import { startSmtpSink } from '../sandbox/smtp.ts';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { startWechatSandbox } from '../sandbox/wechat.ts';
 import { fresh, openCli } from './harness/cli.ts';
-import { startSmtpSink } from './harness/smtp.ts';
 import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { gauges, readGauge } from '../db/gauges.ts';
+import { startSmtpSink } from '../sandbox/smtp.ts';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { define, people } from './harness/audience.ts';
 import { openCli } from './harness/cli.ts';
-import { startSmtpSink } from './harness/smtp.ts';
 import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();

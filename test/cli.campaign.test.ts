@@ -2,10 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { startSmtpSink } from '../sandbox/smtp.ts';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { define, people, tally, userOf } from './harness/audience.ts';
 import { openCli } from './harness/cli.ts';
-import { startSmtpSink } from './harness/smtp.ts';
 import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();

@@ -3,7 +3,7 @@ import { startWechatSandbox } from '../../sandbox/wechat.ts';
 import type { CampaignRun } from '../harness/audience.ts';
 import { define, launch, mailOf, openidOf, people, userOf } from '../harness/audience.ts';
 import type { Ground } from '../harness/ground.ts';
-import { startSmtpSink } from '../harness/smtp.ts';
+import { startSmtpSink } from '../../sandbox/smtp.ts';
 import { until } from '../harness/until.ts';
 import { randomOf } from './kills.ts';
 

@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 
 export interface SmtpSinkOptions {
+  /** Default: a free one. */
+  port?: number;
   /** Refused at RCPT TO, each with its answer. */
   refuse?: ReadonlyMap<string, { code: number; text: string }>;
   user?: string;
@@ -22,7 +24,7 @@ export interface SmtpSink {
   stop(): Promise<void>;
 }
 
-/** Starts a sink on a free port of 127.0.0.1. */
+/** Starts a sink on 127.0.0.1. */
 export async function startSmtpSink(options: SmtpSinkOptions = {}): Promise<SmtpSink> {
   const received = new Map<string, number>();
   const messages = new Map<string, string>();
@@ -69,7 +71,7 @@ export async function startSmtpSink(options: SmtpSinkOptions = {}): Promise<Smtp
   });
   // A client that was killed resets its connections: that is what the sink is for.
   server.on('error', () => undefined);
-  server.listen(0, '127.0.0.1');
+  server.listen(options.port ?? 0, '127.0.0.1');
   await once(server.server, 'listening');
   return {
     url: `smtp://127.0.0.1:${(server.server.address() as AddressInfo).port}`,
