@@ -24,5 +24,10 @@ it('workers killed at random moments: at-least-once misses nobody, at-most-once 
   });
   process.stdout.write(`seed ${seed}\n${told.join('\n')}\n`);
   expect(report.kills).toBe(kills);
-  expect(Object.keys(report.hit).length, 'campaigns that were at work when their worker was killed').toBeGreaterThan(0);
+  const channels = new Set(Object.keys(report.hit).map((name) => name.split(' ')[0]));
+  expect([...channels].sort(), 'channels with messages on their way when their worker was killed').toEqual([
+    'smtp',
+    'webhook',
+    'wechat',
+  ]);
 }, 240_000);

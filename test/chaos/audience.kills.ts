@@ -1,9 +1,9 @@
+import { startSmtpSink } from '../../sandbox/smtp.ts';
 import { startWebhookSandbox } from '../../sandbox/webhook.ts';
 import { startWechatSandbox } from '../../sandbox/wechat.ts';
 import type { CampaignRun } from '../harness/audience.ts';
 import { define, launch, mailOf, openidOf, people, userOf } from '../harness/audience.ts';
 import type { Ground } from '../harness/ground.ts';
-import { startSmtpSink } from '../../sandbox/smtp.ts';
 import { until } from '../harness/until.ts';
 import { randomOf } from './kills.ts';
 
@@ -18,7 +18,7 @@ export interface AudienceKillOptions {
 
 export interface AudienceKillReport {
   kills: number;
-  /** Kills that met a campaign at work, e.g. {"webhook at-most-once": 12}. */
+  /** Kills that met a campaign with messages on their way, e.g. {"webhook at-most-once": 12}. */
   hit: Record<string, number>;
   /** Recipients of at-most-once campaigns that ended unknown, by channel. */
   unknown: Record<string, number>;
@@ -46,11 +46,14 @@ interface Open {
   /** Places in the sandbox's count that belong to this campaign's people. */
   offset: number;
   kills: number;
+  /** Attempts that a kill ended: what they left behind as sending was on its way then, and is not any more. */
+  killed: Set<string>;
 }
 
 /**
  * Campaigns of both policies on every channel at once; kill the worker at a moment that the seed chooses, start another one,
- * again and again until all have ended; then compare what each person got with what is written down.
+ * again and again until all have ended; then compare what each person got with what is written down. While there is a channel
+ * that no kill has met with messages on their way, a kill waits for some of it.
  * @throws the difference that was found
  */
 export async function killAudiencesAtRandom(options: AudienceKillOptions): Promise<AudienceKillReport> {
@@ -70,23 +73,30 @@ export async function killAudiencesAtRandom(options: AudienceKillOptions): Promi
     while (report.kills < options.kills && open.some(({ ended }) => !ended)) {
       const total = () => accounts.reduce((sum, { received }) => sum + received.size, 0);
       const wanted = total() + 1 + Math.floor(random() * options.recipients);
-      await until('the moment to kill', async () => total() >= wanted || (await allEnded(open)), 300_000);
+      await until(
+        'the moment to kill',
+        async () => (total() >= wanted && (await meetsAnother(ground, open, report))) || (await allEnded(open)),
+        300_000,
+      );
       await allEnded(open);
       await worker.kill();
       report.kills++;
-      const sending = await Promise.all(open.map((one) => countSending(ground, one)));
+      const takers = await Promise.all(open.map((one) => takersOfSending(ground, one)));
       worker = ground.worker();
       for (const [i, one] of open.entries()) {
         if (one.ended) continue;
-        const name = `${one.account.kind} ${one.policy}`;
-        if ((sending[i] as number) > inFlight)
-          throw new Error(`${name}: ${sending[i]} rows were sending, at most ${inFlight} may be on their way`);
+        const sending = takers[i] as string[];
+        if (sending.length > inFlight)
+          throw new Error(
+            `${nameOf(one)}: ${sending.length} rows were sending, at most ${inFlight} may be on their way`,
+          );
         one.kills++;
-        report.hit[name] = (report.hit[name] ?? 0) + 1;
+        if (onTheWay(one, sending) > 0) report.hit[nameOf(one)] = (report.hit[nameOf(one)] ?? 0) + 1;
       }
-      tell(
-        `kill ${report.kills}: ${open.map((one, i) => `${one.account.kind} ${one.ended ? 'done' : `${sending[i]} on their way`}`).join(', ')}`,
-      );
+      const met = (one: Open, i: number) =>
+        one.ended ? 'done' : `${onTheWay(one, takers[i] as string[])} on their way`;
+      tell(`kill ${report.kills}: ${open.map((one, i) => `${one.account.kind} ${met(one, i)}`).join(', ')}`);
+      for (const [i, one] of open.entries()) for (const taker of takers[i] as string[]) one.killed.add(taker);
     }
     await worker.whileAlive(Promise.all(open.map(({ run }) => run.result())));
     for (const one of open) await compare(ground, one, options.recipients, report);
@@ -154,7 +164,7 @@ async function begin(
     attempts: 20,
   });
   const run = await launch(ground, name);
-  return { name, policy, account, run, ended: false, offset, kills: 0 };
+  return { name, policy, account, run, ended: false, offset, kills: 0, killed: new Set() };
 }
 
 /** Notes which campaigns have ended. */
@@ -183,13 +193,30 @@ async function rowsOf(ground: Ground, name: string): Promise<{ address: string; 
   return rows;
 }
 
-async function countSending(ground: Ground, { name }: Open): Promise<number> {
-  return (await rowsOf(ground, name)).filter(({ state }) => state === 'sending').length;
+const nameOf = ({ account, policy }: Open) => `${account.kind} ${policy}`;
+
+/** The attempt that holds it, of each row that is sending. */
+async function takersOfSending(ground: Ground, { name }: Open): Promise<string[]> {
+  const { rows } = await ground.pool.query(
+    `SELECT d.taker FROM audience.deliveries d JOIN audience.campaigns c ON c.no = d.campaign_no WHERE c.id = $1 AND d.state = 'sending'`,
+    [name],
+  );
+  return rows.map(({ taker }) => String(taker));
+}
+
+const onTheWay = ({ killed }: Open, takers: string[]) => takers.filter((taker) => !killed.has(taker)).length;
+
+/** Whether a kill now would meet a channel that none has met yet; true also where none of those is open. */
+async function meetsAnother(ground: Ground, open: Open[], { hit }: AudienceKillReport): Promise<boolean> {
+  const isMet = ({ account }: Open) => Object.keys(hit).some((name) => name.startsWith(`${account.kind} `));
+  const others = open.filter((one) => !one.ended && !isMet(one));
+  for (const one of others) if (onTheWay(one, await takersOfSending(ground, one)) > 0) return true;
+  return others.length === 0;
 }
 
 async function compare(ground: Ground, one: Open, count: number, report: AudienceKillReport): Promise<void> {
   const { account, policy, offset } = one;
-  const where = `${account.kind} ${policy}`;
+  const where = nameOf(one);
   const states = new Map((await rowsOf(ground, one.name)).map(({ address, state }) => [address, state]));
   if (states.size !== count) throw new Error(`${where}: ${states.size} rows of ${count} recipients`);
   let [unknown, twice] = [0, 0];
