@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { addChannels, channels } from '../connectors/channel.index.ts';
 import { startReceiver } from '../sandbox/receiver.ts';
+import { startSmtpSink } from '../sandbox/smtp.ts';
 import { startWechatSandbox } from '../sandbox/wechat.ts';
 import { define, deliveries, launch, mailOf, openidOf, people, userOf } from './harness/audience.ts';
 import { lantern } from './harness/lantern.channel.ts';
-import { startSmtpSink } from '../sandbox/smtp.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -128,6 +128,27 @@ describe('WeChat subscribe messages', async () => {
     expect(mini.tokens.forced).toBe(0);
   });
 
+  it('get a fresh token as a test too, and use one grant', async () => {
+    const { from, connection } = await someone(1);
+    await grant(account, from, [3]);
+    mini.grants.set(openidOf(from), 3);
+    const name = await define(world, { connection }, account, { template });
+    const test = (id: string) =>
+      world.client.workflow.execute('campaignTest', {
+        args: [{ campaign: name, users: [userOf(from)] }],
+        taskQueue: world.config.taskQueue,
+        workflowId: `test-${name}-${id}`,
+      });
+    const sent = { campaign: name, users: [{ outcome: 'sent', code: '0' }] };
+    expect(await test('with a token in hand')).toEqual(sent);
+    const { asked } = mini.tokens;
+    mini.endToken();
+    expect(await test('with one that ended')).toEqual(sent);
+    expect(got(from, 1)).toEqual([2]);
+    expect(await remaining(account, from, 1)).toEqual([1]);
+    expect([mini.tokens.asked - asked, mini.tokens.forced]).toEqual([1, 0]);
+  });
+
   it('go to one openid one at a time, over campaigns', async () => {
     const { from, connection } = await someone(8);
     const twin = await people(world, { count: 8, from });
@@ -192,9 +213,23 @@ describe('WeChat subscribe messages', async () => {
     const wrong = await connect({ appSecret: 'another' });
     const { from, connection } = await someone(1);
     await grant(wrong, from, [1]);
-    const run = await launch(world, await define(world, { connection }, wrong, { template }));
-    await expect(run.result()).rejects.toMatchObject({
-      cause: { type: 'Unauthorized', message: expect.stringContaining('(40125)') },
+    const name = await define(world, { connection }, wrong, { template });
+    const next = `Give a valid one: npx syncline connect ${wrong} --credential-env VARIABLE`;
+    await expect((await launch(world, name)).result()).rejects.toMatchObject({
+      cause: {
+        type: 'Unauthorized',
+        message: expect.stringContaining(`(40125). appId or appSecret are wrong. ${next}`),
+      },
+    });
+    const test = world.client.workflow.execute('campaignTest', {
+      args: [{ campaign: name, users: [userOf(from)] }],
+      taskQueue: world.config.taskQueue,
+      workflowId: `test-${name}`,
+    });
+    await expect(test).rejects.toMatchObject({
+      cause: {
+        cause: { type: 'Unauthorized', message: expect.stringContaining(`(40125). ${next}; nothing was sent`) },
+      },
     });
   });
 });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { WorkflowFailedError } from '@temporalio/client';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { campaignProgress } from '../workflows/audience.run.ts';
 import { type CampaignRun, define, deliveries, launch, people, tally, userOf } from './harness/audience.ts';
@@ -214,6 +214,33 @@ describe('time', () => {
     });
     expect(rows[0].due.getTime()).toBeGreaterThan(now);
     expect(sum(got(from, 6))).toBe(3);
+    await run.cancel();
+    await expect(run.result()).rejects.toThrow();
+  });
+
+  it("a user's own quiet hours that begin while the message waits for its turn hold it", async () => {
+    const { from, connection } = await someone(20, () => ({ tz: 'Etc/UTC' }));
+    // Two seconds before a minute begins: nobody waits for the clock.
+    const realNow = Date.now;
+    const turn = Math.ceil(realNow() / 60_000) * 60_000;
+    const ahead = turn - 2_000 - realNow();
+    const quiet = { from: clock(turn), to: clock(turn + 3_600_000), timeZone: 'Asia/Shanghai', zoneOf: 'user' };
+    const name = await define(world, { connection }, quick, { quiet, throttle: 3 });
+    onTestFinished(() => void vi.restoreAllMocks());
+    vi.spyOn(Date, 'now').mockImplementation(() => realNow() + ahead);
+    const run = await launch(world, name);
+    await until('those who were read before to be deferred', async () => {
+      const { rows } = await world.pool.query(
+        `SELECT count(*) FILTER (WHERE d.due_at IS NOT NULL)::int AS due, count(*) FILTER (WHERE d.state = 'planned')::int AS planned
+         FROM audience.deliveries d JOIN audience.campaigns c ON c.no = d.campaign_no WHERE c.id = $1`,
+        [name],
+      );
+      return rows[0].planned > 0 && rows[0].due === rows[0].planned;
+    });
+    const sent = sum(got(from, 20));
+    expect(sent).toBeGreaterThan(0);
+    expect(sent).toBeLessThan(12);
+    expect(await tally(world.pool, name)).toEqual({ sent, planned: 20 - sent });
     await run.cancel();
     await expect(run.result()).rejects.toThrow();
   });
