@@ -43,5 +43,7 @@ function ruleOf({ code, class: kind, waitMs, hint }: Channel['outcomes'][number]
   const verdict = verdicts[kind];
   const exact = code?.filter((one) => !/xx$|\*$/.test(one));
   if (!verdict || !exact?.length) return [];
-  return [{ code: exact, verdict, ...(waitMs !== undefined && { waitMs }), ...(hint !== undefined && { hint }) }];
+  return [
+    { code: exact, verdict, ...(waitMs !== undefined && { waitMs }), ...(hint !== undefined && { hint: `${hint}.` }) },
+  ];
 }

@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { countShard, type Shard, type StateCounts, takeOver } from '../../db/audience/deliveries.ts';
 import { type Claim, takeClaim, writeUnderClaim } from '../../db/claims.ts';
 import type { Deps } from '../deps.ts';
-import { SyncError } from '../errors.ts';
+import { forConnection, SyncError } from '../errors.ts';
 import { type Call, sliceMs } from '../step.ts';
 import { budgetOf, type OpenCampaign, openCampaign, perSecondOf, shardOf } from './begin.ts';
 import { Sender } from './sender.ts';
@@ -61,11 +61,19 @@ export async function sendShard(deps: Deps, input: ShardInput, call: Call): Prom
       ...{ signal, report: call.report, careful: call.attempt > 1 },
     });
     ending = await sender.run();
+  } catch (error) {
+    throw named(error, opened);
   } finally {
     await transport.close();
   }
   if (ending?.kind === 'away') throw new SyncError('Unavailable', ending.message);
   return told(await countShard(deps.pool, shard), ending);
+}
+
+/** The command in the sentence is about the channel's account; the claim of the step names the campaign. */
+export function named(error: unknown, { account }: OpenCampaign): unknown {
+  if (error instanceof SyncError) error.message = forConnection(error.message, account.id);
+  return error;
 }
 
 /** A signal for hundreds who wait for the budget at once, which Node takes for a leak. */
@@ -95,8 +103,12 @@ export async function openTransport(deps: Deps, opened: OpenCampaign, lane: 'liv
   const { account, checked, stored } = opened;
   const { channel } = checked;
   const { transport } = channel;
-  if (transport.kind === 'smtp') return (await import('./transport.smtp.ts')).openSmtp(channel, account);
-  return openHttp(deps, { ...channel, transport }, account, stored.id, budgetOf(opened, lane));
+  try {
+    if (transport.kind === 'smtp') return (await import('./transport.smtp.ts')).openSmtp(channel, account);
+    return openHttp(deps, { ...channel, transport }, account, stored.id, budgetOf(opened, lane));
+  } catch (error) {
+    throw named(error, opened);
+  }
 }
 
 function told({ states, dueMs }: { states: StateCounts; dueMs: number | null }, ending: Ending | null): ShardResult {

@@ -5,7 +5,7 @@ import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { type OpenCampaign, openCampaign } from './begin.ts';
 import { render } from './open.ts';
-import { openTransport } from './shard.ts';
+import { named, openTransport } from './shard.ts';
 import type { Envelope, Transport } from './transport.ts';
 
 export interface TestInput {
@@ -42,7 +42,8 @@ export async function testSend(deps: Deps, { campaign, users }: TestInput): Prom
     for (const [index, user] of [...new Set(users)].entries())
       results.push(await testOne(deps, opened, transport, { ...(found.get(user) as Found), user, index }));
     return results;
-  } catch (error) {
+  } catch (thrown) {
+    const error = named(thrown, opened);
     if (!(error instanceof SyncError)) throw error;
     const left = results.filter(({ outcome }) => !['left out', 'refused'].includes(outcome)).length;
     const before = left === 0 ? 'nothing was sent' : `${left} of the users before were sent to`;
