@@ -257,4 +257,18 @@ describe('time', () => {
     expect(sent).toBeGreaterThan(0);
     expect((await deliveries(world.pool, name)).filter(({ state }) => state === 'planned')).toEqual([]);
   });
+
+  it.each(['campaign', 'user'])(
+    'a deadline ends it in quiet hours, by the zone of the %s, when it comes',
+    async (zoneOf) => {
+      const { connection } = await someone(4, () => ({ tz: 'Etc/UTC' }));
+      const now = Date.now();
+      const hours = { from: clock(now - 3_600_000), to: clock(now + 3_600_000), timeZone: 'Etc/UTC' };
+      const deadline = new Date(now + 2_000).toISOString();
+      const name = await define(world, { connection }, quick, { quiet: { ...hours, zoneOf }, deadline });
+      const result = await (await launch(world, name)).result();
+      expect(result).toMatchObject({ outcome: 'late', reasons: { 'skipped deadline': 4 } });
+      expect(result.durationMs).toBeLessThan(30_000);
+    },
+  );
 });

@@ -67,7 +67,8 @@ export async function sendShard(deps: Deps, input: ShardInput, call: Call): Prom
     await transport.close();
   }
   if (ending?.kind === 'away') throw new SyncError('Unavailable', ending.message);
-  return told(await countShard(deps.pool, shard), ending);
+  const { deadline } = opened.checked.definition;
+  return told(await countShard(deps.pool, shard), ending, deadline === undefined ? null : Date.parse(deadline));
 }
 
 /** The command in the sentence is about the channel's account; the claim of the step names the campaign. */
@@ -111,15 +112,21 @@ export async function openTransport(deps: Deps, opened: OpenCampaign, lane: 'liv
   }
 }
 
-function told({ states, dueMs }: { states: StateCounts; dueMs: number | null }, ending: Ending | null): ShardResult {
+function told(
+  { states, dueMs }: { states: StateCounts; dueMs: number | null },
+  ending: Ending | null,
+  deadlineMs: number | null,
+): ShardResult {
+  const now = Date.now();
+  // A wait that is longer would keep the campaign open for nothing.
+  const wait = (ms: number) => Math.max(1, Math.ceil(Math.min(ms, (deadlineMs ?? Number.POSITIVE_INFINITY) - now)));
   const left = (states.planned ?? 0) + (states.claimed ?? 0) + (states.sending ?? 0);
   const result = { states, done: left === 0, waitMs: 0, why: null, stop: null, late: false };
   if (ending?.kind === 'stop')
     return { ...result, stop: { code: ending.code, hint: ending.hint ?? 'the channel refuses every message' } };
   if (ending?.kind === 'deadline') return { ...result, late: true };
-  if (ending?.kind === 'wait') return { ...result, waitMs: Math.max(1, Math.ceil(ending.waitMs)), why: ending.why };
+  if (ending?.kind === 'wait') return { ...result, waitMs: wait(ending.waitMs), why: ending.why };
   // The range was walked to its end: whoever is left waits for a moment.
-  if (ending === null && left > 0 && dueMs !== null)
-    return { ...result, waitMs: Math.max(1, Math.ceil(dueMs - Date.now())), why: 'retry' };
+  if (ending === null && left > 0 && dueMs !== null) return { ...result, waitMs: wait(dueMs - now), why: 'retry' };
   return result;
 }
