@@ -85,8 +85,14 @@ export function scimReader(options: ScimOptions) {
 /** Compiles `a.b`, `urn:…:User:c` or `list[primary].value`. A missing step gives undefined, a null or empty one null. */
 function picker(path: string): Pick {
   const steps = splitPath(path).map(step);
-  return (resource) =>
-    steps.reduce<unknown>((value, take) => (value === undefined || value === null ? value : take(value)), resource);
+  return (resource) => {
+    let value: unknown = resource;
+    for (const take of steps) {
+      if (value === undefined || value === null) return value;
+      value = take(value);
+    }
+    return value;
+  };
 }
 
 function splitPath(path: string): string[] {

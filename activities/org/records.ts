@@ -15,89 +15,84 @@ const control = /[\u0000-\u001f\u007f-\u009f]/;
 const mail = /^[^\s@]+@[^\s@]+$/;
 const truths: Record<string, boolean> = { true: true, false: false };
 
-type Verdict = { value: string | boolean | null | undefined } | { reason: RecordReason };
+/** A value that cannot be kept. There is one of each, for ten values a person would be ten objects to collect. */
+class Refusal {
+  readonly reason: RecordReason;
+  constructor(reason: RecordReason) {
+    this.reason = reason;
+  }
+}
+const wrongType = new Refusal('wrong_type');
+const tooLong = new Refusal('too_long');
+const controlCharacter = new Refusal('control_character');
+type Absent = null | undefined;
 
 /** Checks a person and adds it to the page: a good one, a faulty one under its id, or an unkeyed one under its position. */
 export function addUser(page: StagePage, user: DirectoryUser, record: unknown, position: string): void {
   const id = checkText(user.id, idLength);
-  if ('reason' in id || !id.value) {
-    page.unkeyed.push(fault('reason' in id ? id.reason : 'missing_field', 'id', record, position));
+  if (id instanceof Refusal || !id) {
+    page.unkeyed.push(fault(id instanceof Refusal ? id.reason : 'missing_field', 'id', record, position));
     return;
   }
-  const fields: (string | boolean | null | undefined)[] = [];
+  const fields: (string | boolean | Absent)[] = new Array(personFieldNames.length);
   let bad: Fault | undefined;
-  for (const name of personFieldNames) {
-    const checked =
-      name === 'active' ? checkFlag(user.fields.active) : checkText(user.fields[name], personFields[name]);
-    if ('reason' in checked) {
-      bad ??= fault(checked.reason, name, record, position);
-      fields.push(undefined);
-    } else {
-      if (name === 'userName' && !checked.value) bad ??= fault('missing_field', name, record, position);
-      if (name === 'email' && checked.value && !mail.test(String(checked.value)))
-        bad ??= fault('bad_mail', name, record, position);
-      fields.push(checked.value === '' ? null : checked.value);
+  for (const [index, name] of personFieldNames.entries()) {
+    const value = name === 'active' ? checkFlag(user.fields.active) : checkText(user.fields[name], personFields[name]);
+    if (value instanceof Refusal) {
+      bad ??= fault(value.reason, name, record, position);
+      continue;
     }
+    if (name === 'userName' && !value) bad ??= fault('missing_field', name, record, position);
+    if (name === 'email' && value && !mail.test(String(value))) bad ??= fault('bad_mail', name, record, position);
+    fields[index] = value === '' ? null : value;
   }
   if (user.attributes && unstorable(user.attributes))
     bad ??= fault('control_character', 'attributes', record, position);
-  const attributes = bad ? undefined : user.attributes;
-  page.users.push({
-    id: String(id.value),
-    fields: bad ? [] : fields,
-    ...(attributes && { attributes }),
-    ...(bad && { fault: bad }),
-  });
+  if (bad) page.users.push({ id, fields: [], fault: bad });
+  else page.users.push({ id, fields, attributes: user.attributes });
 }
 
 /** Checks a group and adds it and its members to the page. */
 export function addGroup(page: StagePage, group: DirectoryGroup, record: unknown, position: string): void {
   const id = checkText(group.id, idLength);
-  if ('reason' in id || !id.value) {
-    page.unkeyed.push(fault('reason' in id ? id.reason : 'missing_field', 'id', withoutMembers(record), position));
+  if (id instanceof Refusal || !id) {
+    const reason = id instanceof Refusal ? id.reason : 'missing_field';
+    page.unkeyed.push(fault(reason, 'id', withoutMembers(record), position));
     return;
   }
   const name = checkText(group.name, groupNameLength);
-  const parent = checkText(group.parentId, idLength);
+  const parentId = checkText(group.parentId, idLength);
   let bad: Fault | undefined;
-  if ('reason' in name) bad = fault(name.reason, 'name', withoutMembers(record), position);
-  else if (!name.value && !group.namesUntold) bad = fault('missing_field', 'name', withoutMembers(record), position);
-  else if ('reason' in parent) bad = fault(parent.reason, 'parentId', withoutMembers(record), position);
+  if (name instanceof Refusal) bad = fault(name.reason, 'name', withoutMembers(record), position);
+  else if (!name && !group.namesUntold) bad = fault('missing_field', 'name', withoutMembers(record), position);
+  else if (parentId instanceof Refusal) bad = fault(parentId.reason, 'parentId', withoutMembers(record), position);
   page.groups.push({
-    id: String(id.value),
-    name: 'reason' in name ? null : (name.value as string | null | undefined),
-    ...('value' in parent && parent.value !== undefined && { parentId: parent.value as string | null }),
+    id,
+    name: name instanceof Refusal ? null : name,
+    parentId: parentId instanceof Refusal ? undefined : parentId,
     membersRead: group.members !== undefined,
-    ...(bad && { fault: bad }),
+    fault: bad,
   });
   const seen = new Set<unknown>();
   for (const [index, member] of (group.members ?? []).entries()) {
     if (seen.has(member.id)) continue;
     seen.add(member.id);
     const memberId = checkText(member.id, idLength);
-    if ('reason' in memberId || !memberId.value) {
+    if (memberId instanceof Refusal || !memberId)
       page.unkeyed.push(
-        fault('missing_field', 'members.value', { group: id.value, index }, `${position} member ${index + 1}`),
+        fault('missing_field', 'members.value', { group: id, index }, `${position} member ${index + 1}`),
       );
-    } else {
-      page.members.push({
-        groupId: String(id.value),
-        memberId: String(memberId.value),
-        isGroup: member.isGroup,
-        isPrimary: member.isPrimary,
-      });
-    }
+    else page.members.push({ groupId: id, memberId, isGroup: member.isGroup, isPrimary: member.isPrimary });
   }
 }
 
 /** Text of at most `longest` characters; numbers and booleans are written out. */
-function checkText(value: unknown, longest: number): Verdict {
-  if (value === undefined || value === null) return { value };
-  if (typeof value === 'object') return { reason: 'wrong_type' };
+function checkText(value: unknown, longest: number): string | Absent | Refusal {
+  if (value === undefined || value === null) return value;
+  if (typeof value === 'object') return wrongType;
   const text = typeof value === 'string' ? value : String(value);
-  if (text.length > longest) return { reason: 'too_long' };
-  if (control.test(text) || !text.isWellFormed()) return { reason: 'control_character' };
-  return { value: text };
+  if (text.length > longest) return tooLong;
+  return control.test(text) || !text.isWellFormed() ? controlCharacter : text;
 }
 
 /**
@@ -111,10 +106,10 @@ function unstorable(value: unknown): boolean {
 }
 
 /** Booleans also as text: several servers write "True". */
-function checkFlag(value: unknown): Verdict {
-  if (value === undefined || value === null || typeof value === 'boolean') return { value };
+function checkFlag(value: unknown): boolean | Absent | Refusal {
+  if (value === undefined || value === null || typeof value === 'boolean') return value;
   const flag = typeof value === 'string' ? truths[value.toLowerCase()] : undefined;
-  return flag === undefined ? { reason: 'wrong_type' } : { value: flag };
+  return flag === undefined ? wrongType : flag;
 }
 
 function fault(reason: RecordReason, field: string, record: unknown, position: string): Fault {
