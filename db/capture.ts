@@ -50,7 +50,7 @@ export interface CaptureState {
   triggers: TriggerState[];
   /** Tables with triggers of this connection that the mapping no longer reads. */
   leftOver: string[];
-  /** Whether the log is there. */
+  /** Whether the log is there and has the columns that the triggers fill. */
   log: boolean;
   /** Writers that fire no trigger, each a sentence; their changes are missed though the triggers are complete. */
   warnings: string[];
@@ -71,12 +71,16 @@ export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: C
   if (missing.length > 0) throw new RightsMissing(missing);
   const log = logTable(owner.no);
   await transaction(pool, { name: `capture ${owner.id}` }, async (client) => {
-    await client.query(`CREATE TABLE IF NOT EXISTS ${log} (key text, at timestamptz NOT NULL DEFAULT now())`);
+    await client.query(
+      `CREATE TABLE IF NOT EXISTS ${log} (key text, at timestamptz NOT NULL DEFAULT now(), link text)`,
+    );
     // Emptied again and again: what is left behind is cleared away early, so that a drain reads few dead pages.
     await client.query(
       `ALTER TABLE ${log} SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000)`,
     );
   });
+  // Waits for every open writer, so only where it must.
+  if (!(await hasLog(pool, owner))) await locked(pool, owner, log, [`ALTER TABLE ${log} ADD COLUMN link text`]);
   const wanted = captureTriggers(owner.no, mapping, probe.tables);
   for (const table of probe.tables)
     await installOn(
@@ -163,16 +167,12 @@ export async function captureState(
     return { table: table.name, event, state };
   });
   const there = await tablesOf(pool, owner.no);
-  // By its name: to_regclass is an error where USAGE on our schema is missing, which `missingRights` tells.
-  const log = await pool.query(
-    `SELECT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'syncline_capture'::regnamespace AND 'syncline_capture.' || relname = $1) AS there`,
-    [logTable(owner.no)],
-  );
+  const log = await hasLog(pool, owner);
   return {
-    complete: log.rows[0].there && triggers.every(({ state }) => state === 'installed'),
+    complete: log && triggers.every(({ state }) => state === 'installed'),
     triggers,
     leftOver: there.filter(({ oid }) => !tables.some((table) => table.oid === oid)).map(({ name }) => name),
-    log: log.rows[0].there,
+    log,
     warnings: await silentWriters(pool, tables),
   };
 }
@@ -199,6 +199,16 @@ export async function captureStanding(
     const tables = await tablesOf(pool, owner.no);
     return { complete: false, misfit: error.problems, tables: tables.map(({ name }) => name) };
   }
+}
+
+/** By its name: to_regclass is an error where USAGE on our schema is missing, which `missingRights` tells. */
+async function hasLog(pool: Pool, { no }: CaptureOwner): Promise<boolean> {
+  const { rows } = await pool.query(
+    `SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'link' AND NOT a.attisdropped
+       WHERE c.relnamespace = 'syncline_capture'::regnamespace AND 'syncline_capture.' || c.relname = $1) AS there`,
+    [logTable(no)],
+  );
+  return rows[0].there;
 }
 
 async function tablesOf(pool: Pool, no: number): Promise<{ name: string; oid: number }[]> {

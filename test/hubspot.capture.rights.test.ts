@@ -16,13 +16,6 @@ const database = new URL(world.servers.databaseUrl).pathname.slice(1);
 const owner = (crm: Crm) => storedConnection(pool, crm.name);
 const mappingOf = (crm: Crm) => v.parse(mappingSchema, crm.mapping);
 
-/** Keys in the log; null stands for everybody. Empties it. */
-async function taken(crm: Crm): Promise<(string | null)[]> {
-  const { no } = await owner(crm);
-  const { rows } = await pool.query(`DELETE FROM syncline_capture.log_${no} RETURNING key`);
-  return rows.map(({ key }) => key).sort();
-}
-
 /** A role of its own with the least rights on the tables of a CRM, and a pool that logs in as it. */
 async function least(crm: Crm): Promise<{ role: string; own: Pool }> {
   const role = `syncer_${crm.schema}`;
@@ -61,9 +54,6 @@ describe('rights', () => {
     });
     const hidden = previewUser(own, stored, '4');
     await expect(hidden, 'not gone, but refused').rejects.toMatchObject({ code: '42501' });
-    await taken(crm);
-    await crm.sql('UPDATE companies SET name = upper(name) WHERE id = 4');
-    expect(await taken(crm), 'who is hidden from the trigger too').toEqual([null]);
 
     await pool.query(
       `ALTER TABLE ${crm.schema}.users OWNER TO ${role}; ALTER TABLE ${crm.schema}.users FORCE ROW LEVEL SECURITY`,

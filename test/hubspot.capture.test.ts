@@ -2,9 +2,12 @@ import pg from 'pg';
 import * as v from 'valibot';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { mappingSchema } from '../connectors/hubspot/mapping.ts';
-import { captureState, installCapture, removeCapture } from '../db/capture.ts';
+import { captureState, installCapture, probeMapping, removeCapture } from '../db/capture.ts';
+import { takeClaim } from '../db/claims.ts';
 import { createPool } from '../db/client.ts';
 import { storedConnection } from '../db/connections.ts';
+import { drainLog, logOf } from '../db/hubspot/drain.ts';
+import { takeTurn } from '../db/hubspot/turns.ts';
 import { type Crm, openCrm, usualMapping } from './harness/crm.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
@@ -135,7 +138,66 @@ test('two transactions that touch the same users in opposite order wait for rows
   expect((await taken(crm)).length).toBe(80);
 });
 
+describe('a change of a company is taken from the log', () => {
+  /** Moves the log into the dirty set as a run does. @returns who is dirty then, or that everybody is to be marked */
+  async function drained(crm: Crm): Promise<string[] | 'everybody'> {
+    const { name } = crm;
+    const run = { workflowId: name, runId: name, isOpen: async () => false };
+    const claim = await takeClaim(pool, { connection: name, pipeline: 'hubspot', ...run });
+    if ('heldBy' in claim) throw new Error('held');
+    await pool.query('INSERT INTO syncline.hubspot_syncs (connection_id) VALUES ($1) ON CONFLICT DO NOTHING', [name]);
+    const { turn } = await takeTurn(pool, claim);
+    const log = logOf((await owner(crm)).no, mappingOf(crm), await probeMapping(pool, mappingOf(crm)));
+    for (let block: number | null = 0; block !== null; ) {
+      const { everybody, next } = await drainLog(pool, turn, log, block);
+      if (everybody) return 'everybody';
+      block = next;
+    }
+    const { rows } = await pool.query('DELETE FROM syncline.hubspot_dirty WHERE connection_id = $1 RETURNING key', [
+      name,
+    ]);
+    return rows.map(({ key }) => key).sort();
+  }
+
+  test('as its users, each once', async () => {
+    const crm = await fresh(50);
+    await crm.sql(`UPDATE companies SET name = name || '!' WHERE id IN (2, 3)`);
+    await crm.sql(`UPDATE companies SET name = name || '!' WHERE id = 2`);
+    await crm.sql(`UPDATE users SET name = 'x' WHERE id IN (2, 7)`);
+    expect(await drained(crm)).toEqual(['2', '23', '24', '3', '44', '45', '7']);
+  });
+
+  test('as everybody, where it has more users than are marked at once', async () => {
+    const crm = await fresh();
+    await crm.sql('INSERT INTO users (id, company_id) SELECT i, 7 FROM generate_series(1001, 101000) i');
+    await taken(crm);
+    await crm.sql(`UPDATE companies SET name = 'Other' WHERE id = 7`);
+    expect(await drained(crm), '100,001 of them').toBe('everybody');
+  });
+
+  test('as everybody, where the link has become another, or is no link of the mapping', async () => {
+    const crm = await fresh();
+    const { no } = await owner(crm);
+    const log = (link: string, key: string) =>
+      pool.query(`INSERT INTO syncline_capture.log_${no} (key, link) VALUES ($1, $2)`, [key, `${crm.schema}.${link}`]);
+    await log('companies', 'of another type');
+    expect(await drained(crm)).toBe('everybody');
+    await log('orders', '3');
+    expect(await drained(crm)).toBe('everybody');
+  });
+});
+
 describe('capture install, remove, status', () => {
+  test('a log of an older version is told, and brought up to date with what it holds', async () => {
+    const crm = await fresh();
+    const { no } = await owner(crm);
+    await pool.query(`ALTER TABLE syncline_capture.log_${no} DROP COLUMN link`);
+    await crm.sql(`UPDATE users SET name = 'x' WHERE id = 3`);
+    expect(await captureState(pool, await owner(crm), mappingOf(crm))).toMatchObject({ complete: false, log: false });
+    expect(await installCapture(pool, await owner(crm), mappingOf(crm))).toMatchObject({ complete: true, log: true });
+    expect(await taken(crm)).toEqual([null, '3']);
+  });
+
   test('says what is missing, outdated and off, and repairs it', async () => {
     const crm = await openCrm(world, { users: 5, capture: false });
     const states = async () =>

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { openCrm } from './harness/crm.ts';
 import { openWorld } from './harness/world.ts';
@@ -14,6 +15,28 @@ describe('users to contacts, end to end', () => {
     await crm.sql(`UPDATE users SET name = 'Other' WHERE id <= 150`);
     await crm.sql(`UPDATE users SET note = 'not mapped'`);
     expect(await crm.sync()).toMatchObject({ drained: 150, written: 150, calls: 2 });
+    await crm.expectSame();
+  });
+
+  test('a company changes while others come to it: neither transaction sees the other, and nobody keeps its old name', async () => {
+    const crm = await openCrm(world, { users: 20 });
+    await crm.sync();
+    const begin = async () => {
+      const client = new pg.Client({ connectionString: world.servers.databaseUrl });
+      await client.connect();
+      await client.query(`BEGIN; SET LOCAL search_path = ${crm.schema}`);
+      return client;
+    };
+    const [people, company] = [await begin(), await begin()];
+    await people.query(`INSERT INTO users (id, company_id) VALUES (900, 5)`);
+    await people.query(`UPDATE users SET company_id = 5 WHERE id = 1`);
+    await company.query(`UPDATE companies SET name = 'Other' WHERE id = 5`);
+    await people.query('COMMIT');
+    expect(await crm.sync()).toMatchObject({ written: 2 });
+    expect(crm.source.contacts.seen('app_user_id').get('900')).toMatchObject({ app_company: 'Company 5' });
+    await company.query('COMMIT');
+    await Promise.all([people.end(), company.end()]);
+    expect(await crm.sync(), 'one change of the log, three users').toMatchObject({ drained: 1, written: 3 });
     await crm.expectSame();
   });
 });

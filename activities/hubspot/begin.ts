@@ -95,7 +95,7 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
     const what = state.triggers.find((one) => one.state !== 'installed');
     throw new SyncError(
       'InvalidInput',
-      `Changes are not captured: ${what ? `the trigger for ${what.event} on ${what.table} is ${what.state}` : 'their log is gone'}. Install it: npx syncline capture install ${connection.id}`,
+      `Changes are not captured: ${what ? `the trigger for ${what.event} on ${what.table} is ${what.state}` : 'their log is gone or of an older version'}. Install it: npx syncline capture install ${connection.id}`,
     );
   } catch (error) {
     if (error instanceof MappingRefused || error instanceof TypeMismatch || error instanceof RightsMissing) {

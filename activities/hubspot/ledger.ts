@@ -1,6 +1,6 @@
 import type { Pool } from '../../db/client.ts';
 import { openCalls } from '../../db/hubspot/calls.ts';
-import { drainLog } from '../../db/hubspot/drain.ts';
+import { drainLog, type Log } from '../../db/hubspot/drain.ts';
 import { type Settled, settleRows } from '../../db/hubspot/settle.ts';
 import type { Turn } from '../../db/hubspot/turns.ts';
 import type { Tally } from './tally.ts';
@@ -8,8 +8,7 @@ import type { Tally } from './tally.ts';
 export interface LedgerOptions {
   pool: Pool;
   turn: Turn;
-  /** Number of the connection. */
-  no: number;
+  log: Log;
   judged: string;
   tally: Tally;
   /** From the opening of a call to the moment it can no longer land, ms. */
@@ -141,8 +140,8 @@ export class Ledger {
   }
 
   private async drain(): Promise<void> {
-    const { pool, turn, no, tally } = this.options;
-    const { moved, next, everybody } = await drainLog(pool, turn, no, this.block ?? 0);
+    const { pool, turn, log, tally } = this.options;
+    const { moved, next, everybody } = await drainLog(pool, turn, log, this.block ?? 0);
     tally.counts.drained += moved;
     this.moved += moved;
     this.everybody ||= everybody;

@@ -4,6 +4,7 @@ import type { Counts } from '../../connectors/hubspot/counts.ts';
 import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
 import { MappingRefused, probeMapping } from '../../db/capture.ts';
 import type { Pool } from '../../db/client.ts';
+import { logOf } from '../../db/hubspot/drain.ts';
 import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
 import { markEverybody, openMark } from '../../db/hubspot/mark.ts';
@@ -93,7 +94,8 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
   const settleMs = options.settleSeconds * 1_000;
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
   const unsettledMost = options.inFlight;
-  const ledger = new Ledger({ pool, turn, no: connection.no, judged: plan.judged, tally, landMs, unsettledMost });
+  const log = logOf(connection.no, mapping, probe);
+  const ledger = new Ledger({ pool, turn, log, judged: plan.judged, tally, landMs, unsettledMost });
   const sharedIds = idIsMapped(mapping);
   const source: FeedOptions = {
     reader: new MappedReader(pool, mapping, probe),

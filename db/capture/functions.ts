@@ -39,10 +39,10 @@ export function captureTriggers(no: number, mapping: CaptureMapping, tables: rea
   );
 }
 
-/** Statement that makes the function: it runs with our rights, so that whoever writes the table needs none on our schema. Rows that a policy hides are an error there, which marks everybody. */
+/** Statement that makes the function: it runs with our rights, so that whoever writes the table needs none on our schema. */
 export function createFunction({ function: name, body }: CaptureTrigger): string {
   return `CREATE OR REPLACE FUNCTION syncline_capture.${id(name)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' SET row_security = off AS ${pg.escapeLiteral(body)}`;
+    SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS ${pg.escapeLiteral(body)}`;
 }
 
 /** Statement that makes the trigger, or replaces an older one in one step. */
@@ -64,8 +64,9 @@ export function createTrigger({ trigger, event, table, function: name }: Capture
  */
 function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
   const log = logTable(no);
+  const columns = event !== 'truncate' && isLinked(mapping, table) ? 'key, link' : 'key';
   return `BEGIN
-  INSERT INTO ${log} (key) ${changedKeys(event, mapping, table)};
+  INSERT INTO ${log} (${columns}) ${changedKeys(event, mapping, table)};
   RETURN NULL;
 EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
   IF to_regclass('${log}') IS NOT NULL THEN
@@ -75,7 +76,15 @@ EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported TH
 END`;
 }
 
-/** Query for the keys of all users that a statement touched. */
+/** True of a table whose rows name users by a column that is not their key. */
+export const isLinked = ({ from, tables }: CaptureMapping, { name }: ReadTable) =>
+  name !== from && tables[name]?.user !== undefined;
+
+/**
+ * Query for the keys of all users that a statement touched; of a linked table for the links, with its name beside them.
+ * Whose links they are the drain finds out: the statement itself does not see a user whom another open transaction
+ * inserts or moves to the link, and he kept the company's old name.
+ */
 function changedKeys(event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
   // No rows are told: everybody is looked at again.
   if (event === 'truncate') return 'VALUES (NULL)';
@@ -84,8 +93,8 @@ function changedKeys(event: CaptureEvent, mapping: CaptureMapping, table: ReadTa
   const link = id(related.key);
   const found =
     event === 'update' ? changedLinks(link, table) : `SELECT DISTINCT r.${link} AS link FROM ${rowsOf(event)} r`;
-  if (related.user === undefined) return `SELECT link::text FROM (${found}) AS found WHERE link IS NOT NULL`;
-  return `SELECT u.${id(mapping.key)}::text FROM (${found}) AS found JOIN ${quoted(mapping.from)} u ON u.${id(related.user)} = found.link`;
+  const name = isLinked(mapping, table) ? `, ${pg.escapeLiteral(table.name)}` : '';
+  return `SELECT link::text${name} FROM (${found}) AS found WHERE link IS NOT NULL`;
 }
 
 const rowsOf = (event: CaptureEvent) => (event === 'insert' ? 'new_rows' : 'old_rows');

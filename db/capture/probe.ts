@@ -21,7 +21,7 @@ export interface ReadTable {
   oid: number;
   /** Columns whose change may change a mapped row. */
   columns: Column[];
-  /** Type of the users' key, of the users' table alone. */
+  /** Type of the users' key; of another table the type of its column that leads to users. */
   key: string;
   /** Columns of its primary key; empty without one. */
   identity: Column[];
@@ -232,7 +232,7 @@ async function readTables(client: Client, mapping: CaptureMapping, keyType: stri
     tables.push({
       name,
       oid,
-      key: name === mapping.from ? keyType : '',
+      key: name === mapping.from ? keyType : (columns.find((one: Column) => one.name === related?.key)?.type ?? ''),
       identity,
       columns: columns.filter(counts).map(({ name, type }: Column) => ({ name, type })),
     });

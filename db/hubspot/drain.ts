@@ -1,5 +1,8 @@
-import { logTable } from '../capture/functions.ts';
-import type { Pool } from '../client.ts';
+import pg from 'pg';
+import { isLinked, logTable } from '../capture/functions.ts';
+import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
+import type { Client, Pool } from '../client.ts';
+import { askMark } from './mark.ts';
 import { type Turn, writeInTurn } from './turns.ts';
 
 export interface Drained {
@@ -11,17 +14,52 @@ export interface Drained {
   everybody: boolean;
 }
 
+/** A log with what its links mean. */
+export interface Log {
+  /** Number of the connection. */
+  no: number;
+  /** Query for the users behind links, by the table that logged them: key and since, of $2 links and $3 their times. */
+  links: Readonly<Record<string, string>>;
+}
+
 /** About 10,000 log rows: 100 ms, within which no outcome is confirmed. */
 const blocksAtOnce = 64;
 /** A walk begins with about 1,000, enough for the first calls of all lanes: they wait for it. */
 const firstBlocks = 8;
+/** Users behind the links of one part, about 1 s; beyond them everybody is looked at, in parts of 10,000. */
+const linkedMost = 100_000;
+
+export function logOf(no: number, mapping: CaptureMapping, { tables }: Pick<Probe, 'tables'>): Log {
+  const id = pg.escapeIdentifier;
+  // Compared in the type of the table that logged it, as the expressions do.
+  const query = ({ name, key: type }: Probe['tables'][number]) =>
+    `SELECT u.${id(mapping.key)}::text AS key, min(l.at) AS at FROM unnest($2::text[], $3::timestamptz[]) AS l(link, at)
+     JOIN ${quoted(mapping.from)} u ON u.${id(mapping.tables[name]!.user!)} = l.link::${type} GROUP BY u.${id(mapping.key)} LIMIT ${linkedMost + 1}`;
+  return {
+    no,
+    links: Object.fromEntries(
+      tables.filter((table) => isLinked(mapping, table)).map((table) => [table.name, query(table)]),
+    ),
+  };
+}
 
 /**
  * Moves a part of the log into the dirty set, in one transaction. The log is walked by blocks, since it has no index;
  * rows of open transactions are not seen yet and stay for the next walk. One turn at a time deletes here, so that nobody
  * waits for its locks. A lost commit costs nothing: the log rows are there again.
  */
-export async function drainLog(pool: Pool, turn: Turn, no: number, fromBlock: number): Promise<Drained> {
+export async function drainLog(pool: Pool, turn: Turn, log: Log, fromBlock: number): Promise<Drained> {
+  try {
+    return await drainPart(pool, turn, log, fromBlock);
+  } catch (error) {
+    // A column that changed its type has links that are none of today's, and one may not compare with the other at all.
+    if (Object.keys(log.links).length === 0 || !/^(22|42)/.test(String((error as { code?: unknown }).code)))
+      throw error;
+    return drainPart(pool, turn, { ...log, links: {} }, fromBlock);
+  }
+}
+
+async function drainPart(pool: Pool, turn: Turn, { no, links }: Log, fromBlock: number): Promise<Drained> {
   const log = logTable(no);
   const { connection } = turn.claim;
   return writeInTurn(pool, turn, { name: 'drain', durable: false }, async (client) => {
@@ -29,23 +67,40 @@ export async function drainLog(pool: Pool, turn: Turn, no: number, fromBlock: nu
     const blocks = Number(size.rows[0].blocks);
     const to = fromBlock + (fromBlock === 0 ? firstBlocks : blocksAtOnce);
     const { rows } = await client.query(
-      `WITH gone AS (DELETE FROM ${log} WHERE ctid >= '(${fromBlock},0)'::tid AND ctid < '(${to},0)'::tid RETURNING key, at),
-         marked AS (
-           INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version, since)
-           SELECT $1, key, (SELECT nextval('syncline.hubspot_versions')), min(at) FROM gone WHERE key IS NOT NULL GROUP BY key ORDER BY key
-           ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, since = least(d.since, excluded.since)),
-         everybody AS (
-           UPDATE syncline.hubspot_syncs SET mark = coalesce(mark, 'all'), mark_list = 'contacts', mark_after = ''
-           WHERE connection_id = $1 AND EXISTS (SELECT 1 FROM gone WHERE key IS NULL) RETURNING 1)
-       SELECT (SELECT count(*)::int FROM gone) AS moved, EXISTS (SELECT 1 FROM everybody) AS everybody`,
+      `WITH gone AS (DELETE FROM ${log} WHERE ctid >= '(${fromBlock},0)'::tid AND ctid < '(${to},0)'::tid RETURNING key, at, link),
+         marked AS (${put('SELECT key, min(at) AS at FROM gone WHERE key IS NOT NULL AND link IS NULL GROUP BY key')}),
+         linked AS (SELECT link, array_agg(key) AS keys, array_agg(at) AS at
+           FROM (SELECT link, key, min(at)::text AS at FROM gone WHERE link IS NOT NULL GROUP BY 1, 2) g GROUP BY 1)
+       SELECT (SELECT count(*)::int FROM gone) AS moved, EXISTS (SELECT 1 FROM gone WHERE key IS NULL) AS everybody,
+         (SELECT coalesce(json_agg(linked), '[]') FROM linked) AS linked`,
       [connection],
     );
-    return { ...rows[0], next: to < blocks ? to : null };
+    const { moved, linked } = rows[0];
+    let { everybody } = rows[0];
+    for (const { link, keys, at } of linked)
+      everybody ||= !links[link] || !(await markLinked(client, links[link], [connection, keys, at]));
+    if (everybody) await askMark(client, connection, 'all');
+    return { moved, everybody, next: to < blocks ? to : null };
   });
 }
 
-/** True while the log holds a change that is committed. */
-export async function logHasRows(pool: Pool, no: number): Promise<boolean> {
-  const { rows } = await pool.query(`SELECT EXISTS (SELECT 1 FROM ${logTable(no)}) AS any`);
-  return rows[0].any;
+const put = (users: string) => `INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version, since)
+  SELECT $1, key, (SELECT nextval('syncline.hubspot_versions')), at FROM (${users}) users ORDER BY key
+  ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, since = least(d.since, excluded.since)`;
+
+/**
+ * Marks the users behind links whose change is committed. This statement began after the log rows were seen, and sees
+ * whoever was at the link by then. Who comes to it by a transaction that commits later is marked by his own log row, which
+ * is seen later still, and his values are read behind that: with the changed company.
+ * @returns false: there are too many, and nobody was marked
+ */
+async function markLinked(client: Client, users: string, values: unknown[]): Promise<boolean> {
+  // A policy that hides users is an error, as it is where they are read.
+  await client.query('SET LOCAL row_security = off');
+  const { rows } = await client.query(
+    `WITH touched AS MATERIALIZED (${users}), told AS (SELECT count(*) <= ${linkedMost} AS few FROM touched),
+       marked AS (${put('SELECT key, at FROM touched, told WHERE few')}) SELECT few FROM told`,
+    values,
+  );
+  return rows[0].few;
 }

@@ -64,6 +64,7 @@ export async function status(
   else if ('misfit' in state) for (const line of describeMisfit(name, state)) print(line);
   else {
     for (const line of columns(state.triggers.map(({ table, event, state: how }) => [table, event, how]))) print(line);
+    if (!state.log) print('the log is missing or of an older version');
     for (const table of state.leftOver) print(`${table} has triggers although the mapping no longer reads it`);
     for (const warning of state.warnings) print(`Warning: ${warning}`);
     print(
