@@ -91,9 +91,12 @@ export async function checkMapping(
     throw error;
   }
   const state = await captureState(pool, connection, mapping, probe);
-  const capture = state.triggers.flatMap((one) =>
-    one.state === 'installed' ? [] : [`${one.event} on ${one.table} is ${one.state}`],
-  );
+  const capture = [
+    ...state.triggers.flatMap((one) =>
+      one.state === 'installed' ? [] : [`${one.event} on ${one.table} is ${one.state}`],
+    ),
+    ...(state.log ? [] : ['the log is missing or of an older version']),
+  ];
   const arrays = new Set(Object.entries(probe.types).flatMap(([name, type]) => (type.endsWith('[]') ? [name] : [])));
   const rights = await missingRights(pool, connection.no, probe, 'run');
   return { mapping: [], rights, capture, warnings: state.warnings, arrays };
