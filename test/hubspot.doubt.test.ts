@@ -1,14 +1,24 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { takeClaim } from '../db/claims.ts';
-import { openCalls } from '../db/hubspot/calls.ts';
+import { type Flying, openCalls } from '../db/hubspot/calls.ts';
 import { takeTurn } from '../db/hubspot/turns.ts';
-import { openCrm } from './harness/crm.ts';
+import { type Crm, type CrmOptions, openCrm } from './harness/crm.ts';
 import { failureOfRun } from './harness/platforms.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
 const open = () => openCrm(world, { users: 3, options: { callsPerWindow: 10_000, settleSeconds: 2 } });
+
+/** Leaves a call under way of which nobody waits for the answer. */
+async function killed(crm: Crm, call: Flying): Promise<void> {
+  const run = { workflowId: 'killed', runId: 'killed' };
+  const isOpen = async () => false;
+  const claim = await takeClaim(crm.pool, { connection: crm.name, pipeline: 'hubspot', ...run, isOpen });
+  if ('heldBy' in claim) throw new Error(`held by ${claim.heldBy.workflowId}`);
+  const { turn } = await takeTurn(crm.pool, claim);
+  await openCalls(crm.pool, turn, [call], 500);
+}
 
 test('values that go back behind a call without an answer are sent again: the call may have landed', async () => {
   const crm = await open();
@@ -25,12 +35,7 @@ test('values that go back behind a call without an answer are sent again: the ca
 test('values that go back behind the call of a killed worker are sent again', async () => {
   const crm = await open();
   await crm.sync();
-  const run = { workflowId: 'killed', runId: 'killed' };
-  const isOpen = async () => false;
-  const claim = await takeClaim(crm.pool, { connection: crm.name, pipeline: 'hubspot', ...run, isOpen });
-  if ('heldBy' in claim) throw new Error(`held by ${claim.heldBy.workflowId}`);
-  const { turn } = await takeTurn(crm.pool, claim);
-  await openCalls(crm.pool, turn, [['2']], 500);
+  await killed(crm, { keys: ['2'], ids: null });
   // What the worker had sent lands, and nobody is there for the answer.
   crm.source.contacts.upsert({ idProperty: 'app_user_id', id: '2', properties: { firstname: 'passing' } });
   expect(await crm.difference()).toMatchObject({ other: ['2'] });
@@ -90,4 +95,83 @@ test('a credential of another account is refused before anything is sent', async
     ),
   });
   expect(crm.source.calls.byName.upsert).toBe(before);
+});
+
+describe('with the mail address as id', () => {
+  const options = { callsPerWindow: 10_000, settleSeconds: 2 };
+  const byMail = (given: CrmOptions = {}) =>
+    openCrm(world, { users: 3, byMail: true, ...given, options: { ...options, ...given.options } });
+  const living = (crm: Crm) => [...crm.source.contacts.all()].filter(({ archived }) => !archived);
+  const idOf = (crm: Crm, user: string) =>
+    living(crm).find(({ properties }) => properties.app_user_id === user)?.id ?? null;
+
+  test('another address is that of the same contact, and one that was deleted there is made anew', async () => {
+    const crm = await byMail();
+    await crm.sync();
+    const before = idOf(crm, '2');
+    await crm.sql(`UPDATE users SET email = 'Moved@example.org' WHERE id = 2`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1, calls: 1 });
+    expect([idOf(crm, '2'), living(crm).length]).toEqual([before, 3]);
+    await crm.expectSame();
+
+    crm.source.contacts.archive(idOf(crm, '3')!);
+    await crm.sql(`UPDATE users SET email = 'gone@example.org' WHERE id = 3`);
+    expect(await crm.sync({ only: { user: '3' } })).toMatchObject({ outcome: 'whole', written: 1, calls: 2 });
+    await crm.expectSame();
+  });
+
+  test('an address that changes behind a call without an answer leaves no second contact', async () => {
+    const crm = await byMail({ users: 1, sandbox: { faults: [{ type: 'silent', applied: true, times: 1 }] } });
+    const run = await crm.start();
+    await until('the call without an answer', async () => crm.source.calls.byName.upsert);
+    await crm.sql(`UPDATE users SET email = 'moved@example.org' WHERE id = 1`);
+    expect(await run.result()).toMatchObject({ outcome: 'whole', written: 1 });
+    expect(living(crm)).toHaveLength(1);
+    await crm.expectSame();
+  });
+
+  test.each(['leave', 'update', 'archive'])('the address of one who left goes to another user: %s', async (leave) => {
+    const crm = await byMail({ mapping: { leave, ...(leave === 'update' && { leaveValues: { app_note: 'gone' } }) } });
+    await crm.sync();
+    const before = idOf(crm, '3');
+    await crm.sql(`INSERT INTO users (id, email) SELECT 9, email FROM users WHERE id = 3`);
+    await crm.sql(`DELETE FROM users WHERE id = 3`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole' });
+    expect(idOf(crm, '9') === before, 'the contact that stayed is his').toBe(leave !== 'archive');
+    await crm.expectSame();
+    // Who comes back is another contact.
+    await crm.sql(`INSERT INTO users (id, email) VALUES (3, 'back@example.org')`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1 });
+    await crm.expectSame();
+    // A user with a contact of his own gets that address where it is archived; else HubSpot has two contacts, and says so.
+    await crm.sql(`UPDATE users SET hidden = true WHERE id = 9`);
+    await crm.sql(`UPDATE users SET email = (SELECT email FROM users WHERE id = 9) WHERE id = 1`);
+    await crm.sync();
+    expect([...(await crm.parked())]).toEqual(leave === 'archive' ? [] : [['1', 'conflict']]);
+  });
+
+  test('a contact that a killed call made is archived though its user was deleted since', async () => {
+    const crm = await byMail({ options: { mode: 'mirror' } });
+    await crm.sync();
+    await crm.sql(`INSERT INTO users (id, email) VALUES (9, 'Late@example.org')`);
+    await killed(crm, { keys: ['9'], ids: ['late@example.org'] });
+    crm.source.contacts.upsert({ idProperty: 'email', id: 'late@example.org', properties: { app_user_id: '9' } });
+    await crm.sql('DELETE FROM users WHERE id = 9');
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', archived: 1 });
+    await crm.expectSame();
+  });
+
+  test('whoever takes an address waits for a call that may still bring it for another', async () => {
+    const crm = await byMail({ users: 2 });
+    crm.source.setFaults([{ type: 'silent', applied: false, lateMs: 1_000, times: 1 }]);
+    await crm.sql('UPDATE users SET hidden = true WHERE id = 2');
+    const run = await crm.start();
+    await until('the call that lands late', async () => crm.source.calls.byName.upsert);
+    const [one] = await crm.sql('SELECT email FROM users WHERE id = 1');
+    await crm.sql(`UPDATE users SET email = 'other@example.org' WHERE id = 1`);
+    await crm.sql('UPDATE users SET hidden = false, email = $1 WHERE id = 2', [one!.email]);
+    expect(await run.result()).toMatchObject({ outcome: 'whole' });
+    expect(living(crm)).toHaveLength(2);
+    await crm.expectSame();
+  });
 });

@@ -495,7 +495,7 @@ describe('modes', () => {
     expect(await crm.sync()).toMatchObject({ written: 2, refusedHere: 2 });
     expect(await crm.parked()).toEqual(
       new Map([
-        ['3', 'duplicate_id'],
+        ['3', 'duplicate_id email'],
         ['4', 'missing_id email'],
       ]),
     );

@@ -5,7 +5,7 @@ import { type HubspotAnswer, type HubspotClient, NeverLeft, Unanswered } from '.
 import type { Batch } from './feed.ts';
 import { existing, halves, isolate, type Refused } from './isolation.ts';
 import type { Ledger } from './ledger.ts';
-import { bodyOf, Outgoing, parked, settled } from './outgoing.ts';
+import { bodyOf, flyingOf, Outgoing, parked, settled } from './outgoing.ts';
 import { Recorder } from './recorder.ts';
 import type { Tally } from './tally.ts';
 import { accountFailure } from './troubles.ts';
@@ -16,8 +16,6 @@ export interface CourierOptions {
   tally: Tally;
   idProperty: string;
   connection: string;
-  /** Where the id is a mapped value: kept with the contact. */
-  sharedIds: boolean;
   /** A call that ended without an answer may still be applied for so long, ms. */
   settleMs: number;
   /** A call leaves within this time after it was opened, or is opened anew, ms. */
@@ -40,7 +38,8 @@ export class Courier {
   }
 
   async deliver(batch: Batch): Promise<void> {
-    if (batch.rows.some(({ kind, byRecord }) => kind === 'archive' && !byRecord)) return this.lookUp(batch);
+    if (batch.rows.some(({ kind, byRecord }) => ['archive', 'read'].includes(kind) && !byRecord))
+      return this.lookUp(batch);
     for (let renewed = false; ; ) {
       const answer = await this.exchange(batch);
       if (answer === null) return;
@@ -89,7 +88,7 @@ export class Courier {
   private async reopen(batch: Batch): Promise<void> {
     const before = batch.call;
     batch.openedAt = performance.now();
-    const [call] = await this.options.ledger.open([batch.rows.map(({ row }) => row.key)]);
+    const [call] = await this.options.ledger.open([flyingOf(batch.rows)]);
     batch.call = call!;
     this.options.ledger.settle([], [before]);
   }
@@ -159,7 +158,7 @@ export class Courier {
     return this.again(parts, there.size > 0 ? 1 : 2);
   }
 
-  /** Who has no record id yet is looked for; who is not there needs no archiving. */
+  /** Who has no record id yet is looked for; who is not there needs no archiving. Whose id is another one is decided anew. */
   private async lookUp(batch: Batch): Promise<void> {
     const { ledger, tally, client, idProperty, connection, signal } = this.options;
     const unknown = batch.rows.filter(({ byRecord }) => !byRecord);
@@ -169,6 +168,11 @@ export class Courier {
       if (found !== null && found.type !== 'Unavailable') tally.end({ kind: 'failure', error: found });
       return found === null ? undefined : tally.silence(found);
     }
+    if (batch.rows[0]!.kind === 'read')
+      return ledger.settle(
+        unknown.map((one, at) => this.recorder.located(one, found.get(at) ?? null)),
+        [batch.call],
+      );
     const absent = unknown.filter((_, at) => !found.has(at));
     ledger.settle(
       absent.map(({ row }) => settled(row, { kind: 'archived' })),
@@ -198,7 +202,7 @@ export class Courier {
 
   private async opened(rows: Outgoing[]): Promise<Batch> {
     const openedAt = performance.now();
-    const [call] = await this.options.ledger.open([rows.map(({ row }) => row.key)]);
+    const [call] = await this.options.ledger.open([flyingOf(rows)]);
     return { rows, call: call!, openedAt };
   }
 

@@ -5,7 +5,7 @@ import type { Settled } from '../../db/hubspot/settle.ts';
 import type { ArchiveGuard } from './archives.ts';
 import type { Ledger } from './ledger.ts';
 import { mappingFails, noSuchUser } from './one.ts';
-import { type Decider, type Outgoing, parked } from './outgoing.ts';
+import { type Decider, type Decision, flyingOf, type Outgoing, parked, settled as settledAs } from './outgoing.ts';
 import type { Tally } from './tally.ts';
 
 /** A call that is about to leave. */
@@ -24,11 +24,11 @@ export interface FeedOptions {
   tally: Tally;
   connection: string;
   /** Where users and their key stand. */
-  mapping: Pick<Mapping, 'from' | 'key'>;
+  mapping: Pick<Mapping, 'from' | 'key' | 'idProperty'>;
   judged: string;
   only?: string;
-  /** True: the id is a mapped value, which two users may have. */
-  sharedIds: boolean;
+  /** A call that ended without an answer may still be applied for so long, ms. */
+  settleMs: number;
   /** Null: a person lets the archiving go on, or asked for one user. */
   archives: ArchiveGuard | null;
   /** Key of the next dirty user, where the mapping cannot be evaluated for it. */
@@ -98,7 +98,7 @@ export class Feed {
     const leaving = full.filter(([one]) => one!.kind === 'archive').reduce((sum, { length }) => sum + length, 0);
     await this.options.archives?.look(leaving);
     const openedAt = performance.now();
-    const numbers = await this.options.ledger.open(full.map((batch) => batch.map(({ row }) => row.key)));
+    const numbers = await this.options.ledger.open(full.map(flyingOf));
     for (const [i, batch] of full.entries()) this.ready.push({ rows: batch, call: numbers[i]!, openedAt });
   }
 
@@ -108,14 +108,13 @@ export class Feed {
     const decision = decider.decide(row);
     if ('settle' in decision) {
       if (only !== undefined && row.scope === 'gone') tally.end({ kind: 'failure', error: noSuchUser(mapping, only) });
-      tally.counts[decision.counts] += 1;
-      settled.push(decision.settle);
+      settled.push(this.refuse(row, decision));
       return;
     }
     const { send } = decision;
-    if (this.options.sharedIds && this.met.again(`${send.byRecord} ${send.id.toLowerCase()}`)) {
-      tally.counts.refusedHere += 1;
-      settled.push(parked(row, 'duplicate_id', null));
+    if (row.remote !== null && send.kind !== 'archive' && this.met.again(row.remote)) {
+      const settle = parked(row, 'duplicate_id', mapping.idProperty);
+      settled.push(this.refuse(row, { settle, counts: 'refusedHere', yields: true }));
       return;
     }
     const most = row.tries < suspectTries ? batchRows : Math.max(1, batchRows >> (row.tries - suspectTries + 1));
@@ -126,6 +125,14 @@ export class Feed {
     if (batch.length < most) return;
     full.push(batch);
     this.open.delete(name);
+  }
+
+  /** Whom another user's mark, or a call of his that may still land, keeps from its contact is looked at again behind it. */
+  private refuse(row: MappedRow, { settle, counts, yields }: Extract<Decision, { settle: Settled }>): Settled {
+    const { tally, settleMs } = this.options;
+    const holdMs = yields ? tally.conflictWait(row.tries, settleMs) : null;
+    tally.counts[holdMs === null ? counts : 'again'] += 1;
+    return holdMs === null ? settle : settledAs(row, { kind: 'held', holdMs, counts: true, doubt: null });
   }
 
   /** Rows behind the last key. A row whose expressions fail is set aside alone: the part that holds it is halved until it is found. */

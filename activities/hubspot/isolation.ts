@@ -2,7 +2,7 @@ import { type BatchVerdict, readBatch } from '../../connectors/hubspot/answers.t
 import { paths } from '../../connectors/hubspot.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { HubspotClient } from './client.ts';
-import type { Outgoing } from './outgoing.ts';
+import { lookUpOf, type Outgoing } from './outgoing.ts';
 import { accountFailure } from './troubles.ts';
 
 export type Refused = Extract<BatchVerdict, { kind: 'refused' }>;
@@ -45,9 +45,7 @@ export async function existing(
 ): Promise<Map<number, string> | SyncError | null> {
   try {
     await client.permit(signal);
-    const inputs = rows.map(({ id }) => ({ id }));
-    const body = JSON.stringify({ idProperty, properties: [idProperty], inputs });
-    const answer = await client.send('POST', paths.read, body);
+    const answer = await client.send('POST', paths.read, lookUpOf(rows, idProperty));
     const verdict = readBatch('read', idProperty, rows, answer);
     if (verdict.kind === 'wait') return null;
     if (verdict.kind === 'unknown') return new SyncError('Unavailable', `${answer.place} answered ${answer.status}`);

@@ -1,5 +1,5 @@
 import type { Pool } from '../../db/client.ts';
-import { openCalls } from '../../db/hubspot/calls.ts';
+import { type Flying, openCalls } from '../../db/hubspot/calls.ts';
 import { drainLog, type Log } from '../../db/hubspot/drain.ts';
 import { type Settled, settleRows } from '../../db/hubspot/settle.ts';
 import type { Turn } from '../../db/hubspot/turns.ts';
@@ -49,9 +49,9 @@ export class Ledger {
   }
 
   /** Commits that calls are about to leave. */
-  async open(keys: readonly (readonly string[])[]): Promise<number[]> {
+  async open(calls: readonly Flying[]): Promise<number[]> {
     const { pool, turn, landMs } = this.options;
-    return openCalls(pool, turn, keys, landMs);
+    return openCalls(pool, turn, calls, landMs);
   }
 
   /** Begins a walk over the log unless one is under way; it goes on between the outcomes. */

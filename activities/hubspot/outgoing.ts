@@ -2,6 +2,7 @@ import type { Catalog } from '../../connectors/hubspot/catalog.ts';
 import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
 import { checkValues } from '../../connectors/hubspot/values.ts';
 import type { BatchKind } from '../../connectors/hubspot.ts';
+import type { Flying } from '../../db/hubspot/calls.ts';
 import type { MappedRow } from '../../db/hubspot/mapped.ts';
 import type { Settled } from '../../db/hubspot/settle.ts';
 import type { OpenHubspot } from './open.ts';
@@ -9,7 +10,8 @@ import type { OpenHubspot } from './open.ts';
 /** A row on its way. */
 export class Outgoing {
   readonly row: MappedRow;
-  readonly kind: Exclude<BatchKind, 'read'>;
+  /** `read`: it is looked for under the id it had, and decided anew. */
+  readonly kind: BatchKind;
   /** Id in the call. */
   readonly id: string;
   /** True: the id is HubSpot's own record id. */
@@ -28,7 +30,8 @@ export class Outgoing {
   }
 }
 
-export type Decision = { send: Outgoing } | { settle: Settled; counts: 'unchanged' | 'refusedHere' };
+/** `yields`: what it is refused for another user may give up. */
+export type Decision = { send: Outgoing } | { settle: Settled; counts: 'unchanged' | 'refusedHere'; yields?: boolean };
 
 /**
  * Calls without an answer, while others were answered, after which a row is taken for the reason: the last of them carried it
@@ -68,23 +71,32 @@ export class Decider {
   private checked(row: MappedRow): Decision {
     if (row.tries > mostTries) return parkedHere(row, 'no_answer', null);
     const { mapping, options } = this.opened;
-    const values = JSON.parse(row.payload ?? '{}') as Record<string, string>;
-    const byRecord = row.scope === 'gone' && idIsMapped(mapping);
-    if (byRecord && row.hubspotId === null) return nothing(row);
-    const id = byRecord ? row.hubspotId! : row.id;
-    if (id === '') return parkedHere(row, 'missing_id', mapping.idProperty);
-    if (row.taken) return parkedHere(row, 'duplicate_id', mapping.idProperty);
-    const fault = checkValues(values, this.catalog);
+    const { scope, hubspotId, id, remote, former } = row;
+    const shared = idIsMapped(mapping);
+    if (shared && scope === 'gone' && hubspotId === null) return nothing(row);
+    if (id === '' && scope !== 'gone') return parkedHere(row, 'missing_id', mapping.idProperty);
+    // The contact of one who left belongs to another.
+    if (row.taken !== null && scope !== 'in') return nothing(row);
+    if (row.taken !== null)
+      return { ...parkedHere(row, 'duplicate_id', mapping.idProperty), yields: row.taken === 'now' };
+    const fault = checkValues(JSON.parse(row.payload ?? '{}'), this.catalog);
     if (fault) return parkedHere(row, fault.code, fault.property);
-    if (row.scope !== 'in') return { send: new Outgoing(row, 'update', id, byRecord) };
+    // A contact that is known is the same one under whatever address: by the new one another would be made, and it would stay.
+    if (shared && options.mode !== 'insert') {
+      if (hubspotId !== null) return { send: new Outgoing(row, 'update', hubspotId, true) };
+      if (former !== null && former !== remote) return { send: new Outgoing(row, 'read', former) };
+    }
+    if (scope !== 'in') return { send: new Outgoing(row, 'update', id) };
     const kinds = { upsert: 'upsert', mirror: 'upsert', update: 'update', insert: 'create' } as const;
-    return { send: new Outgoing(row, byRecord ? 'update' : kinds[options.mode], id, byRecord) };
+    return { send: new Outgoing(row, kinds[options.mode], id) };
   }
 
   /** Without a record id it is looked for first: a call that was never answered may have made it. */
   private archive(row: MappedRow): Decision {
-    const { hubspotId, id, tried } = row;
+    const { hubspotId, tried } = row;
     if (hubspotId !== null) return { send: new Outgoing(row, 'archive', hubspotId, true) };
+    // Never by the address he has today, which may be another's.
+    const id = idIsMapped(this.opened.mapping) ? (row.former ?? '') : row.id;
     return tried && id !== '' ? { send: new Outgoing(row, 'archive', id) } : nothing(row);
   }
 }
@@ -98,16 +110,28 @@ export function parked(row: MappedRow, code: string, property: string | null): S
   return settled(row, { kind: 'parked', code, property, record: row.payload ?? '{}', reject: true });
 }
 
-function parkedHere(row: MappedRow, code: string, property: string | null): Decision {
-  return { settle: parked(row, code, property), counts: 'refusedHere' };
+function parkedHere(row: MappedRow, code: string, property: string | null) {
+  return { settle: parked(row, code, property), counts: 'refusedHere' } as const;
 }
 
 function nothing(row: MappedRow): Decision {
   return { settle: settled(row, { kind: 'clear' }), counts: 'unchanged' };
 }
 
+/** Body of the question which of the rows have a contact. */
+export const lookUpOf = (rows: readonly Outgoing[], idProperty: string) =>
+  JSON.stringify({ idProperty, properties: [idProperty], inputs: rows.map(({ id }) => ({ id })) });
+
+/** Rows of a call as they are written down before it leaves. */
+export function flyingOf(rows: readonly Outgoing[]): Flying {
+  const keys = rows.map(({ row }) => row.key);
+  const writes = !['archive', 'read'].includes(rows[0]!.kind) && rows.some(({ row }) => row.remote !== null);
+  return { keys, ids: writes ? rows.map(({ row }) => row.remote) : null };
+}
+
 /** Body of a batch. Properties are the JSON text that Postgres made; trace ids are places in the batch. */
 export function bodyOf(rows: readonly Outgoing[], idProperty: string): string {
+  if (rows[0]?.kind === 'read') return lookUpOf(rows, idProperty);
   const property = JSON.stringify(idProperty);
   const inputs = rows.map(({ kind, id, byRecord, row }, at) => {
     if (kind === 'archive') return `{"id":${JSON.stringify(id)}}`;

@@ -9,14 +9,9 @@ import type { Tally } from './tally.ts';
 export interface RecorderOptions {
   ledger: Ledger;
   tally: Tally;
-  /** Where the id is a mapped value: kept with the contact. */
-  sharedIds: boolean;
   /** A call that ended without an answer may still be applied for so long, ms. */
   settleMs: number;
 }
-
-/** A value that another contact has may become free: its owner changes it, or is archived, in another call. Not for ever. */
-const conflictTries = 8;
 
 /** Writes down what became of the rows of a call. */
 export class Recorder {
@@ -38,15 +33,18 @@ export class Recorder {
     const settles = rows.map((one, at) => {
       const outcome = outcomes[at]!;
       if (outcome.kind === 'unaccounted') return this.unanswered(one, settleMs, left < rows.length);
-      const waitMs = outcome.kind === 'bad' && outcome.code === 'conflict' ? this.conflictWait(one) : null;
-      if (waitMs !== null) {
+      const taken = outcome.kind === 'bad' && outcome.code === 'conflict';
+      const holdMs = taken ? tally.conflictWait(one.row.tries, settleMs) : null;
+      if (holdMs !== null) {
         tally.counts.again += 1;
-        return this.held(one, waitMs, true);
+        return settled(one.row, { kind: 'held', holdMs, counts: true, doubt: null });
       }
       if (outcome.kind === 'bad') {
         tally.counts.refusedThere += 1;
         return parked(one.row, outcome.code, outcome.property);
       }
+      // Somebody deleted it: it is made anew, by its id.
+      if (outcome.kind === 'absent' && one.byRecord && one.row.scope === 'in') return this.located(one, null);
       tally.counts[outcome.kind !== 'ok' ? 'passed' : one.kind === 'archive' ? 'archived' : 'written'] += 1;
       return this.confirmed(one, outcome);
     });
@@ -54,35 +52,25 @@ export class Recorder {
     tally.breaker();
   }
 
-  /**
-   * When a conflict is tried again, ms; null when it stays: a whole pass has changed nothing at HubSpot, and no row waits
-   * that could.
-   */
-  private conflictWait({ row }: Outgoing): number | null {
-    const { tally, settleMs } = this.options;
-    if (tally.quiet || row.tries >= conflictTries) return null;
-    return tally.waiting ? settleMs + 1_000 : 0;
-  }
-
   /** Of a contact that mode `update` did not find, or `insert` found there, HubSpot has confirmed no value. */
   confirmed(one: Outgoing, outcome: Extract<RowOutcome, { kind: 'ok' | 'absent' | 'present' }>): Settled {
     if (one.kind === 'archive') return settled(one.row, { kind: 'archived' });
     const hubspotId = outcome.kind === 'absent' ? null : outcome.hubspotId;
     const hash = { ok: one.row.hash, absent: null, present: '' }[outcome.kind];
-    return { ...settled(one.row, { kind: 'confirmed', hubspotId, remoteId: this.remoteId(one) }), hash };
+    return { ...settled(one.row, { kind: 'confirmed', hubspotId, remoteId: one.row.remote }), hash };
   }
 
-  private unanswered(one: Outgoing, holdMs: number, counts: boolean) {
+  /** Looked for: it stays marked, and its next pass knows the contact, or that there is none. */
+  located({ row }: Outgoing, hubspotId: string | null): Settled {
+    this.options.tally.located += 1;
+    return settled(row, { kind: 'located', hubspotId });
+  }
+
+  private unanswered({ kind, row }: Outgoing, holdMs: number, counts: boolean) {
     this.options.tally.counts.unanswered += 1;
-    return this.held(one, holdMs, counts);
-  }
-
-  private held(one: Outgoing, holdMs: number, counts: boolean) {
-    return settled(one.row, { kind: 'held', holdMs, counts, remoteId: this.remoteId(one) });
-  }
-
-  private remoteId({ id, byRecord }: Outgoing): string | null {
-    return this.options.sharedIds && !byRecord ? id.toLowerCase() : null;
+    // A question writes nothing, and an archive gives nobody an id.
+    const doubt = kind === 'read' ? null : { id: kind === 'archive' ? null : row.remote };
+    return settled(row, { kind: 'held', holdMs, counts, doubt });
   }
 
   /** Nothing of it left: the rows stay dirty and free. */

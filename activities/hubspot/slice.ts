@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Catalog } from '../../connectors/hubspot/catalog.ts';
 import type { Counts } from '../../connectors/hubspot/counts.ts';
-import { idIsMapped } from '../../connectors/hubspot/mapping.ts';
 import { MappingRefused, probeMapping } from '../../db/capture.ts';
 import type { Pool } from '../../db/client.ts';
 import { logOf } from '../../db/hubspot/drain.ts';
@@ -96,7 +95,6 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
   const unsettledMost = options.inFlight;
   const log = logOf(connection.no, mapping, probe);
   const ledger = new Ledger({ pool, turn, log, judged: plan.judged, tally, landMs, unsettledMost });
-  const sharedIds = idIsMapped(mapping);
   const source: FeedOptions = {
     reader: new MappedReader(pool, mapping, probe),
     decider: new Decider(opened, catalog, only !== null),
@@ -105,7 +103,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     connection: id,
     mapping,
     judged: plan.judged,
-    sharedIds,
+    settleMs,
     archives:
       input.acceptArchives || only !== null
         ? null
@@ -128,7 +126,6 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     tally,
     idProperty: mapping.idProperty,
     connection: id,
-    sharedIds,
     settleMs,
     leaveMs,
     timeZone: options.timeZone ?? state.timeZone ?? 'UTC',
@@ -142,7 +139,11 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
       // One pass, and what it says is said.
       tally.quiet = true;
       const free = await dirtyState(pool, id, only);
-      if (free.held === 0) await pass(new Feed(source, 1), courier, ledger, 1, ending);
+      // Again behind a look-up, which tells the way to the contact and writes nothing.
+      for (let located = -1; free.held === 0 && tally.located > located && !ending(); ) {
+        located = tally.located;
+        await pass(new Feed(source, 1), courier, ledger, 1, ending);
+      }
       done = free.held === 0;
     }
     for (let marked = state.mark === null; only === null && !ending(); ) {

@@ -24,6 +24,8 @@ export type Stop =
 
 /** Fewer bad rows than this stop nothing: of ten changed rows two may be bad. */
 const leastBad = 50;
+/** A value that another contact has may become free: its owner changes it, or is archived, in another call. Not for ever. */
+const conflictTries = 8;
 /** So many calls without an answer, and none with one between them, are an outage. */
 const outage = 5;
 /** So many answers in a row that are not the protocol, or leave every row out. */
@@ -37,6 +39,8 @@ export class Tally {
   waiting = false;
   /** The last whole pass changed nothing at HubSpot, and no row waits. */
   quiet = false;
+  /** Rows that were looked for at HubSpot: their next pass may give up a value. */
+  located = 0;
   /** When a call was last answered as it should be, ms. */
   answeredAt = 0;
   private readonly spent: Spent;
@@ -49,9 +53,18 @@ export class Tally {
     this.limits = limits;
   }
 
-  /** What HubSpot took so far. */
+  /** What HubSpot took so far, and what was found there. */
   get changed(): number {
-    return this.counts.written + this.counts.archived;
+    return this.counts.written + this.counts.archived + this.located;
+  }
+
+  /**
+   * When a row is tried again whose value another one has, ms; null when it stays: a whole pass has changed nothing at
+   * HubSpot, and no row waits that could.
+   */
+  conflictWait(tries: number, settleMs: number): number | null {
+    if (this.quiet || tries >= conflictTries) return null;
+    return this.waiting ? settleMs + 1_000 : 0;
   }
 
   /** The first reason counts. */

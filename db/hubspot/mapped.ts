@@ -23,10 +23,17 @@ export interface MappedRow {
   payload: string | null;
   /** First 16 bytes of SHA-256 of id property and payload, hex. */
   hash: string | null;
-  /** Id in the calls. */
+  /** Id in the calls; empty where it is a mapped value and there is none. */
   id: string;
-  /** Another user has this id at HubSpot. */
-  taken: boolean;
+  /** The id where it is a mapped value, as HubSpot compares it; null of the deleted. */
+  remote: string | null;
+  /** The id under which a call left before, as HubSpot compares it. */
+  former: string | null;
+  /**
+   * Another user has this id at HubSpot. `now`: he is to be looked at, or a call with it may still land. `held`: he is in
+   * scope. Who left and whose contact stays as it is has it no more.
+   */
+  taken: 'now' | 'held' | null;
   /** The hash is the one that HubSpot confirmed. */
   sent: boolean;
   /** Something was confirmed once. */
@@ -98,7 +105,17 @@ function statement(mapping: SentMapping, { types, keyType }: Pick<Probe, 'types'
   const idIsMapped = values.has(mapping.idProperty);
   if (!idIsMapped) values.set(mapping.idProperty, 'd.key');
   const id = idIsMapped ? values.get(mapping.idProperty)! : 'd.key';
-  const remote = idIsMapped ? `lower(${id})` : 'NULL::text';
+  // HubSpot writes addresses in small letters, and nothing else.
+  const remote = idIsMapped ? (mapping.idProperty === 'email' ? `lower(${id})` : id) : 'NULL::text';
+  const where = `(${mapping.where ?? 'true'})::boolean`;
+  const user = (of: string) =>
+    `${quoted(mapping.from)} u WHERE u.${pg.escapeIdentifier(mapping.key)} = ${of}.key::${keyType}`;
+  const others = ['remote_id', 'doubt_id'].map(
+    (name) =>
+      `SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND ${name} = h.remote AND key <> h.key`,
+  );
+  const taken = `(SELECT CASE WHEN bool_or(EXISTS (SELECT 1 FROM syncline.hubspot_dirty b WHERE b.connection_id = $1 AND b.key = o.key)) THEN 'now'
+      WHEN bool_or(EXISTS (SELECT 1 FROM ${user('o')} AND ${where})) THEN 'held' END FROM (${others.join(' UNION ')}) o)`;
   const inScope = payload(values);
   const outOfScope =
     mapping.leave === 'update'
@@ -120,13 +137,13 @@ function statement(mapping: SentMapping, { types, keyType }: Pick<Probe, 'types'
       CASE WHEN m.in_scope IS NULL THEN $8::text ELSE m.payload END AS payload, m.id, m.remote
     FROM asked d LEFT JOIN LATERAL (
       SELECT r.in_scope, CASE WHEN r.in_scope THEN ${inScope} ELSE ${outOfScope} END AS payload, ${id} AS id, ${remote} AS remote
-      FROM (SELECT coalesce((${mapping.where ?? 'true'})::boolean, false) AS in_scope${properties.map(({ sql }, i) => `, (${sql}) AS v${i}`).join('')}
-        FROM ${quoted(mapping.from)} u WHERE u.${pg.escapeIdentifier(mapping.key)} = d.key::${keyType} OFFSET 0) r OFFSET 0) m ON true),
+      FROM (SELECT coalesce(${where}, false) AS in_scope${properties.map(({ sql }, i) => `, (${sql}) AS v${i}`).join('')}
+        FROM ${user('d')} OFFSET 0) r OFFSET 0) m ON true),
   hashed AS (
     SELECT *, substr(sha256(convert_to($7::text || payload, 'UTF8')), 1, 16) AS hash,
       sum(octet_length(payload)) OVER (ORDER BY key) AS total, row_number() OVER (ORDER BY key) AS place FROM mapped)
-  SELECT h.key, h.version, h.tries, h.scope, h.payload, encode(h.hash, 'hex') AS hash, coalesce(h.id, c.remote_id, ${idIsMapped ? `''` : 'h.key'}) AS id,
-    ${idIsMapped ? 'EXISTS (SELECT 1 FROM syncline.hubspot_contacts o WHERE o.connection_id = $1 AND o.remote_id = h.remote AND o.key <> h.key)' : 'false'} AS taken,
+  SELECT h.key, h.version, h.tries, h.scope, h.payload, encode(h.hash, 'hex') AS hash, coalesce(h.id, ${idIsMapped ? `''` : 'h.key'}) AS id,
+    h.remote, coalesce(c.doubt_id, c.remote_id) AS former, ${idIsMapped ? taken : 'NULL::text'} AS taken,
     coalesce(c.sent_hash = h.hash, false) AS sent, c.sent_hash IS NOT NULL AS known, c.hubspot_id AS "hubspotId", c.key IS NOT NULL AS tried,
     c.parked_hash IS NOT NULL AS parked, coalesce(c.parked_hash = h.hash AND c.parked_under = $6::text, false) AS refused
   FROM hashed h LEFT JOIN syncline.hubspot_contacts c ON c.connection_id = $1 AND c.key = h.key

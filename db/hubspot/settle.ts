@@ -19,8 +19,16 @@ export interface Settled {
     /** Nothing was to be sent. */
     | { kind: 'clear' }
     | { kind: 'parked'; code: string; property: string | null; record: string; reject: boolean }
-    /** No answer, or none about this row: sent again in `holdMs`. `counts`: others were answered meanwhile. */
-    | { kind: 'held'; holdMs: number; counts: boolean; remoteId: string | null };
+    /** Sent again in `holdMs`. `counts`: others were answered meanwhile. */
+    | {
+        kind: 'held';
+        holdMs: number;
+        counts: boolean;
+        /** No answer, or none about this row: HubSpot may have taken it, under this id where it is no key of ours. Null: it did not. */
+        doubt: { id: string | null } | null;
+      }
+    /** Looked for: HubSpot has its contact under this record id, or has none. It stays marked. */
+    | { kind: 'located'; hubspotId: string | null };
 }
 
 export interface Settlement {
@@ -39,16 +47,11 @@ export async function settleRows(pool: Pool, turn: Turn, { rows, calls, judged }
   await writeInTurn(pool, turn, { name: 'settle', durable: false }, async (client) => {
     const { connection } = turn.claim;
     const of = (kind: Settled['outcome']['kind']) => rows.filter(({ outcome }) => outcome.kind === kind);
-    const held = of('held');
-    if (held.length < rows.length || calls.length > 0)
-      await clear(
-        client,
-        connection,
-        rows.filter(({ outcome }) => outcome.kind !== 'held'),
-        calls,
-        judged,
-      );
+    const [held, located] = [of('held'), of('located')];
+    const over = rows.filter(({ outcome }) => outcome.kind !== 'held' && outcome.kind !== 'located');
+    if (over.length > 0 || calls.length > 0) await clear(client, connection, over, calls, judged);
     if (held.length > 0) await hold(client, connection, held);
+    if (located.length > 0) await locate(client, connection, located);
     const parked = rows.flatMap(({ key, outcome }) =>
       outcome.kind === 'parked' && outcome.reject ? [{ key, outcome }] : [],
     );
@@ -64,7 +67,9 @@ export async function settleRows(pool: Pool, turn: Turn, { rows, calls, judged }
         position: null,
       })),
     );
-    const repaired = rows.filter(({ wasParked, outcome }) => wasParked && !['parked', 'held'].includes(outcome.kind));
+    const repaired = rows.filter(
+      ({ wasParked, outcome }) => wasParked && !['parked', 'held', 'located'].includes(outcome.kind),
+    );
     if (repaired.length > 0)
       await unpark(
         client,
@@ -104,20 +109,44 @@ async function clear(
         sent_hash = CASE WHEN excluded.parked_hash IS NULL THEN excluded.sent_hash ELSE c.sent_hash END,
         sent_at = coalesce(excluded.sent_at, c.sent_at),
         hubspot_id = coalesce(excluded.hubspot_id, c.hubspot_id),
-        remote_id = CASE WHEN excluded.parked_hash IS NULL THEN excluded.remote_id ELSE c.remote_id END,
+        remote_id = coalesce(excluded.remote_id, c.remote_id),
+        doubt_id = CASE WHEN excluded.parked_hash IS NULL THEN NULL ELSE c.doubt_id END,
         parked_hash = excluded.parked_hash, parked_under = excluded.parked_under`,
     values: [connection, JSON.stringify(told), calls, judged],
   });
+  const taken = told.filter(([, , , , , remoteId]) => remoteId !== null);
+  if (taken.length > 0) await release(client, connection, taken);
+}
+
+/** A contact that its owner left as it is belongs to the next one with its id: he would take it back by its record id. */
+async function release(client: Client, connection: string, taken: readonly unknown[]): Promise<void> {
+  await client.query(
+    `UPDATE syncline.hubspot_contacts c SET remote_id = NULL, doubt_id = NULL, hubspot_id = NULL, sent_hash = NULL
+     FROM jsonb_array_elements($2::jsonb) r WHERE c.connection_id = $1 AND c.remote_id = r->>5 AND c.key <> r->>0`,
+    [connection, JSON.stringify(taken)],
+  );
+}
+
+async function locate(client: Client, connection: string, rows: readonly Settled[]): Promise<void> {
+  const told = rows.map(({ key, outcome }) => [key, outcome.kind === 'located' ? outcome.hubspotId : null]);
+  await client.query(
+    `UPDATE syncline.hubspot_contacts c SET hubspot_id = r->>1, remote_id = CASE WHEN r->>1 IS NOT NULL THEN c.remote_id END,
+       doubt_id = CASE WHEN r->>1 IS NOT NULL THEN c.doubt_id END, sent_hash = CASE WHEN r->>1 IS NOT NULL THEN c.sent_hash END
+     FROM jsonb_array_elements($2::jsonb) r WHERE c.connection_id = $1 AND c.key = r->>0`,
+    [connection, JSON.stringify(told)],
+  );
 }
 
 async function hold(client: Client, connection: string, rows: readonly Settled[]): Promise<void> {
-  const told = rows.map(({ key, outcome }) =>
-    outcome.kind === 'held' ? [key, outcome.holdMs, outcome.counts ? 1 : 0, outcome.remoteId] : [],
+  const told = rows.flatMap(({ key, outcome }) =>
+    outcome.kind === 'held'
+      ? [[key, outcome.holdMs, outcome.counts ? 1 : 0, outcome.doubt !== null, outcome.doubt?.id ?? null]]
+      : [],
   );
   // It may be there from now on, whatever becomes of the user.
   await client.query(
-    `INSERT INTO syncline.hubspot_contacts AS c (connection_id, key, remote_id)
-     SELECT $1, r->>0, r->>3 FROM jsonb_array_elements($2::jsonb) r ORDER BY 2 ${onDoubt}`,
+    `INSERT INTO syncline.hubspot_contacts AS c (connection_id, key, doubt_id)
+     SELECT $1, r->>0, r->>4 FROM jsonb_array_elements($2::jsonb) r WHERE (r->3)::boolean ORDER BY 2 ${onDoubt}`,
     [connection, JSON.stringify(told)],
   );
   // A person may have sent one who was not marked.

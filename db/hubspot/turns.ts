@@ -14,7 +14,8 @@ export interface Turn {
  * A call of unknown outcome leaves a contact of which nobody knows what it holds: it equals no hash any more. A user whose
  * values went back to those confirmed before was skipped as sent, and HubSpot kept what the call had brought.
  */
-export const onDoubt = `ON CONFLICT (connection_id, key) DO UPDATE SET sent_hash = CASE WHEN c.sent_hash IS NOT NULL THEN ''::bytea END`;
+export const onDoubt = `ON CONFLICT (connection_id, key) DO UPDATE SET sent_hash = CASE WHEN c.sent_hash IS NOT NULL THEN ''::bytea END,
+  doubt_id = coalesce(excluded.doubt_id, c.doubt_id)`;
 
 /**
  * Begins an attempt. Calls that earlier attempts left under way may still land: their rows are held until they no longer
@@ -29,9 +30,9 @@ export async function takeTurn(pool: Pool, claim: Claim): Promise<{ turn: Turn; 
       [claim.connection],
     );
     const { rowCount } = await client.query(
-      `WITH calls AS (DELETE FROM syncline.hubspot_calls WHERE connection_id = $1 RETURNING keys, lands_until),
-         flying AS (SELECT key, max(lands_until) AS until FROM calls, unnest(keys) AS key GROUP BY 1),
-         tried AS (INSERT INTO syncline.hubspot_contacts AS c (connection_id, key) SELECT $1, key FROM flying ORDER BY key ${onDoubt})
+      `WITH calls AS (DELETE FROM syncline.hubspot_calls WHERE connection_id = $1 RETURNING keys, ids, lands_until),
+         flying AS (SELECT key, max(lands_until) AS until, max(id) AS id FROM calls, unnest(keys, ids) AS t (key, id) GROUP BY 1),
+         tried AS (INSERT INTO syncline.hubspot_contacts AS c (connection_id, key, doubt_id) SELECT $1, key, id FROM flying ORDER BY key ${onDoubt})
        INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version, held_until)
        SELECT $1, key, nextval('syncline.hubspot_versions'), until FROM flying ORDER BY key
        ON CONFLICT (connection_id, key) DO UPDATE SET held_until = greatest(d.held_until, excluded.held_until)`,

@@ -84,8 +84,10 @@ export const hubspotContacts = syncline.table(
     sentAt: instant('sent_at'),
     /** HubSpot's record id; null where no answer told it. */
     hubspotId: text('hubspot_id'),
-    /** Id in the calls where it is no key of ours, in small letters: the contact belongs to the first user who has it. */
+    /** Id in the calls where it is no key of ours, addresses in small letters: the contact belongs to the first user who has it. */
     remoteId: text('remote_id'),
+    /** Such an id in a call of unknown outcome: the contact may have it, and is looked for by it. */
+    doubtId: text('doubt_id'),
     /** Hash of the row that was refused: the same is never sent again by itself. Its reason stands in syncline.rejects. */
     parkedHash: digest('parked_hash'),
     /** `hubspot_syncs.judged` of then. */
@@ -95,6 +97,7 @@ export const hubspotContacts = syncline.table(
     primaryKey({ columns: [t.connectionId, t.key] }),
     index('hubspot_contacts_parked').on(t.connectionId, t.parkedUnder).where(sql`${t.parkedHash} IS NOT NULL`),
     index('hubspot_contacts_remote').on(t.connectionId, t.remoteId).where(sql`${t.remoteId} IS NOT NULL`),
+    index('hubspot_contacts_doubt').on(t.connectionId, t.doubtId).where(sql`${t.doubtId} IS NOT NULL`),
   ],
 );
 
@@ -105,6 +108,8 @@ export const hubspotCalls = syncline.table(
     id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
     connectionId: text('connection_id').notNull(),
     keys: text('keys').array().notNull(),
+    /** Ids that the call gives them, where these are no keys of ours. */
+    ids: text('ids').array(),
     /** From then on the call can no longer change anything. */
     landsUntil: instant('lands_until').notNull(),
   },

@@ -42,6 +42,8 @@ export interface CrmOptions {
   options?: Record<string, unknown>;
   /** Parts of the mapping that differ from the usual one. */
   mapping?: Record<string, unknown>;
+  /** True: the mail address is the id, and the user's key a property like any other. */
+  byMail?: boolean;
   /** False: the credential is an app's consent. Default true: a token that does not end. */
   key?: boolean;
   /** Default true. */
@@ -101,7 +103,10 @@ export async function openCrm(world: CrmGround, given: CrmOptions = {}): Promise
     }
   };
   await makeTables(pool, schema, users);
-  const mapping = { ...usualMapping(schema), ...given.mapping };
+  const usual = usualMapping(schema);
+  const key = { app_user_id: { sql: 'u.id::text', type: 'string' } };
+  const byMail = given.byMail && { idProperty: 'email', properties: { ...usual.properties, ...key } };
+  const mapping = { ...usual, ...byMail, ...given.mapping };
   const credential = given.key === false ? JSON.stringify(source.consent()) : source.token;
   const name = await world.connect({
     platform: 'hubspot',
