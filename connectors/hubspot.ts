@@ -105,6 +105,11 @@ export const hubspotOptions = v.strictObject({
   mapping: mappingSchema,
   /** `upsert` (default), `update` (never makes a contact), `insert` (never changes one), `mirror` (upsert; who is gone is archived). */
   mode: v.optional(v.picklist(modes), 'upsert'),
+  /**
+   * `email`: a contact that has the mail address of a user and no value of `idProperty` becomes that user's, with his values
+   * over its own; without it such a user is a `conflict`. Modes upsert and mirror, with an id of your own. Default none.
+   */
+  adopt: v.optional(v.picklist(['email'])),
   /** Calls in flight at most, 1-32. Default 8: at 200 ms an answer that is 40 calls a second. */
   inFlight: whole(1, 32, 8),
   /** Calls in 10 seconds of this app. Default: what the account's own answers say. */

@@ -565,3 +565,57 @@ test('properties that two users may not share are a conflict of one row', async 
   expect(await crm.sync()).toMatchObject({ outcome: 'partial', written: 49, refusedThere: 1 });
   expect([...(await crm.parked()).values()]).toEqual(['conflict']);
 });
+
+describe('contacts that were there before the first run', () => {
+  /** Two without an id of ours, and one that somebody gave to user 5. */
+  function putTheirs(crm: Crm): void {
+    for (const user of ['2', '3', '5'])
+      crm.source.contacts.create({
+        properties: { email: `user${user}@example.org`, firstname: 'theirs', app_note: 'kept' },
+      });
+    crm.source.contacts.update({ idProperty: 'email', id: 'user5@example.org', properties: { app_user_id: '77' } });
+  }
+
+  test.each(['trace', 'all-or-nothing'] as const)(
+    'are adopted by mail address where nobody has them (%s)',
+    async (mode) => {
+      const crm = await open({ users: 60, sandbox: { mode }, options: { adopt: 'email', mode: 'mirror' } });
+      putTheirs(crm);
+      await crm.sql(`UPDATE users SET email = 'user3@example.org' WHERE id = 4`);
+      expect(await crm.sync()).toMatchObject({ written: 58, refusedThere: 2 });
+      expect(await crm.parked(), 'two users of one address, and one of another user').toEqual(
+        new Map([
+          ['4', 'conflict'],
+          ['5', 'conflict'],
+        ]),
+      );
+      expect(contact(crm, '2')).toMatchObject({ firstname: 'Name 2', app_note: 'kept' });
+      await crm.sql(`DELETE FROM users WHERE id IN (2, 5)`);
+      await crm.sql(`UPDATE users SET name = 'later' WHERE id = 3`);
+      expect(await crm.sync()).toMatchObject({ archived: 1, written: 1 });
+      expect([...crm.source.contacts.seen('app_user_id').keys()], 'not ours').toContain('77');
+    },
+  );
+
+  test('are a conflict without the option, and adopted once it is given', async () => {
+    const crm = await open({ users: 6 });
+    putTheirs(crm);
+    expect(await crm.sync()).toMatchObject({ written: 3, refusedThere: 3 });
+    await crm.options({ adopt: 'email' });
+    const { releaseParked } = await import('../db/hubspot/syncs.ts');
+    await releaseParked(crm.pool, crm.name);
+    expect(await crm.sync()).toMatchObject({ written: 2, refusedThere: 1 });
+    await crm.expectSame(['5', '77']);
+  });
+
+  test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
+    ['a mode that makes or changes none', { mode: 'update' }, {}],
+    ['the mail address as id', {}, { idProperty: 'email' }],
+  ])('are adopted by nobody in %s, which is refused', async (_, options, mapping) => {
+    const crm = await open({ users: 1, capture: false, options: { adopt: 'email', ...options }, mapping });
+    expect(await failureOfRun(crm.sync())).toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringContaining('adopt: got "email"'),
+    });
+  });
+});

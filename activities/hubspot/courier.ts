@@ -1,20 +1,22 @@
-import { type BatchVerdict, readBatch, untilMidnight } from '../../connectors/hubspot/answers.ts';
+import { type BatchVerdict, type RowOutcome, readBatch, untilMidnight } from '../../connectors/hubspot/answers.ts';
 import { paths } from '../../connectors/hubspot.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import { type HubspotAnswer, type HubspotClient, NeverLeft, Unanswered } from './client.ts';
 import type { Batch } from './feed.ts';
-import { existing, halves, isolate, type Refused } from './isolation.ts';
+import { existing, halves, isolate, type Refused, unowned } from './isolation.ts';
 import type { Ledger } from './ledger.ts';
 import { bodyOf, flyingOf, Outgoing, parked, settled } from './outgoing.ts';
 import { Recorder } from './recorder.ts';
 import type { Tally } from './tally.ts';
-import { accountFailure } from './troubles.ts';
+import { accountFailure, strangeAnswer } from './troubles.ts';
 
 export interface CourierOptions {
   client: HubspotClient;
   ledger: Ledger;
   tally: Tally;
   idProperty: string;
+  /** Contacts that have the mail address of a row and no id of ours become its own. */
+  adopts: boolean;
   connection: string;
   /** A call that ended without an answer may still be applied for so long, ms. */
   settleMs: number;
@@ -50,7 +52,7 @@ export class Courier {
         await this.wait(verdict);
         continue;
       }
-      if (verdict.kind === 'token' && !renewed && (await this.renewed())) {
+      if (verdict.kind === 'token' && !renewed && (await this.options.client.renew(this.options.signal))) {
         renewed = true;
         continue;
       }
@@ -97,7 +99,7 @@ export class Courier {
     const { tally, connection } = this.options;
     switch (verdict.kind) {
       case 'rows':
-        return this.recorder.record(batch, verdict.outcomes, place);
+        return this.record(batch, verdict.outcomes, place);
       case 'refused':
         tally.answered();
         return this.isolate(batch, verdict);
@@ -107,10 +109,7 @@ export class Courier {
         this.recorder.hold(batch, batch.rows);
         return tally.silence(new SyncError('Unavailable', `${place} answered ${status}`));
       case 'strange': {
-        const error = new SyncError(
-          'BadAnswer',
-          `${place} answered ${status} with something that is no answer of HubSpot`,
-        );
+        const error = strangeAnswer(place, status);
         if (status < 300) this.recorder.hold(batch, batch.rows);
         else this.recorder.giveBack(batch);
         return status < 300 ? tally.strangeness(error) : tally.end({ kind: 'failure', error });
@@ -121,11 +120,44 @@ export class Courier {
     }
   }
 
+  /** Whose value another contact has, which is nobody's, is sent to that one; the others are written down. */
+  private async record(batch: Batch, outcomes: readonly RowOutcome[], place: string): Promise<void> {
+    const taken = (one: RowOutcome | undefined) => one?.kind === 'bad' && one.code === 'conflict';
+    const found = await this.unowned(batch.rows.filter((_, at) => taken(outcomes[at])));
+    const rows = batch.rows.filter((one) => !found.has(one));
+    const left = outcomes.filter((_, at) => !found.has(batch.rows[at]!));
+    if (rows.length > 0) this.recorder.record({ ...batch, rows }, left, place);
+    else this.recorder.giveBack(batch);
+    await this.adopt(found);
+  }
+
+  private async unowned(rows: readonly Outgoing[]): Promise<ReadonlyMap<Outgoing, string>> {
+    const { adopts, tally, client, idProperty, connection, signal } = this.options;
+    if (!adopts || rows[0]?.kind !== 'upsert') return new Map();
+    const found = await unowned(client, idProperty, rows, connection, signal);
+    if (found instanceof Map) return found;
+    if (found !== null && found.type !== 'Unavailable') tally.end({ kind: 'failure', error: found });
+    return new Map();
+  }
+
+  private async adopt(found: ReadonlyMap<Outgoing, string>): Promise<void> {
+    const rows = [...found].map(([{ row }, hubspotId]) => new Outgoing(row, 'update', hubspotId, true));
+    if (rows.length > 0) await this.deliver(await this.opened(rows));
+  }
+
   /** Nobody of the batch is written: those whom the answer names are parked, the rest is sent again in parts. */
   private async isolate(batch: Batch, verdict: Refused): Promise<void> {
     const { ledger, tally } = this.options;
     const { rows, call } = batch;
-    if (rows[0]!.kind === 'create' && verdict.code === 'conflict') return this.passBy(batch);
+    if (verdict.code === 'conflict') {
+      if (rows[0]!.kind === 'create') return this.passBy(batch);
+      const found = await this.unowned(rows);
+      if (found.size > 0) {
+        ledger.settle([], [call]);
+        await this.adopt(found);
+        return this.again([rows.filter((one) => !found.has(one))], 1);
+      }
+    }
     if (rows.length === 1) {
       const { code, property } = verdict.named.get(0) ?? verdict;
       return this.recorder.record(batch, [{ kind: 'bad', code, property }], '');
@@ -146,7 +178,7 @@ export class Courier {
     ledger.settle([], [call]);
     if (!tally.isolate(1)) return;
     const alone = new Map<number, string | null>([[0, null]]);
-    const found = rows.length === 1 ? alone : await existing(client, idProperty, rows, connection, signal);
+    const found = rows.length === 1 ? alone : await existing(client, { idProperty, rows }, connection, signal);
     const there = found instanceof Map ? found : new Map<number, string | null>();
     tally.counts.passed += there.size;
     ledger.settle(
@@ -162,7 +194,7 @@ export class Courier {
   private async lookUp(batch: Batch): Promise<void> {
     const { ledger, tally, client, idProperty, connection, signal } = this.options;
     const unknown = batch.rows.filter(({ byRecord }) => !byRecord);
-    const found = await existing(client, idProperty, unknown, connection, signal);
+    const found = await existing(client, { idProperty, rows: unknown }, connection, signal);
     if (!(found instanceof Map)) {
       this.recorder.hold(batch, batch.rows);
       if (found !== null && found.type !== 'Unavailable') tally.end({ kind: 'failure', error: found });
@@ -212,9 +244,5 @@ export class Courier {
     const ms = waitMs ?? untilMidnight(timeZone, Date.now());
     await client.refused(ms);
     if (why === 'daily') tally.end({ kind: 'wait', ms, daily: true });
-  }
-
-  private async renewed(): Promise<boolean> {
-    return this.options.client.renew(this.options.signal);
   }
 }

@@ -36,11 +36,15 @@ export function readOptions(connection: Connection): OpenHubspot {
 }
 
 /** What no single field shows. */
-function contradiction({ mapping, mode }: HubspotOptions): string | null {
+function contradiction({ mapping, mode, adopt }: HubspotOptions): string | null {
   if (mode === 'mirror' && mapping.leave === 'update')
     return 'mapping.leave: got "update", accepted in mode mirror: "archive", which it means anyway';
   if (mode === 'insert' && mapping.leave !== 'leave')
     return `mapping.leave: got "${mapping.leave}", accepted in mode insert, which changes no contact: "leave"`;
+  if (adopt && (mode === 'update' || mode === 'insert'))
+    return `adopt: got "${adopt}" in mode ${mode}, accepted in the modes upsert and mirror`;
+  if (adopt && (idIsMapped(mapping) || !Object.hasOwn(mapping.properties, adopt)))
+    return `adopt: got "${adopt}", accepted where mapping.properties has email and mapping.idProperty is a property of your own`;
   if (idIsMapped(mapping) && mapping.properties[mapping.idProperty]!.type !== 'string')
     return `mapping.properties.${mapping.idProperty}.type: got "${mapping.properties[mapping.idProperty]!.type}", accepted for the id: "string"`;
   return null;

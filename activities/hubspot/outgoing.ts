@@ -119,8 +119,12 @@ function nothing(row: MappedRow): Decision {
 }
 
 /** Body of the question which of the rows have a contact. */
-export const lookUpOf = (rows: readonly Outgoing[], idProperty: string) =>
-  JSON.stringify({ idProperty, properties: [idProperty], inputs: rows.map(({ id }) => ({ id })) });
+export const lookUpOf = (rows: readonly { id: string }[], idProperty: string, without: string = idProperty) =>
+  JSON.stringify({
+    idProperty,
+    properties: [...new Set([idProperty, without])],
+    inputs: rows.map(({ id }) => ({ id })),
+  });
 
 /** Rows of a call as they are written down before it leaves. */
 export function flyingOf(rows: readonly Outgoing[]): Flying {

@@ -6,7 +6,6 @@ import type { Pool } from '../../db/client.ts';
 import { logOf } from '../../db/hubspot/drain.ts';
 import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
-import { markEverybody, openMark } from '../../db/hubspot/mark.ts';
 import { dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
 import type { Deps } from '../deps.ts';
@@ -17,6 +16,7 @@ import { openClient } from './client.ts';
 import { Courier } from './courier.ts';
 import { Feed, type FeedOptions } from './feed.ts';
 import { Ledger } from './ledger.ts';
+import { markAll } from './marking.ts';
 import { requireKey } from './one.ts';
 import { judgedDigest, type OpenHubspot, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
@@ -125,6 +125,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     ledger,
     tally,
     idProperty: mapping.idProperty,
+    adopts: options.adopt !== undefined,
     connection: id,
     settleMs,
     leaveMs,
@@ -136,7 +137,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
   let done = false;
   try {
     if (only !== null) {
-      // One pass, and what it says is said.
+      // What it says is said.
       tally.quiet = true;
       const free = await dirtyState(pool, id, only);
       // Again behind a look-up, which tells the way to the contact and writes nothing.
@@ -149,7 +150,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     for (let marked = state.mark === null; only === null && !ending(); ) {
       if (!marked || ledger.everybody) {
         await ledger.idle();
-        marked = await markAll(deps, { turn, mapping, keyType: probe.keyType, tally, ending });
+        marked = await markAll(pool, { turn, mapping, keyType: probe.keyType, tally, ending });
         ledger.everybody = false;
         continue;
       }
@@ -210,26 +211,6 @@ async function pass(feed: Feed, courier: Courier, ledger: Ledger, lanes: number,
   );
   await ledger.flushed();
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
-}
-
-interface Marking {
-  turn: Parameters<typeof markEverybody>[1];
-  mapping: Parameters<typeof markEverybody>[2];
-  keyType: string;
-  tally: Tally;
-  ending: () => boolean;
-}
-
-/** @returns false when the slice ends first; its successor goes on behind the last key */
-async function markAll(deps: Deps, { turn, mapping, keyType, tally, ending }: Marking): Promise<boolean> {
-  const { mark } = await openMark(deps.pool, turn.claim.connection);
-  if (mark === null) return true;
-  while (!ending()) {
-    const { marked, done } = await markEverybody(deps.pool, turn, mapping, keyType);
-    tally.counts.marked += marked;
-    if (done) return true;
-  }
-  return false;
 }
 
 async function result(

@@ -25,3 +25,6 @@ export function accountFailure(verdict: BatchVerdict, place: string, connection:
       return new SyncError('BadAnswer', `${place} answered with something that is not known here (${verdict.kind})`);
   }
 }
+
+export const strangeAnswer = (place: string, status: number) =>
+  new SyncError('BadAnswer', `${place} answered ${status} with something that is no answer of HubSpot`);
