@@ -120,7 +120,7 @@ export const hubspotOptions = v.strictObject({
   settleSeconds: whole(0, 3_600, 100),
   /** Rows that may be refused before a run stops, in percent of those it looked at, 0-100. Default 5. */
   rejectPercent: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100)), 5),
-  /** Contacts that a run may archive, in percent of those it knows, 0-100; 50 may always go. Default 50; 100 asks never. */
+  /** Contacts that a run may archive, or update because their users left (`leave`), in percent of those it knows, 0-100; 50 may always go. Default 50; 100 asks never. */
   archivePercent: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100)), 50),
   /** Calls a run may spend on finding out which row of a refused batch is bad. Default 500. */
   isolationCalls: whole(0, 100_000, 500),

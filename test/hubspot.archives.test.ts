@@ -38,6 +38,23 @@ test('a condition that fits nobody archives nobody; who comes back is sent, and 
   await crm.expectSame();
 });
 
+test('an emptied table is told to nobody, where the mapping updates who left; who was told before does not count', async () => {
+  const crm = await open({ users: 300, mapping: { leave: 'update', leaveValues: { app_note: 'gone' } } });
+  const told = () => [...crm.source.contacts.all()].filter(({ properties }) => properties.app_note === 'gone').length;
+  await crm.sql('UPDATE users SET hidden = true WHERE id <= 140');
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 140 });
+  await crm.sql('DELETE FROM users WHERE id <= 140');
+  expect(await crm.sync({ mode: 'full' }), 'told once more').toMatchObject({ outcome: 'whole', written: 300 });
+  await crm.sql('TRUNCATE users');
+  expect(await failureOfRun(crm.sync())).toMatchObject({
+    type: 'TooManyArchives',
+    message: expect.stringMatching(/^160 of 160 known contacts would be told that their users left \(100\.0 %\)/),
+  });
+  expect(told()).toBe(140);
+  await crm.sync({ archives: 'accept' });
+  expect(told()).toBe(300);
+});
+
 test('50 may go however few there are, and an account may allow less or all', async () => {
   const few = await open({ users: 55, options: { mode: 'mirror' } });
   await few.sql('DELETE FROM users WHERE id > 5');

@@ -132,7 +132,7 @@ class HubspotRun {
     const { connection } = this.request;
     if (stop.kind === 'archives')
       return ApplicationFailure.nonRetryable(
-        `${stop.going} of ${stop.of} known contacts would be archived (${((100 * stop.going) / stop.of).toFixed(1)} %), more than the option archivePercent allows: those still there stay, and nothing more is sent. Was a table emptied, or does mapping.where fit nobody? Repair it and start again, or let them go: npx syncline start hubspotSync ${connection} --accept-archives`,
+        `${stop.going} of ${stop.of} known contacts would be ${stop.told ? 'told that their users left' : 'archived'} (${((100 * stop.going) / stop.of).toFixed(1)} %), more than the option archivePercent allows: those still there stay, and nothing more is sent. Was a table emptied, or does mapping.where fit nobody? Repair it and start again, or let them go: npx syncline start hubspotSync ${connection} --accept-archives`,
         'TooManyArchives',
       );
     if (stop.kind === 'isolation')

@@ -1,4 +1,5 @@
 import type { Leaving } from '../../db/hubspot/leaving.ts';
+import type { Outgoing } from './outgoing.ts';
 import type { Tally } from './tally.ts';
 
 /** So many may go without a question, however few contacts there are. */
@@ -15,8 +16,8 @@ export interface ArchiveGuardOptions {
 }
 
 /**
- * Stops a run before it archives more than a share of the contacts: a TRUNCATE, or a condition that fits nobody, archived
- * everybody. Who is about to go is counted before the first call that would bring the run beyond 50, and again when
+ * Stops a run before it archives more than a share of the contacts, or tells of so many that their users left: a TRUNCATE,
+ * or a condition that fits nobody, archived everybody. Who is about to go is counted before the first call that would bring the run beyond 50, and again when
  * there are more than were counted.
  */
 export class ArchiveGuard {
@@ -29,15 +30,17 @@ export class ArchiveGuard {
     this.decided = options.before;
   }
 
-  /** @param more rows that are to be archived and have not left */
-  async look(more: number): Promise<void> {
+  /** @param rows those that go with the next calls */
+  async look(rows: readonly Outgoing[]): Promise<void> {
+    const more = rows.length;
+    const told = rows.some(({ kind }) => kind !== 'archive');
     this.decided += more;
     if (more === 0 || this.decided <= this.proven) return;
     const { tally, before, percent, count } = this.options;
     const { leaving, known } = await count();
-    const gone = before + tally.counts.archived;
+    const gone = before + tally.counts.archived + tally.told;
     const [going, of] = [leaving + gone, known + gone];
-    if (going > leastArchives && going * 100 > of * percent) tally.end({ kind: 'archives', going, of });
+    if (going > leastArchives && going * 100 > of * percent) tally.end({ kind: 'archives', going, of, told });
     else this.proven = Math.max(going, this.decided);
   }
 }

@@ -95,8 +95,7 @@ export class Feed {
     if (this.ended) this.open.clear();
     if (settled.length > 0) this.options.ledger.settle(settled);
     this.options.tally.breaker();
-    const leaving = full.filter(([one]) => one!.kind === 'archive').reduce((sum, { length }) => sum + length, 0);
-    await this.options.archives?.look(leaving);
+    await this.options.archives?.look(full.flat().filter(({ leaves }) => leaves));
     const openedAt = performance.now();
     const numbers = await this.options.ledger.open(full.map(flyingOf));
     for (const [i, batch] of full.entries()) this.ready.push({ rows: batch, call: numbers[i]!, openedAt });

@@ -24,6 +24,11 @@ export class Outgoing {
     this.byRecord = byRecord;
   }
 
+  /** Its contact goes by this, or hears for the first time that its user left. */
+  get leaves(): boolean {
+    return this.kind === 'archive' || (this.row.scope !== 'in' && !this.row.toldLeft);
+  }
+
   /** Read again where an answer names a value: thousands of rows are kept ahead, and few are ever asked. */
   get values(): Readonly<Record<string, string>> {
     return this.kind === 'archive' ? {} : JSON.parse(this.row.payload ?? '{}');

@@ -45,6 +45,7 @@ export class Recorder {
       }
       // Somebody deleted it: it is made anew, by its id.
       if (outcome.kind === 'absent' && one.byRecord && one.row.scope === 'in') return this.located(one, null);
+      if (one.leaves && one.kind !== 'archive') tally.told += 1;
       tally.counts[outcome.kind !== 'ok' ? 'passed' : one.kind === 'archive' ? 'archived' : 'written'] += 1;
       return this.confirmed(one, outcome);
     });
@@ -56,8 +57,9 @@ export class Recorder {
   confirmed(one: Outgoing, outcome: Extract<RowOutcome, { kind: 'ok' | 'absent' | 'present' }>): Settled {
     if (one.kind === 'archive') return settled(one.row, { kind: 'archived' });
     const hubspotId = outcome.kind === 'absent' ? null : outcome.hubspotId;
+    const left = one.row.scope !== 'in';
     const hash = { ok: one.row.hash, absent: null, present: '' }[outcome.kind];
-    return { ...settled(one.row, { kind: 'confirmed', hubspotId, remoteId: one.row.remote }), hash };
+    return { ...settled(one.row, { kind: 'confirmed', hubspotId, remoteId: one.row.remote, left }), hash };
   }
 
   /** Looked for: it stays marked, and its next pass knows the contact, or that there is none. */

@@ -13,8 +13,8 @@ export interface Limits {
 export type Stop =
   /** Too many rows are refused. */
   | { kind: 'rejects'; bad: number; of: number }
-  /** Too many contacts would be archived. */
-  | { kind: 'archives'; going: number; of: number }
+  /** Too many contacts would be archived, or (`told`) hear that their user left. */
+  | { kind: 'archives'; going: number; of: number; told: boolean }
   /** The calls for isolation are used up. */
   | { kind: 'isolation'; calls: number }
   /** The platform asks to wait. */
@@ -39,6 +39,8 @@ export class Tally {
   waiting = false;
   /** The last whole pass changed nothing at HubSpot, and no row waits. */
   quiet = false;
+  /** Contacts that heard for the first time that their user left. */
+  told = 0;
   /** Rows that were looked for at HubSpot: their next pass may give up a value. */
   located = 0;
   /** When a call was last answered as it should be, ms. */

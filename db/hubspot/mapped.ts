@@ -41,6 +41,8 @@ export interface MappedRow {
   hubspotId: string | null;
   /** A call with this user left once, or its row was refused: a contact may be there although none was confirmed. */
   tried: boolean;
+  /** HubSpot was told that he left. */
+  toldLeft: boolean;
   parked: boolean;
   /** The hash is the one that was refused, under the same mapping and catalog. */
   refused: boolean;
@@ -145,7 +147,7 @@ function statement(mapping: SentMapping, { types, keyType }: Pick<Probe, 'types'
   SELECT h.key, h.version, h.tries, h.scope, h.payload, encode(h.hash, 'hex') AS hash, coalesce(h.id, ${idIsMapped ? `''` : 'h.key'}) AS id,
     h.remote, coalesce(c.doubt_id, c.remote_id) AS former, ${idIsMapped ? taken : 'NULL::text'} AS taken,
     coalesce(c.sent_hash = h.hash, false) AS sent, c.sent_hash IS NOT NULL AS known, c.hubspot_id AS "hubspotId", c.key IS NOT NULL AS tried,
-    c.parked_hash IS NOT NULL AS parked, coalesce(c.parked_hash = h.hash AND c.parked_under = $6::text, false) AS refused
+    coalesce(c.told_left, false) AS "toldLeft", c.parked_hash IS NOT NULL AS parked, coalesce(c.parked_hash = h.hash AND c.parked_under = $6::text, false) AS refused
   FROM hashed h LEFT JOIN syncline.hubspot_contacts c ON c.connection_id = $1 AND c.key = h.key
   WHERE h.total IS NULL OR h.total <= $5::bigint OR h.place = 1 ORDER BY h.key`;
 }

@@ -14,7 +14,7 @@ export interface Settled {
   /** The user's row was parked before: its reject is settled with it. */
   wasParked: boolean;
   outcome: /** HubSpot has it, or (`update`, `insert`) needs nothing of it. */
-    | { kind: 'confirmed'; hubspotId: string | null; remoteId: string | null }
+    | { kind: 'confirmed'; hubspotId: string | null; remoteId: string | null; left: boolean }
     | { kind: 'archived' }
     /** Nothing was to be sent. */
     | { kind: 'clear' }
@@ -79,6 +79,8 @@ export async function settleRows(pool: Pool, turn: Turn, { rows, calls, judged }
   });
 }
 
+const nothingTold = { hubspotId: null, remoteId: null, left: false };
+
 /** The common case in one statement: contacts are written, marks of the same version and the calls' rows go. */
 async function clear(
   client: Client,
@@ -88,21 +90,21 @@ async function clear(
   judged: string,
 ) {
   const told = rows.map(({ key, version, hash, outcome }) => {
-    const { hubspotId = null, remoteId = null } = outcome as { hubspotId?: string | null; remoteId?: string | null };
-    return [key, version, hash, outcome.kind, hubspotId, remoteId];
+    const { hubspotId, remoteId, left } = outcome.kind === 'confirmed' ? outcome : nothingTold;
+    return [key, version, hash, outcome.kind, hubspotId, remoteId, left];
   });
   await client.query({
     name: 'settleRows',
     text: `WITH told AS MATERIALIZED (
-        SELECT r->>0 AS key, (r->>1)::bigint AS version, decode(r->>2, 'hex') AS hash, r->>3 AS kind, r->>4 AS hubspot_id, r->>5 AS remote_id
+        SELECT r->>0 AS key, (r->>1)::bigint AS version, decode(r->>2, 'hex') AS hash, r->>3 AS kind, r->>4 AS hubspot_id, r->>5 AS remote_id, (r->6)::boolean AS told_left
         FROM jsonb_array_elements($2::jsonb) r),
       closed AS (DELETE FROM syncline.hubspot_calls WHERE id = ANY ($3::bigint[])),
       cleared AS (
         DELETE FROM syncline.hubspot_dirty d USING told t WHERE d.connection_id = $1 AND d.key = t.key AND d.version = t.version),
       forgotten AS (
         DELETE FROM syncline.hubspot_contacts c USING told t WHERE c.connection_id = $1 AND c.key = t.key AND t.kind = 'archived')
-      INSERT INTO syncline.hubspot_contacts AS c (connection_id, key, sent_hash, sent_at, hubspot_id, remote_id, parked_hash, parked_under)
-      SELECT $1, key, CASE kind WHEN 'confirmed' THEN hash END, CASE WHEN kind <> 'parked' THEN now() END, hubspot_id, remote_id,
+      INSERT INTO syncline.hubspot_contacts AS c (connection_id, key, sent_hash, sent_at, hubspot_id, remote_id, told_left, parked_hash, parked_under)
+      SELECT $1, key, CASE kind WHEN 'confirmed' THEN hash END, CASE WHEN kind <> 'parked' THEN now() END, hubspot_id, remote_id, told_left,
         CASE kind WHEN 'parked' THEN coalesce(hash, '') END, CASE kind WHEN 'parked' THEN $4 END
       FROM told WHERE kind IN ('confirmed', 'parked') ORDER BY key
       ON CONFLICT (connection_id, key) DO UPDATE SET
@@ -110,6 +112,7 @@ async function clear(
         sent_at = coalesce(excluded.sent_at, c.sent_at),
         hubspot_id = coalesce(excluded.hubspot_id, c.hubspot_id),
         remote_id = coalesce(excluded.remote_id, c.remote_id),
+        told_left = CASE WHEN excluded.parked_hash IS NULL THEN excluded.told_left ELSE c.told_left END,
         doubt_id = CASE WHEN excluded.parked_hash IS NULL THEN NULL ELSE c.doubt_id END,
         parked_hash = excluded.parked_hash, parked_under = excluded.parked_under`,
     values: [connection, JSON.stringify(told), calls, judged],

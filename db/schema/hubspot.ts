@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   customType,
   index,
   integer,
@@ -88,6 +89,8 @@ export const hubspotContacts = syncline.table(
     remoteId: text('remote_id'),
     /** Such an id in a call of unknown outcome: the contact may have it, and is looked for by it. */
     doubtId: text('doubt_id'),
+    /** What HubSpot confirmed last was sent because the user had left (`leave: update`). */
+    toldLeft: boolean('told_left').notNull().default(false),
     /** Hash of the row that was refused: the same is never sent again by itself. Its reason stands in syncline.rejects. */
     parkedHash: digest('parked_hash'),
     /** `hubspot_syncs.judged` of then. */
