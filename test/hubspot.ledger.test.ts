@@ -1,4 +1,20 @@
 import { expect, test } from 'vitest';
+import { openTokens } from '../activities/http/auth.ts';
+import { openThrottle } from '../activities/http/throttle.ts';
+import { openClient } from '../activities/hubspot/client.ts';
+import { Feed } from '../activities/hubspot/feed.ts';
+import { Ledger } from '../activities/hubspot/ledger.ts';
+import { readOptions } from '../activities/hubspot/open.ts';
+import { Decider } from '../activities/hubspot/outgoing.ts';
+import { Tally } from '../activities/hubspot/tally.ts';
+import { noCounts } from '../connectors/hubspot/counts.ts';
+import { probeMapping } from '../db/capture.ts';
+import { takeClaim } from '../db/claims.ts';
+import { loadConnection, storedConnection } from '../db/connections.ts';
+import { logOf } from '../db/hubspot/drain.ts';
+import { MappedReader } from '../db/hubspot/mapped.ts';
+import { nextDirty } from '../db/hubspot/syncs.ts';
+import { takeTurn } from '../db/hubspot/turns.ts';
 import { openCrm } from './harness/crm.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
@@ -26,4 +42,71 @@ test('while nothing can be written down no more calls leave than a kill may repe
     lock.release();
   }
   await slow.expectSame();
+});
+
+test('a token is got with the permit, before the moment from which a call is said to leave', async () => {
+  const { pool, key } = world;
+  const crm = await openCrm(world, { users: 1, key: false, capture: false });
+  const throttle = openThrottle(pool);
+  const tokens = openTokens({ pool, key });
+  world.onClose(() => Promise.all([throttle.close(), tokens.close()]).then(() => undefined));
+  const client = openClient({ throttle, tokens }, await loadConnection(pool, key, crm.name), { timeoutSeconds: 5 });
+  await client.permit(AbortSignal.timeout(10_000));
+  expect(crm.source.calls.byName).toEqual({ token: 1 });
+  await client.send('GET', '/account-info/2026-03/details');
+  expect(crm.source.calls.byName).toEqual({ token: 1, account: 1 });
+});
+
+test('a row that cannot be mapped is set aside alone, though another one is marked before it while it is looked for', async () => {
+  const { pool } = world;
+  const crm = await openCrm(world, {
+    users: 0,
+    mapping: { properties: { app_orders: { sql: '1 / (u.id - 2)', type: 'number' } }, tables: {} },
+  });
+  const { name } = crm;
+  await crm.sql(`INSERT INTO users (id) VALUES (1), (10), (2), (3)`);
+  const stored = await storedConnection(pool, name);
+  const opened = readOptions({ ...stored, credential: null });
+  const { mapping } = opened;
+  const probe = await probeMapping(pool, mapping);
+  const run = { workflowId: name, runId: name, isOpen: async () => false };
+  const claim = await takeClaim(pool, { connection: name, pipeline: 'hubspot', ...run });
+  if ('heldBy' in claim) throw new Error('held');
+  await pool.query('INSERT INTO syncline.hubspot_syncs (connection_id) VALUES ($1)', [name]);
+  const { turn } = await takeTurn(pool, claim);
+  const mark = (...keys: string[]) =>
+    pool.query(
+      `INSERT INTO syncline.hubspot_dirty (connection_id, key, version) SELECT $1, key, nextval('syncline.hubspot_versions') FROM unnest($2::text[]) key`,
+      [name, keys],
+    );
+  await mark('1', '2', '3');
+
+  const tally = new Tally(noCounts, { rejectPercent: null, isolationCalls: 0 });
+  const log = logOf(stored.no, mapping, probe);
+  const ledger = new Ledger({ pool, turn, log, judged: '', tally, landMs: 1_000, unsettledMost: 1 });
+  const real = new MappedReader(pool, mapping, probe);
+  let marked = false;
+  const reader = {
+    read: async (range: Parameters<MappedReader['read']>[0]) => {
+      try {
+        return await real.read(range);
+      } catch (error) {
+        // The next reading is of its key.
+        if (range.limit === 1 && !marked) await mark('10');
+        marked ||= range.limit === 1;
+        throw error;
+      }
+    },
+  } as MappedReader;
+  const decider = new Decider(opened, {}, false);
+  const settings = { mapping, judged: '', settleMs: 0, archives: null, connection: name };
+  const nextKey = (after: string) => nextDirty(pool, name, after);
+  const feed = new Feed({ ...settings, reader, decider, ledger, tally, nextKey }, 1);
+  const sent: string[] = [];
+  for (let batch = await feed.next(); batch !== null; batch = await feed.next())
+    sent.push(...batch.rows.map(({ row }) => row.key));
+  await ledger.idle();
+  expect(marked).toBe(true);
+  expect(sent.sort()).toEqual(['1', '10', '3']);
+  expect(await crm.parked()).toEqual(new Map([['2', 'mapping_failed 22012']]));
 });

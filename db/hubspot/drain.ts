@@ -86,7 +86,7 @@ async function drainPart(pool: Pool, turn: Turn, { no, links }: Log, fromBlock: 
 
 const put = (users: string) => `INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version, since)
   SELECT $1, key, (SELECT nextval('syncline.hubspot_versions')), at FROM (${users}) users ORDER BY key
-  ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, since = least(d.since, excluded.since)`;
+  ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, since = least(d.since, excluded.since), tries = 0`;
 
 /**
  * Marks the users behind links whose change is committed. This statement began after the log rows were seen, and sees

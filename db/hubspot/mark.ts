@@ -7,7 +7,7 @@ const keysAtOnce = 10_000;
 
 const put = `INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
   SELECT $1, key, (SELECT nextval('syncline.hubspot_versions')) FROM chunk ORDER BY key
-  ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version`;
+  ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, tries = 0`;
 
 /** What `hubspot_syncs` says is still to be marked. */
 export interface OpenMark {

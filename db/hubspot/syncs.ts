@@ -71,7 +71,7 @@ export async function setStandard(
       `INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
        SELECT $1, key, nextval('syncline.hubspot_versions') FROM syncline.hubspot_contacts
        WHERE connection_id = $1 AND parked_hash IS NOT NULL AND parked_under IS DISTINCT FROM $2 ORDER BY key
-       ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version`,
+       ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, tries = 0`,
       [connection, judged],
     );
     return { mark: rows[0].mark, returned: returned.rowCount ?? 0 };
@@ -97,7 +97,7 @@ export async function releaseParked(pool: Pool, connection: string): Promise<num
     `WITH free AS (UPDATE syncline.hubspot_contacts SET parked_under = '' WHERE connection_id = $1 AND parked_hash IS NOT NULL RETURNING key)
      INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
      SELECT $1, key, nextval('syncline.hubspot_versions') FROM free ORDER BY key
-     ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version`,
+     ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, tries = 0`,
     [connection],
   );
   return rowCount ?? 0;

@@ -62,7 +62,7 @@ export const hubspotDirty = syncline.table(
     since: instant('since').notNull().defaultNow(),
     /** A call with this row ended without an answer: it is not sent before that call can no longer land. */
     heldUntil: instant('held_until'),
-    /** Calls with this row that ended without an answer while others were answered. */
+    /** Calls with this row that ended without an answer while others were answered, since it was marked last. */
     tries: smallint('tries').notNull().default(0),
   },
   (t) => [primaryKey({ columns: [t.connectionId, t.key] })],
