@@ -22,6 +22,10 @@ export interface Crm {
   pool: Pool;
   source: HubspotSandbox;
   mapping: Record<string, unknown>;
+  /** The mail address is the id. */
+  byMail: boolean;
+  /** Contacts of those who left are archived; else they stay. */
+  archives: boolean;
   /** Runs SQL on the customer's tables; `users` and the others need no schema. */
   sql(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
   start(input?: Record<string, unknown>): Promise<WorkflowHandle>;
@@ -121,6 +125,8 @@ export async function openCrm(world: CrmGround, given: CrmOptions = {}): Promise
     pool,
     source,
     mapping,
+    byMail: given.byMail ?? false,
+    archives: options.mode === 'mirror',
     sql,
     start: (input = {}) =>
       world.client.workflow.start('hubspotSync', {
