@@ -53,6 +53,10 @@ test('an emptied table is told to nobody, where the mapping updates who left; wh
   expect(told()).toBe(140);
   await crm.sync({ archives: 'accept' });
   expect(told()).toBe(300);
+  await crm.options({ mapping: { ...crm.mapping, leave: 'archive', leaveValues: {} } });
+  expect(await failureOfRun(crm.sync()), 'to be archived is another matter').toMatchObject({
+    message: expect.stringMatching(/^300 of 300 known contacts would be archived/),
+  });
 });
 
 test('50 may go however few there are, and an account may allow less or all', async () => {

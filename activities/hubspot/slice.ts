@@ -113,7 +113,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
             before: input.spent.archived,
             count: async () => {
               await ledger.flushed();
-              return countLeaving(pool, id, mapping, probe.keyType);
+              return countLeaving(pool, id, mapping, probe.keyType, mapping.leave === 'update');
             },
           }),
     ...(only !== null && { only }),

@@ -2,26 +2,30 @@ import pg from 'pg';
 import { type CaptureMapping, quoted } from '../capture/probe.ts';
 import type { Pool } from '../client.ts';
 
-/** How many contacts would be archived, or told that their user left, of those that are known and were not told before. */
+/** How many contacts would be archived, or told that their user left, of those that are known. */
 export interface Leaving {
   leaving: number;
   known: number;
 }
 
-/** Counts the marked users who are deleted or out of scope and have a contact, and all contacts that are known. */
+/**
+ * Counts the marked users who are deleted or out of scope and have a contact, and all contacts that are known.
+ * @param told contacts are told and not archived: those that were told before do not count
+ */
 export async function countLeaving(
   pool: Pool,
   connection: string,
   { from, key, where }: Pick<CaptureMapping, 'from' | 'key' | 'where'>,
   keyType: string,
+  told: boolean,
 ): Promise<Leaving> {
   const { rows } = await pool.query(
     `WITH known AS (SELECT key FROM syncline.hubspot_contacts
-       WHERE connection_id = $1 AND NOT told_left AND (sent_hash IS NOT NULL OR hubspot_id IS NOT NULL))
+       WHERE connection_id = $1 AND NOT (told_left AND $2) AND (sent_hash IS NOT NULL OR hubspot_id IS NOT NULL))
      SELECT (SELECT count(*)::int FROM known) AS known,
        (SELECT count(*)::int FROM syncline.hubspot_dirty d JOIN known USING (key) WHERE d.connection_id = $1
          AND NOT EXISTS (SELECT 1 FROM ${quoted(from)} u WHERE u.${pg.escapeIdentifier(key)} = d.key::${keyType} AND (${where ?? 'true'})::boolean)) AS leaving`,
-    [connection],
+    [connection, told],
   );
   return rows[0];
 }
