@@ -215,11 +215,11 @@ describe('a feed that no longer reaches back', () => {
   });
 });
 
-describe('what has no events', () => {
+describe('what has no events, or none for every change', () => {
   it('is read again on a schedule, and what is gone is swept under the guard', async () => {
     const account = await openStripeAccount(
       world,
-      { counts: { balance_transactions: 130, webhook_endpoints: 60, subscriptions: 10 } },
+      { counts: { balance_transactions: 130, payment_intents: 30, webhook_endpoints: 60, subscriptions: 10 } },
       { relistHours: 0.001 },
     );
     const { source } = account;
@@ -227,6 +227,7 @@ describe('what has no events', () => {
     await account.untilLive(run);
     for (const id of [...source.truth('balance_transactions').keys()].slice(0, 20))
       source.update('balance_transactions', id);
+    for (const id of [...source.truth('payment_intents').keys()].slice(0, 5)) source.update('payment_intents', id);
     const hooks = [...source.truth('webhook_endpoints').keys()];
     for (const id of hooks.slice(0, 5)) source.remove('webhook_endpoints', id);
     const [canceled] = [...source.previews().keys()];

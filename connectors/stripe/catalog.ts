@@ -4,9 +4,9 @@ export { apiVersion, eventTypes, resources, source };
 
 /**
  * How a resource is followed.
- * - `A`: events tell its changes, and its list can be cut by time
- * - `B`: events, and a list that can only be read from its start
- * - `C`: no events (or unreliable ones): read again on a schedule, what is missing is swept
+ * - `A`: events tell every change (there is an `.updated`), and its list can be cut by time
+ * - `B`: such events, and a list that can only be read from its start
+ * - `C`: no events, unreliable ones, or none for every change: read again on a schedule, what is missing is swept
  *
  * `D`, children of a parent, are the nested lists of their parent; `E`, virtual objects, stand in activities/stripe/upcoming.ts.
  */

@@ -35,6 +35,11 @@ export const shapes: Record<string, Shape> = {
   },
   products: plain('products', 'product', 'prod_', 'product', true),
   coupons: plain('coupons', 'coupon', 'cou_', 'coupon', true),
+  // Edited metadata is told to nobody.
+  payment_intents: {
+    ...plain('payment_intents', 'payment_intent', 'pi_', 'payment_intent', false),
+    events: { created: 'payment_intent.created' },
+  },
   charges: {
     path: '/v1/charges',
     object: 'charge',

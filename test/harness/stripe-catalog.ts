@@ -225,7 +225,8 @@ function prefixOf(object: string): string {
 
 function resourceOf({ path, item, query }: (typeof lists)[number]): Resource {
   const own = unreliable.includes(item) ? [] : (eventsOf.get(item) ?? []);
-  const tells = own.some((type) => /\.(created|updated)$/.test(type) || item === 'payment_method');
+  // Without `.updated` a change such as edited metadata (of payment intents, quotes, invoice items) comes with no event.
+  const tells = own.some((type) => type.endsWith('.updated'));
   const created = query.some(({ name }) => name === 'created');
   const retrieve = Object.keys(spec.paths).find(
     (one) => new RegExp(`^${path}/\\{[^}]+\\}$`).test(one) && spec.paths[one]?.get,
@@ -234,7 +235,7 @@ function resourceOf({ path, item, query }: (typeof lists)[number]): Resource {
     ([one, { delete: remove }]) => remove && new RegExp(`^${path}/\\{[^}]+\\}$`).test(one),
   );
   const all = query.find(({ name, schema }) => name === 'status' && schema.enum?.includes('all'));
-  const deletes = tells ? own.filter((type) => type.endsWith('.deleted') && !notDeleted.includes(type)) : [];
+  const deletes = own.filter((type) => type.endsWith('.deleted') && !notDeleted.includes(type));
   return {
     key: keyOf(path),
     object: item,
