@@ -105,6 +105,25 @@ describe('verifyStripe', () => {
     expect((await verify({ connection: account.name })).outcome).toBe('equal');
   });
 
+  it('compares objects under test clocks, which no list shows beside the others', async () => {
+    const account = await openStripeAccount(world, { counts: { customers: 200, subscriptions: 50 }, clocks: 3 });
+    await account.copy();
+    const equal = await verify({ connection: account.name });
+    expect(equal.outcome).toBe('equal');
+    expect(equal.types.find(({ type }) => type === 'customers')).toMatchObject({ objects: 200, badBuckets: 0 });
+    const under = [...account.source.truth('customers').values()].filter(({ test_clock }) => test_clock !== null);
+    const [lost, stale, gone] = under.map(({ id }) => id as string) as [string, string, string];
+    const of = (text: string, id: string) =>
+      world.pool.query(`${text} WHERE connection_id = $1 AND id = $2`, [account.name, id]);
+    await of('DELETE FROM stripe.customers', lost);
+    await of(`UPDATE stripe.customers SET data = data || '{"balance": 99999}'`, stale);
+    account.source.remove('customers', gone);
+    const { outcome, types } = await verify({ connection: account.name, types: ['customers'] });
+    expect(outcome).toBe('mended');
+    expect(types).toMatchObject([{ badBuckets: 1, missing: 1, different: 1, extra: 1, mended: 3, objects: 199 }]);
+    await expectSame(account);
+  });
+
   it('with the key of another account compares and writes nothing, and says so', async () => {
     const counts = { customers: 60, webhook_endpoints: 12 };
     const account = await openStripeAccount(world, { counts });

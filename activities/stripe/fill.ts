@@ -5,13 +5,13 @@ import { closePass, type PassCounts } from '../../db/close.ts';
 import { coverageOf } from '../../db/coverage.ts';
 import { openPass, type Pass, type Range } from '../../db/passes.ts';
 import { readFeed } from '../../db/stripe/feed.ts';
-import { livingIds } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import { Refused } from '../http/client.ts';
 import type { Call } from '../step.ts';
 import { fillScope } from './begin.ts';
 import { itemTablesOf } from './bury.ts';
+import { copiedClocks, hidesClocks } from './clocks.ts';
 import { ensureTables } from './ensure.ts';
 import { otherThanCopied } from './identity.ts';
 import { oldestOf } from './oldest.ts';
@@ -40,8 +40,6 @@ export interface FillResult {
   /** Why the account does not let us read it; it is tried again later. */
   parked: string | null;
 }
-
-const mostClocks = 1_000;
 
 /**
  * Reads a resource whole: what was committed by an earlier call is not read again. Rows that a whole reading does not bring
@@ -127,12 +125,7 @@ async function rangesOf(
 ): Promise<Range[]> {
   const fromMs = resource.created ? await oldestOf(opened, call) : undefined;
   const list: Range = fromMs === undefined ? {} : { fromMs };
-  if (!resource.clocks || !opened.isTest) return [list];
-  const table = tableOf(requireResource('test_helpers_test_clocks'));
-  const clocks = await livingIds(deps.pool, table, connection, '', mostClocks).catch((error: { code?: string }) => {
-    // Test clocks are not copied: nobody knows of any.
-    if (error.code === '42P01') return [];
-    throw error;
-  });
+  if (!hidesClocks(opened, resource)) return [list];
+  const clocks = await copiedClocks(deps.pool, connection);
   return [list, ...clocks.map((afterId) => ({ ...list, afterId }))];
 }

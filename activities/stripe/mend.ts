@@ -5,24 +5,25 @@ import { readFeed } from '../../db/stripe/feed.ts';
 import { standingsOf } from '../../db/stripe/objects.ts';
 import { differing, extraIds } from '../../db/stripe/verify.ts';
 import type { Deps } from '../deps.ts';
-import { RetryLater, SyncError } from '../errors.ts';
+import { RetryLater } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { buryObjects } from './bury.ts';
+import { hidesClocks } from './clocks.ts';
 import { claimOfCopy } from './identity.ts';
 import { readNested } from './nested.ts';
 import { readObject } from './object.ts';
-import { expandParams, type OpenStripe, openStripe } from './open.ts';
-import { rowOf, type StripeObject, textOf } from './rows.ts';
+import { type OpenStripe, openStripe } from './open.ts';
+import { rowOf, type StripeObject } from './rows.ts';
+import { type Read, readSpan, type Span, spanOf, withinOf } from './spans.ts';
 import { requireResource, tableOf } from './tables.ts';
 import { broken, settleOrphans } from './torn.ts';
-import { bucketSeconds } from './verify.ts';
 import { readTime } from './version.ts';
 import { noRows, writeObjects } from './writer.ts';
 
 export interface MendInput {
   connection: string;
   type: string;
-  /** Beginnings of buckets; null: the whole list of a resource that has no moments. */
+  /** Beginnings of buckets, see spans.ts; null: the whole list of a resource that has no moments. */
   buckets: number[] | null;
   mend: boolean;
   /** Rows of objects that are gone which this comparison has marked deleted already: the guard counts them. */
@@ -46,17 +47,8 @@ export interface MendResult {
   waitMs: number;
 }
 
-interface Read {
-  id: string;
-  timeMs: number;
-  readMs: number;
-  data: StripeObject;
-  text: string;
-}
-
 const nothing = { missing: 0, different: 0, extra: 0, mended: 0, buried: 0, withheld: 0, objects: 0, waitMs: 0 };
 
-const pageRows = 100;
 const settledPollMs = 500;
 
 /**
@@ -77,7 +69,7 @@ export async function mendType(
   const result: MendResult = { ...nothing, guard };
   // What is mended is no drift any more when the call is made again.
   const done: MendResult = { ...nothing, guard };
-  const ranges = buckets?.map((fromSecond) => ({ fromSecond, toSecond: fromSecond + bucketSeconds })) ?? [null];
+  const spans: Span[] = buckets?.map(spanOf) ?? (hidesClocks(opened, resource) ? ['whole', 'clocks'] : ['whole']);
   const startedMs = Date.now();
   let reads: Read[] = [];
   const extras: string[] = [];
@@ -90,10 +82,12 @@ export async function mendType(
         counts.mended += mended;
       }
     }
-    for (const range of ranges) {
-      const read = await readAll(opened, resource, range, call);
+    for (const span of spans) {
+      const read = await readSpan(deps, opened, resource, span, call);
       const ids = read.map(({ id }) => id);
-      extras.push(...(await extraIds(deps.pool, table, connection, range, { ids, beforeMs: startedMs })));
+      extras.push(
+        ...(await extraIds(deps.pool, table, connection, withinOf(resource, span), { ids, beforeMs: startedMs })),
+      );
       const suspects = new Set((await differing(deps.pool, table, connection, read)).map(({ id }) => id));
       for (const id of await broken(deps, opened, resource, connection, ids)) suspects.add(id);
       reads.push(...read.filter(({ id }) => suspects.has(id)));
@@ -139,36 +133,6 @@ export async function mendType(
   } catch (error) {
     if (!(error instanceof RetryLater)) throw error;
     return { ...done, waitMs: error.waitMs };
-  }
-}
-
-async function readAll(
-  { api, options }: OpenStripe,
-  resource: Resource,
-  range: { fromSecond: number; toSecond: number } | null,
-  call: Call,
-): Promise<Read[]> {
-  const found: Read[] = [];
-  let after: string | undefined;
-  for (;;) {
-    const { body, readMs, secondMs } = await api.list(
-      resource.path,
-      {
-        ...(resource.paged && { limit: pageRows }),
-        ...resource.params,
-        ...expandParams(options, resource, 'data.'),
-        ...(range && { 'created[gte]': range.fromSecond, 'created[lt]': range.toSecond }),
-        ...(after !== undefined && { starting_after: after }),
-      },
-      call.signal,
-    );
-    for (const data of body.data)
-      found.push({ id: String(data.id), timeMs: readTime(secondMs), readMs, data, text: textOf(data) });
-    if (!body.hasMore) return found;
-    const last = String(body.data.at(-1)?.id);
-    if (last === after)
-      throw new SyncError('BadAnswer', `${resource.path} shows what it has shown: the list has no end`);
-    after = last;
   }
 }
 

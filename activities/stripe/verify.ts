@@ -3,9 +3,11 @@ import { type Bucket, copyBuckets, sourceBuckets } from '../../db/stripe/verify.
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
+import { hidesClocks } from './clocks.ts';
 import { claimOfCopy } from './identity.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
 import { textOf } from './rows.ts';
+import { bucketSeconds, clockBucket, readSpan, withinOf } from './spans.ts';
 import { requireResource, tableOf } from './tables.ts';
 import { broken, settleOrphans } from './torn.ts';
 
@@ -34,8 +36,6 @@ export interface ScanResult {
   waitMs: number;
 }
 
-/** An hour: some thousand objects of a busy account, so that a bad one costs some dozen requests. */
-export const bucketSeconds = 3_600;
 const pageRows = 100;
 /** Buckets that one answer may name: beyond it the copy is rather made anew. */
 const mostBad = 2_000;
@@ -47,7 +47,7 @@ const mostBad = 2_000;
 export async function scanType(deps: Deps, input: ScanInput, call: Call): Promise<ScanResult> {
   const opened = await openStripe(deps, input.connection, 'bulk');
   const resource = requireResource(input.type);
-  const result: ScanResult = {
+  const blank: ScanResult = {
     toSecond: input.toSecond,
     buckets: 0,
     objects: 0,
@@ -56,11 +56,13 @@ export async function scanType(deps: Deps, input: ScanInput, call: Call): Promis
     mended: 0,
     waitMs: 0,
   };
+  const result = { ...blank, bad: [...blank.bad] };
   try {
     await claimOfCopy(deps, opened, call);
+    if (input.toSecond === null) await scanClocks(deps, opened, resource, result, call);
     for await (const part of partsOf(opened, resource, input, call)) {
-      const range = { fromSecond: part.fromSecond, toSecond: part.toSecond };
-      const copy = await copyBuckets(deps.pool, tableOf(resource), input.connection, range, bucketSeconds);
+      const within = withinOf(resource, { fromSecond: part.fromSecond, toSecond: part.toSecond });
+      const copy = await copyBuckets(deps.pool, tableOf(resource), input.connection, within, bucketSeconds);
       const source = await sourceBuckets(deps.pool, part.objects.map(textOf), bucketSeconds);
       const bad = new Set(badOf(source, copy));
       const ids = part.objects.map(({ id }) => String(id));
@@ -78,9 +80,31 @@ export async function scanType(deps: Deps, input: ScanInput, call: Call): Promis
     }
   } catch (error) {
     if (!(error instanceof RetryLater)) throw error;
-    return { ...result, waitMs: error.waitMs };
+    // The next call begins where no part has ended, with what stands under test clocks too.
+    return { ...(result.toSecond === input.toSecond ? blank : result), waitMs: error.waitMs };
   }
   return result;
+}
+
+/** What stands under test clocks is one bucket: no list shows it beside the others, and a clock holds a few objects. */
+async function scanClocks(
+  deps: Deps,
+  opened: OpenStripe,
+  resource: Resource,
+  result: ScanResult,
+  call: Call,
+): Promise<void> {
+  if (!hidesClocks(opened, resource)) return;
+  const { id } = opened.connection;
+  const read = await readSpan(deps, opened, resource, 'clocks', call);
+  const copy = await copyBuckets(deps.pool, tableOf(resource), id, withinOf(resource, 'clocks'), bucketSeconds);
+  const texts = read.map(({ text }) => text);
+  const source = await sourceBuckets(deps.pool, texts, bucketSeconds);
+  const ids = read.map((one) => one.id);
+  const torn = await broken(deps, opened, resource, id, ids);
+  if (badOf(source, copy).length + torn.length > 0) result.bad.push(clockBucket);
+  result.buckets += read.length + copy.length > 0 ? 1 : 0;
+  result.objects += read.length;
 }
 
 function badOf(source: readonly Bucket[], copy: readonly Bucket[]): number[] {

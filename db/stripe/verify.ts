@@ -23,19 +23,30 @@ export async function sourceBuckets(pool: Pool, objects: readonly string[], seco
   return rows;
 }
 
-/** Buckets of the living rows of a range of time, seconds. */
+/** Rows of a table that are compared at once. */
+export interface Within {
+  /** Made in this range, seconds since 1970; null: whenever. */
+  range: { fromSecond: number; toSecond: number } | null;
+  /** `only` those under test clocks, or all `without` them; null: the objects have none. */
+  clocks: 'only' | 'without' | null;
+}
+
+const clocked = { only: 'AND test_clock IS NOT NULL', without: 'AND test_clock IS NULL' };
+
+/** Buckets of living rows. */
 export async function copyBuckets(
   pool: Pool,
   table: StreamTable,
   connection: string,
-  range: { fromSecond: number; toSecond: number },
+  { range, clocks }: Within,
   seconds: number,
 ): Promise<Bucket[]> {
   const { rows } = await pool.query(
     `SELECT floor(extract(epoch FROM created)::float8 / $4) * $4 AS second, count(*)::int AS count, sum(${hash('data')})::text AS hash
      FROM ${sqlName(table)}
-     WHERE connection_id = $1 AND deleted_at IS NULL AND created >= to_timestamp($2) AND created < to_timestamp($3) GROUP BY 1`,
-    [connection, range.fromSecond, range.toSecond, seconds],
+     WHERE connection_id = $1 AND deleted_at IS NULL AND ($2::float8 IS NULL OR created >= to_timestamp($2) AND created < to_timestamp($3))
+       ${clocks ? clocked[clocks] : ''} GROUP BY 1`,
+    [connection, range?.fromSecond ?? null, range?.toSecond ?? null, seconds],
   );
   return rows;
 }
@@ -59,19 +70,28 @@ export async function differing(
   return rows;
 }
 
-/** Living rows of a range (or of the whole table) that were read before a moment and are not among these ids. */
+/** Living rows that were read before a moment and are not among these ids. */
 export async function extraIds(
   pool: Pool,
   table: StreamTable,
   connection: string,
-  range: { fromSecond: number; toSecond: number } | null,
+  { range, clocks }: Within,
   known: { ids: readonly string[]; beforeMs: number },
 ): Promise<string[]> {
   const within = range ? 'AND created >= to_timestamp($4) AND created < to_timestamp($5)' : '';
   const { rows } = await pool.query(
     `SELECT id FROM ${sqlName(table)} WHERE connection_id = $1 AND deleted_at IS NULL AND id <> ALL($2)
-       AND synced_at < to_timestamp($3::float8 / 1000) ${within} ORDER BY id`,
+       AND synced_at < to_timestamp($3::float8 / 1000) ${within} ${clocks ? clocked[clocks] : ''} ORDER BY id`,
     [connection, known.ids, known.beforeMs, ...(range ? [range.fromSecond, range.toSecond] : [])],
+  );
+  return rows.map((r) => r.id);
+}
+
+/** Test clocks that living rows name. */
+export async function clocksNamed(pool: Pool, table: StreamTable, connection: string): Promise<string[]> {
+  const { rows } = await pool.query(
+    `SELECT DISTINCT test_clock AS id FROM ${sqlName(table)} WHERE connection_id = $1 AND deleted_at IS NULL AND test_clock IS NOT NULL`,
+    [connection],
   );
   return rows.map((r) => r.id);
 }
