@@ -100,6 +100,29 @@ describe('/wait', () => {
     expect((await wait('request=key_req_later')).body).toMatchObject({ met: 'request' });
   });
 
+  it('request: waits for every event of a request that made several', async () => {
+    const { options } = source.feed;
+    const [customer] = source.truth('customers').keys() as Iterable<string>;
+    const coupon = [...source.truth('coupons').keys()][1] as string;
+    // One object is read by id, and only at the fourth try; the other event is applied before that.
+    source.setFaults([{ type: 'status', status: 500, path: `/v1/coupons/${coupon}`, times: 3 }]);
+    // None stands behind an event of its second that was read before, from here on.
+    options.shuffled = false;
+    options.thinShare = 1;
+    source.update('coupons', coupon, 'req_many');
+    options.thinShare = 0;
+    source.update('customers', customer as string, 'req_many');
+    await until('the first event', async () => {
+      const told = await world.pool.query(`SELECT FROM syncline.stripe_events WHERE request_id = 'req_many'`);
+      return told.rowCount === 1;
+    });
+    const answer = await wait('request=req_many&timeout=20');
+    const held = await row('coupons', coupon);
+    source.setFaults([]);
+    expect(answer).toMatchObject({ status: 200, body: { met: 'request' } });
+    expect(held).toEqual(source.truth('coupons').get(coupon));
+  });
+
   it('neither: waits for what the feed shows', async () => {
     const id = source.create('customers');
     expect(await wait('timeout=20')).toMatchObject({ status: 200, body: { met: 'seen' } });

@@ -43,17 +43,22 @@ export async function dropEvents(pool: Pool, connection: string, beforeMs: numbe
   return rowCount ?? 0;
 }
 
-/** Of those who wait: (connection, request id or idempotency key) pairs whose event was applied. */
+/**
+ * Of those who wait: when the first event of a request or idempotency key was applied, by `connection request`; ms by the
+ * database's clock.
+ */
 export async function appliedRequests(
   pool: Pool,
   asked: readonly { connection: string; request: string }[],
-): Promise<Set<string>> {
-  if (asked.length === 0) return new Set();
+): Promise<Map<string, number>> {
+  if (asked.length === 0) return new Map();
   const { rows } = await pool.query(
-    `SELECT DISTINCT a.c, a.r FROM unnest($1::text[], $2::text[]) AS a(c, r)
-     WHERE EXISTS (SELECT 1 FROM syncline.stripe_events e WHERE e.connection_id = a.c AND e.request_id = a.r)
-        OR EXISTS (SELECT 1 FROM syncline.stripe_events e WHERE e.connection_id = a.c AND e.idempotency_key = a.r)`,
+    `SELECT a.c, a.r, extract(epoch FROM least(
+         (SELECT min(e.applied_at) FROM syncline.stripe_events e WHERE e.connection_id = a.c AND e.request_id = a.r),
+         (SELECT min(e.applied_at) FROM syncline.stripe_events e WHERE e.connection_id = a.c AND e.idempotency_key = a.r)
+       ))::float8 * 1000 AS ms
+     FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS u(c, r)) a`,
     [asked.map((one) => one.connection), asked.map((one) => one.request)],
   );
-  return new Set(rows.map((r) => `${r.c} ${r.r}`));
+  return new Map(rows.flatMap((r) => (r.ms === null ? [] : [[`${r.c} ${r.r}`, r.ms] as const])));
 }

@@ -11,7 +11,7 @@ export const waitSchema = {
     type: 'object',
     properties: {
       object: text('Id of an object: it is read at Stripe and landed before the answer'),
-      request: text("Request id or idempotency key of a call of yours: waits for that call's event"),
+      request: text("Request id or idempotency key of a call of yours: waits for that call's events"),
       settled: text('1: waits until late events can no longer appear'),
       timeout: text('Seconds, 0.1 to 60; default 10'),
     },

@@ -52,7 +52,7 @@ class Answer extends Error {
 
 /**
  * `GET /wait/:connection`: answers when the copy holds what the caller wants to read. `object=` reads that object at the
- * source and lands it, which is truly read-after-write; `request=` waits for the event of a request; neither waits until
+ * source and lands it, which is truly read-after-write; `request=` waits for the events of a request; neither waits until
  * everything that the feed shows is applied, and with `settled=1` until it has settled, late events included.
  */
 export const waitPlugin: ApiPlugin = (parts) => async (app) => {

@@ -4,7 +4,10 @@ import type { Listener } from '../../db/listen.ts';
 import { appliedRequests } from '../../db/stripe/events.ts';
 import { pokeFeed, readFeeds } from '../../db/stripe/feed.ts';
 
-/** What somebody waits for: an event of a request, everything the feed shows, or everything it shows when it has settled. */
+/**
+ * What somebody waits for: the events of a request, of which a look at the feed that began after the first one was applied
+ * shows all that the feed has; everything the feed shows, or everything it shows when it has settled.
+ */
 export type Wish =
   | { kind: 'request'; request: string }
   /** Moment of the question by the database's clock, ms. */
@@ -128,10 +131,17 @@ export class Waiters {
   private isMet(
     waiter: Waiter,
     feed: { seenMs: number; settledMs: number; polledMs: number | null },
-    requests: ReadonlySet<string>,
+    requests: ReadonlyMap<string, number>,
   ): boolean {
     const { connection, wish } = waiter;
-    if (wish.kind === 'request') return requests.has(`${connection} ${wish.request}`);
+    if (wish.kind === 'request') {
+      const appliedMs = requests.get(`${connection} ${wish.request}`);
+      if (appliedMs === undefined) return false;
+      if ((feed.polledMs ?? 0) >= appliedMs) return true;
+      // The look that brought the first one shows what it showed when it began: the next one is asked for at once.
+      this.poke(connection).catch(() => undefined);
+      return false;
+    }
     if (waiter.untilMs === null && (feed.polledMs ?? 0) >= wish.askedMs) waiter.untilMs = feed.seenMs + marginMs;
     if (waiter.untilMs === null) return false;
     return wish.kind === 'seen' || feed.settledMs >= waiter.untilMs;
