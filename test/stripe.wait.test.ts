@@ -1,4 +1,6 @@
 import { describe, expect, inject, it } from 'vitest';
+import { nameObject } from '../activities/stripe/look.ts';
+import { resources } from '../connectors/stripe/catalog.ts';
 import { serveApi } from '../workers/api.ts';
 import { createWorker } from '../workers/worker.ts';
 import { pause, resume } from '../workflows/control.ts';
@@ -150,11 +152,15 @@ describe('/wait', () => {
 
   it.each([
     ['timeout=0', 400, 'timeout: got 0, accepted a number of seconds from 0.1 to 60'],
-    ['object=nobody', 400, 'object: got "nobody", accepted an id such as cus_…, in_…, sub_…, or <resource>/<id>'],
+    ['object=nobody', 400, 'object: got "nobody", accepted an id that begins with acct_, apwc_, bpc_, ch_, '],
+    ['object=src_3abc', 400, 'webhook_endpoints'],
+    ['object=ba_3abc', 400, 'or <resource>/<id> with a resource of: accounts,'],
     ['object=cus_1%2F..%2F..', 400, 'object: got "cus_1/../.."'],
     ['object=cus_1&request=req_1', 400, 'one of object, request and settled=1'],
     ['for=ever', 400, 'unknown field "for" (accepted: object, request, settled, timeout)'],
     ['object=ch_3abc', 400, 'charges are not copied by connection'],
+    ['object=py_3abc', 400, 'charges are not copied by connection'],
+    ['object=%ff', 400, 'object: got "'],
     ['request=req_never&timeout=0.2', 504, 'request: not met within 0.2 s; the copy has seen up to 2'],
   ])('%s ends with %i', async (query, status, message) => {
     const answer = await wait(query);
@@ -170,6 +176,19 @@ describe('/wait', () => {
     const refused = await ask(`/wait/${account.name}`, 'Bearer another-token-of-26-chars');
     expect(refused).toMatchObject({ status: 401 });
     expect(refused.headers.get('www-authenticate')).toBe('Bearer');
+  });
+
+  it('a path that is no text ends with 400, in the shape of every other refusal', async () => {
+    for (const path of ['/wait/%ff', '/wait/%ff?object=cus_1', '/%e0%a4%a'])
+      expect(await ask(path)).toMatchObject({ status: 400, body: { error: expect.stringContaining('malformed') } });
+    expect(Object.keys((await ask('/wait/%ff')).body)).toEqual(['error']);
+  });
+
+  it('knows the resource of every id that has a mark', () => {
+    for (const { key, prefix } of resources)
+      if (prefix !== '' && key !== 'plans') expect(nameObject(`${prefix}1abc`).resource.key, prefix).toBe(key);
+    expect(nameObject('pyr_1abc').resource.key).toBe('refunds');
+    expect(nameObject('du_1abc').resource.key).toBe('disputes');
   });
 
   it('a connection without a copy ends with 409 and the command that begins one', async () => {

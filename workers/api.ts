@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
-import fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyReply } from 'fastify';
 import type { Deps } from '../activities/deps.ts';
 import { callbacksPlugin } from './api/callbacks.ts';
 import { healthPlugin } from './api/health.ts';
@@ -40,7 +40,16 @@ const bodyBytes = 256 * 1024;
  * @throws Error when the port is taken
  */
 export async function serveApi(port: number, parts: ApiParts): Promise<Api> {
-  const app = fastify({ logger: false, bodyLimit: bodyBytes, forceCloseConnections: true });
+  const app = fastify({
+    logger: false,
+    bodyLimit: bodyBytes,
+    forceCloseConnections: true,
+    // An address that no route is looked up for.
+    frameworkErrors: (_error, _request, reply: unknown) => {
+      const error = 'The path is malformed: accepted is percent-encoded UTF-8; the routes: GET /openapi.json';
+      void (reply as FastifyReply).code(400).send({ error });
+    },
+  });
   app.setErrorHandler((error: Error & { statusCode?: number; validation?: unknown }, _request, reply) => {
     const status = error.statusCode ?? 500;
     // What a driver says may quote values.

@@ -1,4 +1,4 @@
-import { type Resource, resourceOf, resourceOfId, resources } from '../../connectors/stripe/catalog.ts';
+import { idPrefixes, type Resource, resourceOf, resourceOfId, resources } from '../../connectors/stripe/catalog.ts';
 import { type Claim, heldClaim, writeUnderClaim } from '../../db/claims.ts';
 import type { Burial } from '../../db/land.ts';
 import { standingsOf } from '../../db/stripe/objects.ts';
@@ -40,10 +40,9 @@ export function nameObject(text: string): Named {
   const id = rest.length > 0 ? rest.join('/') : text;
   const resource = rest.length > 0 ? resourceOf(key ?? '') : resourceOfId(text);
   if (resource?.retrieve && idPattern.test(id)) return { resource, id };
-  const examples = ['customers', 'invoices', 'subscriptions'].map((one) => `${resourceOf(one)?.prefix}…`).join(', ');
   throw new SyncError(
     'InvalidInput',
-    `object: got "${text.slice(0, 80)}", accepted an id such as ${examples}, or <resource>/<id> with a resource of: ${resources.map((one) => one.key).join(', ')}`,
+    `object: got "${text.slice(0, 80)}", accepted an id that begins with ${idPrefixes.join(', ')}, or <resource>/<id> with a resource of: ${resources.map((one) => one.key).join(', ')}`,
   );
 }
 

@@ -93,11 +93,22 @@ export function columnsOf({ columns }: { columns: string }): CatalogColumn[] {
 const byKey = new Map(resources.map((one) => [one.key, one]));
 /** Two lists of the same objects (`plans` and `prices` are not): the first of the catalog takes their events. */
 const byObject = new Map([...resources].reverse().map((one) => [one.object, one]));
+/** Marks of ids besides those that samples show: a payment that is no card's is a charge, and so are its refund and dispute. */
+const otherMarks: readonly [prefix: string, key: string][] = [
+  ['py_', 'charges'],
+  ['pyr_', 'refunds'],
+  ['du_', 'disputes'],
+];
 const byPrefix = resources
   .filter(({ prefix, retrieve, key }) => prefix !== '' && retrieve && key !== 'plans')
-  .sort((a, b) => b.prefix.length - a.prefix.length);
+  .map(({ prefix, key }): [string, string] => [prefix, key])
+  .concat(otherMarks)
+  .sort(([a], [b]) => b.length - a.length);
 
+/** How an id begins that tells its resource. */
+export const idPrefixes: readonly string[] = byPrefix.map(([prefix]) => prefix).sort();
 export const resourceOf = (key: string): Resource | undefined => byKey.get(key);
 export const resourceOfObject = (object: string): Resource | undefined => byObject.get(object);
 /** The resource that an id belongs to, by its mark. */
-export const resourceOfId = (id: string): Resource | undefined => byPrefix.find(({ prefix }) => id.startsWith(prefix));
+export const resourceOfId = (id: string): Resource | undefined =>
+  byKey.get(byPrefix.find(([prefix]) => id.startsWith(prefix))?.[1] ?? '');
