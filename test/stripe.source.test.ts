@@ -1,6 +1,7 @@
 import { expect, inject, it } from 'vitest';
 import { lookAt, nameObject } from '../activities/stripe/look.ts';
 import { saveConnection } from '../db/connections.ts';
+import { listRejects } from '../db/report.ts';
 import { createWorker } from '../workers/worker.ts';
 import { openStripeAccount, quickSettling, type StripeAccount } from './harness/stripes.ts';
 import { until } from './harness/until.ts';
@@ -106,4 +107,32 @@ it('a copy that was begun before accounts were told goes on, and tells its accou
   await account.copy();
   expect(listed(account)).toBe(read);
   expect(await scopeOf(account)).toBe(scope);
+});
+
+it('events of a connected account change nothing and stand aside, those of the account itself are applied', async () => {
+  const account = await openStripeAccount(world, { counts: { customers: 20, coupons: 5 }, shuffled: false });
+  const run = await account.start();
+  await account.untilLive(run);
+  const { feed } = account.source;
+  const [customer, other] = [...account.source.truth('customers').keys()] as [string, string];
+  const [coupon] = account.source.truth('coupons').keys();
+  feed.options.eventAccount = 'acct_connected';
+  account.source.update('customers', customer, 'req_foreign');
+  account.source.remove('coupons', coupon as string);
+  feed.options.eventAccount = 'acct_1';
+  account.source.update('customers', other);
+  await account.untilSettled();
+  const customers = await account.rows('customers');
+  expect(customers.get(customer)).toMatchObject({ balance: 0 });
+  expect(customers.get(other)).toMatchObject({ balance: 1 });
+  expect((await account.rows('coupons')).has(coupon as string)).toBe(true);
+  const { rows } = await listRejects(world.pool, { connection: account.name, limit: 20, records: true });
+  expect(rows).toMatchObject([{ stream: 'events', sourceId: 'acct_connected', reason: 'foreign_account' }]);
+  const ledger = await world.pool.query(
+    `SELECT FROM syncline.stripe_events WHERE connection_id = $1 AND request_id = 'req_foreign'`,
+    [account.name],
+  );
+  expect(ledger.rowCount, 'nobody who waits for the request is told that it was applied').toBe(0);
+  await run.cancel();
+  await run.result().catch(() => undefined);
 });

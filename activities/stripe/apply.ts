@@ -3,19 +3,22 @@ import { type Claim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
 import { uncover } from '../../db/coverage.ts';
 import type { Burial } from '../../db/land.ts';
+import { type RejectRow, setAside } from '../../db/rejects.ts';
 import { keepEvents, type LedgerEvent, unappliedEvents } from '../../db/stripe/events.ts';
 import { moveFeed, type Reached } from '../../db/stripe/feed.ts';
-import { standingsOf, subscriptionsByCustomer } from '../../db/stripe/objects.ts';
+import { standingsOf } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
 import type { Aside } from './aside.ts';
 import { buryObjects } from './bury.ts';
 import { type FeedEvent, type Target, targetsOf } from './events.ts';
+import { feedStream, foreignOf, foreignRejects, unanswering } from './foreign.ts';
 import { readNested } from './nested.ts';
 import { chosenResources, type OpenStripe } from './open.ts';
 import { Reads, type Wanted } from './reads.ts';
 import { rowOf } from './rows.ts';
 import { tableOf } from './tables.ts';
-import { subscriptionsOf, upcoming, upcomingChosen } from './upcoming.ts';
+import { previewsOf } from './upcoming.events.ts';
+import { upcoming, upcomingChosen } from './upcoming.ts';
 import { deletionTime, judgeEvent } from './version.ts';
 import { addRows, noRows, type ObjectRows, writeObjects } from './writer.ts';
 
@@ -25,10 +28,18 @@ export interface Written {
   gone: Map<string, Burial[]>;
   /** Events of which nothing is left to do. */
   events: LedgerEvent[];
+  /** Accounts of events that are none of this copy. */
+  foreign: RejectRow[];
   reached: Reached | null;
 }
 
-export const nothingWritten = (): Written => ({ found: new Map(), gone: new Map(), events: [], reached: null });
+export const nothingWritten = (): Written => ({
+  found: new Map(),
+  gone: new Map(),
+  events: [],
+  foreign: [],
+  reached: null,
+});
 
 interface Group {
   target: Target;
@@ -56,15 +67,18 @@ export class Applier {
   private readonly claim: Claim;
   private readonly opened: OpenStripe;
   private readonly chosen: ReadonlySet<string>;
+  private readonly account: string | null;
   private readonly reads: Reads;
   private readonly signal: AbortSignal;
   /** Events that are being applied. */
   private readonly open = new Map<string, Promise<void>>();
 
-  constructor(deps: Deps, claim: Claim, opened: OpenStripe, aside: Aside, signal: AbortSignal) {
+  /** @param account whose events are applied; see foreign.ts */
+  constructor(deps: Deps, claim: Claim, opened: OpenStripe, account: string | null, aside: Aside, signal: AbortSignal) {
     this.deps = deps;
     this.claim = claim;
     this.opened = opened;
+    this.account = account;
     this.signal = signal;
     this.chosen = new Set(chosenResources(opened.options).map(({ key }) => key));
     // Read whole again within the hour, or parked until the right is there.
@@ -82,16 +96,20 @@ export class Applier {
     readMs: number,
     reached: Reached | null,
   ): Promise<{ whole: Promise<void>; moved: boolean }> {
-    const fresh = await this.freshOf(events);
+    const all = await this.freshOf(events);
+    const foreign = foreignOf(all, this.account);
+    const fresh = all.filter((one) => !foreign.includes(one));
     const others = events.flatMap(({ id }) => this.open.get(id) ?? []);
     const groups = this.group(fresh);
     const written = nothingWritten();
     const wanted: Wanted[] = [];
     const waiting = new Map<string, number>();
     await this.judge(groups, readMs, written, wanted);
-    if (upcomingChosen(this.opened.options)) wanted.push(...(await this.previews(fresh)));
+    if (upcomingChosen(this.opened.options))
+      wanted.push(...(await previewsOf(this.deps.pool, this.claim.connection, fresh)));
     for (const { events: of } of wanted) for (const { id } of of) waiting.set(id, (waiting.get(id) ?? 0) + 1);
-    written.events = fresh.filter(({ id }) => !waiting.has(id));
+    written.events = [...fresh.filter(({ id }) => !waiting.has(id)), ...foreign.map(unanswering)];
+    written.foreign = foreignRejects(foreign);
     if (wanted.length === 0 && others.length === 0) written.reached = reached;
     this.counts.events += fresh.length;
     await this.write(written);
@@ -199,39 +217,15 @@ export class Applier {
     addRows(found, one);
   }
 
-  /** Subscriptions whose next invoice the events may change. */
-  private async previews(events: readonly FeedEvent[]): Promise<Wanted[]> {
-    const bySubscription = new Map<string, FeedEvent[]>();
-    const byCustomer = new Map<string, FeedEvent[]>();
-    const push = (to: Map<string, FeedEvent[]>, key: string, event: FeedEvent) =>
-      to.set(key, [...(to.get(key) ?? []), event]);
-    for (const event of events) {
-      const told = subscriptionsOf(event.object ?? { object: event.related?.object, id: event.related?.id });
-      for (const id of told.subscriptions) push(bySubscription, id, event);
-      if (told.customer !== undefined) push(byCustomer, told.customer, event);
-    }
-    for (const [customer, subscriptions] of await subscriptionsByCustomer(this.deps.pool, this.claim.connection, [
-      ...byCustomer.keys(),
-    ]))
-      for (const id of subscriptions)
-        for (const event of byCustomer.get(customer) ?? []) push(bySubscription, id, event);
-    return [...bySubscription].map(([id, of]) => ({
-      resource: upcoming,
-      id,
-      becauseMs: Math.max(...of.map(({ createdMs }) => createdMs)),
-      later: false,
-      events: of,
-    }));
-  }
-
   /** One transaction: rows, deletions, the ledger and the watermarks. */
-  private async write({ found, gone, events, reached }: Written): Promise<void> {
+  private async write({ found, gone, events, foreign, reached }: Written): Promise<void> {
     if (found.size + gone.size + events.length === 0 && reached === null) return;
     const { claim, deps } = this;
     await writeUnderClaim(deps.pool, claim, { name: 'events', durable: false }, async (client) => {
       for (const rows of found.values())
         await writeObjects(client, claim, rows, { generation: 0, touch: true, mayHaveRejects: true });
       for (const [key, burials] of gone) await this.end(client, key, burials);
+      await setAside(client, claim, feedStream, foreign);
       await keepEvents(client, claim.connection, events);
       if (reached) await moveFeed(client, claim.connection, reached);
     });

@@ -8,6 +8,8 @@ import type { StripeObject } from './rows.ts';
 /** An event of the feed: something happened to an object. With its state of that second, or thin: its id alone. */
 export interface FeedEvent extends LedgerEvent {
   type: string;
+  /** Connected account that it is of; null for those of the account itself. */
+  account: string | null;
   /** Version in which the state is written; null where there is none. */
   apiVersion: string | null;
   object: StripeObject | null;
@@ -29,6 +31,7 @@ export function readEvent(raw: StripeObject): FeedEvent {
     createdMs: Math.floor(created / 1_000) * 1_000,
     requestId: text(request?.id),
     idempotencyKey: text(request?.idempotency_key),
+    account: text(raw.account),
     apiVersion: text(raw.api_version),
     object,
     related: related?.id && related.type ? { id: String(related.id), object: String(related.type) } : null,

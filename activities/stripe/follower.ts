@@ -11,6 +11,7 @@ import { Applier } from './apply.ts';
 import { Aside } from './aside.ts';
 import { ensureTables } from './ensure.ts';
 import { FeedLost, type FeedPart, readOn, readRange } from './feed.ts';
+import { accountOf } from './oldest.ts';
 import { type OpenStripe, openStripe } from './open.ts';
 import { Wake } from './wake.ts';
 
@@ -45,14 +46,14 @@ export class Follower {
   private trouble: unknown;
   private droppedAt = 0;
 
-  private constructor(deps: Deps, claim: Claim, opened: OpenStripe, feed: Feed, aside: Aside, call: Call) {
+  private constructor(deps: Deps, claim: Claim, opened: OpenStripe, feed: Feed, applier: Applier, call: Call) {
     this.deps = deps;
     this.claim = claim;
     this.opened = opened;
     this.feed = feed;
     this.call = call;
     this.hot = feed.hotEvent;
-    this.applier = new Applier(deps, claim, opened, aside, call.signal);
+    this.applier = applier;
   }
 
   /** @throws FeedLost */
@@ -64,7 +65,9 @@ export class Follower {
     ]);
     if (!feed) throw new SyncError('Defect', 'a feed without a mark is not followed');
     await ensureTables(deps, opened, call);
-    return new Follower(deps, claim, opened, feed, new Aside(unread), call);
+    const account = (await accountOf(opened, call)).id ?? opened.options.account ?? null;
+    const applier = new Applier(deps, claim, opened, account, new Aside(unread), call.signal);
+    return new Follower(deps, claim, opened, feed, applier, call);
   }
 
   /** How far the settled moment is behind the present, ms. */

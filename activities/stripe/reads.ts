@@ -162,6 +162,7 @@ export class Reads {
       found: new Map('found' in read ? [[key, read.found]] : []),
       gone: new Map('gone' in read ? [[key, [read.gone]]] : []),
       events: this.endedOf(one.events, true),
+      foreign: [],
       reached: null,
     });
     this.aside.read(one);
@@ -185,7 +186,13 @@ export class Reads {
     }
     const found = noRows(one.resource);
     found.faults.push(unreadFault(one, error));
-    await this.write({ found: new Map([[one.resource.key, found]]), gone: new Map(), events: [], reached: null });
+    await this.write({
+      found: new Map([[one.resource.key, found]]),
+      gone: new Map(),
+      events: [],
+      foreign: [],
+      reached: null,
+    });
     this.aside.failed(one);
     this.endedOf(one.events, false);
     this.close(one);

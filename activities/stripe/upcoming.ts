@@ -4,7 +4,7 @@ import type { Burial } from '../../db/land.ts';
 import { Refused } from '../http/client.ts';
 import { readNested } from './nested.ts';
 import type { OpenStripe } from './open.ts';
-import { rowOf, type StripeObject } from './rows.ts';
+import { rowOf } from './rows.ts';
 import { readTime } from './version.ts';
 import { noRows, type ObjectRows } from './writer.ts';
 
@@ -73,20 +73,4 @@ export async function previewOf(
     }
     return { gone: { id: subscription, timeMs: readTime(opened.api.secondMs(), becauseMs), readMs } };
   }
-}
-
-const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
-
-/** Subscriptions whose next invoice an event may change; `customer` where all of a customer's are meant. */
-export function subscriptionsOf(object: StripeObject): { subscriptions: string[]; customer?: string } {
-  const parent = object.parent as { subscription_details?: { subscription?: unknown } } | null | undefined;
-  const told = [
-    object.object === 'subscription' ? object.id : undefined,
-    object.subscription,
-    parent?.subscription_details?.subscription,
-  ].flatMap((one) => text(one) ?? []);
-  if (told.length > 0) return { subscriptions: told };
-  const ofCustomer =
-    object.object === 'customer' ? object.id : object.object === 'invoiceitem' ? object.customer : undefined;
-  return { subscriptions: [], ...(text(ofCustomer) !== undefined && { customer: text(ofCustomer) }) };
 }

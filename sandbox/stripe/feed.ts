@@ -11,6 +11,8 @@ export interface FeedOptions {
   shuffled?: boolean;
   /** Version in which events are written. Default: the one that is asked for. */
   eventVersion?: string;
+  /** Account that events told from now on are of, as the feed of a Connect platform shows them. Default: none, the account's own. */
+  eventAccount?: string;
   /** Age from which events are gone, seconds. Default 30 days. */
   keptSeconds?: number;
 }
@@ -28,6 +30,7 @@ export interface StoredEvent {
   thin: boolean;
   request: string | null;
   key: string | null;
+  account: string | undefined;
 }
 
 const thirtyDays = 30 * 86_400;
@@ -69,6 +72,7 @@ export class Feed {
       thin: this.random() < thinShare,
       request,
       key,
+      account: this.options.eventAccount,
     };
     let place = this.events.length;
     while (place > 0 && before(event, this.events[place - 1] as StoredEvent)) place -= 1;
@@ -107,6 +111,7 @@ export class Feed {
       type: event.type,
       created: event.second,
       livemode: false,
+      ...(event.account !== undefined && { account: event.account }),
       request: event.request === null && event.key === null ? null : { id: event.request, idempotency_key: event.key },
     };
     if (event.thin)

@@ -82,6 +82,12 @@ const unread: Reason = {
   remedy: 'the run asks for it again by itself, with pauses that grow up to an hour',
 };
 
+const foreign: Reason = {
+  why: 'the feed shows events of this connected account, which are not applied: the copy is of the account of the key',
+  remedy:
+    'nothing is missing in the copy. To copy the connected account too: npx syncline connect NAME with --option account=acct_…',
+};
+
 const value = 'correct the value in the users table, or the SQL of the property in the mapping';
 
 /** The same for users that are not written to HubSpot; codes that stand here are ours, others are HubSpot's own. */
@@ -119,9 +125,12 @@ const hubspot: Record<string, Reason> = {
 
 /** `why; what to do`, for a code that a later version wrote as well. */
 export function explain(pipeline: HandedBack['pipeline'], reason: string): string {
-  const reasons: Record<string, Reason> = { org: orgReasons, platform, stripe: { ...platform, unread }, hubspot }[
-    pipeline
-  ];
+  const reasons: Record<string, Reason> = {
+    org: orgReasons,
+    platform,
+    stripe: { ...platform, unread, foreign_account: foreign },
+    hubspot,
+  }[pipeline];
   const known = Object.hasOwn(reasons, reason) ? reasons[reason] : undefined;
   if (known) return `${known.why}; ${known.remedy}`;
   return pipeline === 'hubspot'

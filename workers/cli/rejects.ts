@@ -116,7 +116,7 @@ async function replays(rows: readonly HandedBack[]): Promise<string[]> {
   );
   const objects = await Promise.all(
     rows.flatMap(({ pipeline, connection, stream, reason }) =>
-      pipeline === 'stripe' && reason !== 'unread'
+      pipeline === 'stripe' && reason !== 'unread' && reason !== 'foreign_account'
         ? [resourceOf(stream).then((resource) => `${connection} --types ${resource}`)]
         : [],
     ),
