@@ -95,3 +95,28 @@ it('a failure that passes holds nothing aside, and an object that is deleted mea
   await run.cancel();
   await run.result().catch(() => undefined);
 });
+
+it('an object whose list answers with 5xx stands aside in the backfill, as a preview does, and is read when it can be', async () => {
+  const account = await openStripeAccount(world, { counts: { invoices: 120, subscriptions: 30 } });
+  // Of this number is an invoice with 130 lines.
+  const invoice = account.source.stores.invoices?.id(7) as string;
+  account.source.setFaults([
+    { type: 'status', status: 500, path: `/v1/invoices/${invoice}/lines` },
+    { type: 'status', status: 500, path: '/v1/invoices/create_preview', times: 1 },
+  ]);
+  const { types } = await account.copy();
+  expect(types.filter(({ state }) => state !== 'done')).toEqual([]);
+  const aside = await standAside(account);
+  expect(aside.map(({ stream, reason }) => `${stream} ${reason}`).sort()).toEqual([
+    'invoices unread',
+    'upcoming_invoices unread',
+  ]);
+  expect(aside.find(({ stream }) => stream === 'invoices')).toMatchObject({ sourceId: invoice });
+  expect((await account.rows('invoices')).size).toBe(119);
+  account.source.setFaults([]);
+  const run = await account.start();
+  await until('both to be read', async () => (await standAside(account)).length === 0);
+  await expectSame(account);
+  await run.cancel();
+  await run.result().catch(() => undefined);
+});

@@ -97,3 +97,14 @@ export function unreadFault({ resource, id, becauseMs, later }: Asked, error: Sy
   const record = JSON.stringify({ id, failure: error.message, becauseMs, later });
   return { id, keyed: true, reason: 'unread', field: 'id', record, position: `${resource.key} by id` };
 }
+
+/** More objects of one page than this that fail are the trouble of the source, not theirs: the page is read again. */
+const mostOfPage = 5;
+
+/** Sets an object of a page of a backfill aside, for the follower. @returns false where the error says nothing of the object */
+export function putAside(faults: Faulty[], resource: Resource, id: string, error: unknown): boolean {
+  const unread = faults.filter(({ reason }) => reason === 'unread').length;
+  if (!isUnread(error) || unread >= mostOfPage) return false;
+  faults.push(unreadFault({ resource, id, becauseMs: 0, later: false }, error));
+  return true;
+}

@@ -1,8 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Nested, Resource } from '../../connectors/stripe/catalog.ts';
 import type { LandRow } from '../../db/land.ts';
 import { SyncError } from '../errors.ts';
 import { Refused } from '../http/client.ts';
 import type { Faulty } from '../platform/extract.ts';
+import { isUnread } from './aside.ts';
 import { chosenLists, type OpenStripe } from './open.ts';
 import { itemRowOf, listIn, type Origin, type StripeObject } from './rows.ts';
 
@@ -17,27 +19,30 @@ export interface NestedRows {
 const pageRows = 100;
 /** A list of more pages than this is not believed: the largest invoices have some thousand lines. */
 const mostPages = 2_000;
+const mostFails = 3;
+const firstPauseMs = 250;
 
 /**
  * Lists inside objects, whole: what the object carries, and the rest by the list's own route. An object whose list is cut
  * counts as read only when this has returned.
- * @param onGone told of an object that was deleted between its own page and its list; without it that is thrown
+ * @param passOver told of an object whose list cannot be read, after some tries where the source fails to show it: true leaves
+ * the object out; without it that is thrown
  */
 export async function readNested(
   { api, options }: Pick<OpenStripe, 'api' | 'options'>,
   resource: Resource,
   objects: readonly { object: StripeObject; origin: Origin; key?: string }[],
   signal: AbortSignal,
-  onGone?: (parent: string) => void,
+  passOver?: (parent: string, error: unknown) => boolean,
 ): Promise<NestedRows[]> {
   const found: NestedRows[] = [];
   for (const nested of chosenLists(options, resource)) {
     const of: NestedRows = { nested, lists: [], rows: [], faults: [] };
     for (const { object, origin, key } of objects) {
       const parent = key ?? String(object.id);
-      const items = await wholeList(api, nested, object, signal).catch((error: unknown) => {
-        if (!onGone || !isGone(error)) throw error;
-        onGone(parent);
+      const read = () => wholeList(api, nested, object, signal);
+      const items = await (passOver ? tried(read, signal) : read()).catch((error: unknown) => {
+        if (!passOver?.(parent, error)) throw error;
         return null;
       });
       if (items === null) continue;
@@ -56,7 +61,20 @@ export async function readNested(
   return found;
 }
 
-const isGone = (error: unknown) => error instanceof Refused && error.verdict === 'gone';
+/** Whether the source has no such object, or no such list any more. */
+export const isGone = (error: unknown) => error instanceof Refused && error.verdict === 'gone';
+
+/** A list that fails for a moment is none that stands aside: four tries within two seconds. */
+async function tried<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let fails = 0; ; fails++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isUnread(error) || fails === mostFails) throw error;
+      await delay(firstPauseMs * 2 ** fails, undefined, { signal });
+    }
+  }
+}
 
 /** Whether something is missing in what the object carries of the lists that are copied. */
 export function isCut({ options }: Pick<OpenStripe, 'options'>, resource: Resource, object: StripeObject): boolean {

@@ -5,10 +5,11 @@ import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { Refused } from '../http/client.ts';
 import type { Call } from '../step.ts';
-import { readNested } from './nested.ts';
+import { putAside } from './aside.ts';
+import { isGone, readNested } from './nested.ts';
 import { type Answer, expandParams, type ListPage, type OpenStripe } from './open.ts';
 import { rowOf, type StripeObject } from './rows.ts';
-import { createdOf, lanesWorth, type Place, placeOf, planCut, type Segment } from './segments.ts';
+import { createdOf, fresh, lanesWorth, type Place, placeOf, planCut, type Segment } from './segments.ts';
 import { readTime } from './version.ts';
 import type { PassWriter } from './writer.pass.ts';
 import { noRows, type ObjectRows, withoutObjects } from './writer.ts';
@@ -146,7 +147,12 @@ export class ListReader {
       } else found.faults.push(made.fault);
     }
     const gone = new Set<string>();
-    found.nested = await readNested(this.opened, this.resource, whole, this.call.signal, (id) => gone.add(id));
+    const passOver = (id: string, error: unknown) => {
+      const passed = isGone(error) || putAside(found.faults, this.resource, id, error);
+      if (passed) gone.add(id);
+      return passed;
+    };
+    found.nested = await readNested(this.opened, this.resource, whole, this.call.signal, passOver);
     return withoutObjects(found, gone);
   }
 
@@ -229,17 +235,3 @@ export class ListReader {
     for (const go of waiting) go();
   }
 }
-
-const fresh: Omit<SliceState, 'no'> = {
-  cursor: null,
-  done: false,
-  pages: 0,
-  rows: 0,
-  seen: 0,
-  written: 0,
-  rejected: 0,
-  requests: 0,
-  rereads: 0,
-  total: null,
-  doubt: null,
-};

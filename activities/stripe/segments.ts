@@ -84,3 +84,18 @@ export function lanesWorth(perSecond: number, tookMs: number | null, most: numbe
 export function createdOf(object: StripeObject | undefined): number | null {
   return typeof object?.created === 'number' ? object.created * 1_000 : null;
 }
+
+/** State of a part of which nothing was read yet. */
+export const fresh: Omit<SliceState, 'no'> = {
+  cursor: null,
+  done: false,
+  pages: 0,
+  rows: 0,
+  seen: 0,
+  written: 0,
+  rejected: 0,
+  requests: 0,
+  rereads: 0,
+  total: null,
+  doubt: null,
+};

@@ -4,6 +4,7 @@ import { type Pass, readSliceState, undone } from '../../db/passes.ts';
 import { livingIds } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
+import { putAside } from './aside.ts';
 import type { OpenStripe } from './open.ts';
 import type { Segment } from './segments.ts';
 import { tableOf } from './tables.ts';
@@ -37,7 +38,10 @@ export async function fillUpcoming(
     const left = [...ids];
     const lane = async () => {
       for (let id = left.shift(); id !== undefined; id = left.shift()) {
-        const preview = await previewOf(opened, id, null, call.signal);
+        const preview = await previewOf(opened, id, null, call.signal).catch((error: unknown) => {
+          if (!putAside(found.faults, upcoming, id, error)) throw error;
+          return { unread: true };
+        });
         // One that has none stands in no row yet, or is swept with the reading.
         if ('found' in preview) addRows(found, preview.found);
       }
