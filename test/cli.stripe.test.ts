@@ -33,6 +33,16 @@ describe('an account on the command line', () => {
     expect(live.out).toMatch(/feed +seen .* ago, settled up to .* ago/);
     expect(await cli(`start stripeSync ${name}`)).toMatchObject({ code: 1, err: expect.stringContaining(name) });
 
+    source.setFaults([{ type: 'status', status: 503, path: '/v1/events' }]);
+    const held = await until('the trouble', async () => {
+      const { out } = await cli(`status ${name}`);
+      return out.includes('(Unavailable)') ? out : undefined;
+    });
+    expect(held).toMatch(/waits for +followFeed, try \d+: .*\/v1\/events answered 503/);
+    expect(held).toMatch(/nothing was read since .* ago/);
+    source.setFaults([]);
+    await until('the trouble to be over', async () => !(await cli(`status ${name}`)).out.includes('Unavailable'));
+
     expect(await cli(`pause ${name}`)).toMatchObject({ code: 0, out: expect.stringMatching(/^Paused/) });
     await until('the pause to show', async () => (await stateOf(name)).state === 'paused');
     source.create('customers');

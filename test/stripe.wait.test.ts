@@ -237,6 +237,36 @@ it('/status tells how far each connection is', async () => {
   expect(one).toMatchObject({ run: 'running' });
 });
 
+it('/status tells why and since when a source is not read, until it is', async () => {
+  interface Told {
+    run: string;
+    trouble: { step: string; type: string; failure: string; since: string }[];
+    notes: string[];
+  }
+  const told = async () => {
+    const { body } = await ask('/status');
+    return (body.connections as (Told & { connection: string })[]).find(
+      ({ connection }) => connection === account.name,
+    ) as Told;
+  };
+  expect(await told()).toMatchObject({ trouble: [], notes: [] });
+  const began = Date.now();
+  source.setFaults([{ type: 'status', status: 503, path: '/v1/events' }]);
+  const held = await until('the trouble', async () => {
+    const one = await told();
+    return one.trouble.length > 0 ? one : undefined;
+  });
+  expect(held).toMatchObject({
+    run: 'running',
+    trouble: [{ step: 'followFeed', type: 'Unavailable', failure: expect.stringContaining('/v1/events answered 503') }],
+  });
+  const since = Date.parse(held.trouble[0]?.since ?? '');
+  expect(Math.abs(since - began), 'its last look that succeeded, ms').toBeLessThan(5_000);
+  expect(JSON.stringify(held)).not.toContain(source.key);
+  source.setFaults([]);
+  await until('no trouble', async () => (await told()).trouble.length === 0);
+});
+
 it('/status tells of a run that is paused or was cancelled, and calls its data live no longer', async () => {
   const told = async () => {
     const { body } = await ask('/status');

@@ -7,6 +7,7 @@ import { readFeeds } from '../../db/stripe/feed.ts';
 import type { StripeProgress } from '../../workflows/stripe.view.ts';
 import type { ApiPlugin } from '../api.ts';
 import { askProgress, describeRun } from '../cli/runs.ts';
+import { troublesOf } from '../cli/trouble.stripe.ts';
 
 const at = (ms: number | null | undefined) => (typeof ms === 'number' ? new Date(ms).toISOString() : null);
 
@@ -31,25 +32,48 @@ export const statusPlugin: ApiPlugin =
         connections.map(async ({ id, platform, tenant }) => {
           const feed = feeds.get(id);
           const streams = [...(await coveragesByStream(pool, id)).values()].map(streamOf);
-          const run = feed && (await runStateOf(pool, client, id));
-          return { connection: id, platform, tenant, ...(feed && run && { run, feed: feedOf(feed, run) }), streams };
+          const run = feed && (await runOf(pool, client, id, feed));
+          return {
+            connection: id,
+            platform,
+            tenant,
+            ...(feed && run && { ...run, feed: feedOf(feed, run.run) }),
+            streams,
+          };
         }),
       );
       return { connections: told };
     });
   };
 
-/** running, paused, parked, or how it ended; unknown where neither Temporal nor a worker tells. */
-async function runStateOf(pool: Pool, client: Client, connection: string): Promise<string> {
+/** What becomes of a copy. */
+interface RunTold {
+  /** running, paused, parked, or how it ended; unknown where neither Temporal nor a worker tells. */
+  run: string;
+  /** What holds it up: step, class of the failure with our sentence, and since when nothing came. */
+  trouble: { step: string; type: string; failure: string; since: string | null }[];
+  /** What it says of itself, such as why it is parked. */
+  notes: string[];
+}
+
+async function runOf(
+  pool: Pool,
+  client: Client,
+  connection: string,
+  feed: { polledMs: number | null },
+): Promise<RunTold> {
+  const untold = { trouble: [], notes: [] };
   const holder = await claimHolder(pool, connection, 'stripe');
-  if (!holder) return 'none';
+  if (!holder) return { run: 'none', ...untold };
   try {
     const run = await describeRun(client, holder);
-    if (run?.status !== 'RUNNING') return run?.status.toLowerCase() ?? 'none';
-    return (await askProgress<StripeProgress>(client, run))?.state ?? 'unknown';
+    if (run?.status !== 'RUNNING') return { run: run?.status.toLowerCase() ?? 'none', ...untold };
+    const progress = await askProgress<StripeProgress>(client, run);
+    const trouble = troublesOf(run, feed).map(({ sinceMs, ...one }) => ({ ...one, since: at(sinceMs) }));
+    return { run: progress?.state ?? 'unknown', trouble, notes: progress?.notes ?? [] };
   } catch {
     // Temporal is away: what the tables tell is told all the same.
-    return 'unknown';
+    return { run: 'unknown', ...untold };
   }
 }
 

@@ -10,6 +10,10 @@ export interface PendingActivity {
   attempt: number;
   /** Why the last try failed: our own sentence with its type, of a foreign failure the type alone. */
   failure: string | null;
+  /** Class of that failure, such as Unavailable; Timeout for a try that did not end. */
+  failureType: string | null;
+  /** When the last try began; null before the first. */
+  startedAt: Date | null;
   /** When the next try is due; null while one runs. */
   nextAt: Date | null;
   /** Counters of its last heartbeat, such as rows. */
@@ -26,6 +30,8 @@ export function pendingActivity(raw: RawPending): PendingActivity {
     name: raw.activityType?.name ?? 'activity',
     attempt: raw.attempt ?? 1,
     failure: raw.lastFailure ? failureOf(raw.lastFailure) : null,
+    failureType: raw.lastFailure ? classOf(raw.lastFailure) : null,
+    startedAt: raw.lastStartedTime ? time(raw.lastStartedTime) : null,
     nextAt: waits && raw.scheduledTime ? time(raw.scheduledTime) : null,
     counters: countersOf(raw.heartbeatDetails?.payloads?.[0]),
   };
@@ -46,6 +52,9 @@ function failureOf({
     return timeouts[timeoutFailureInfo.timeoutType ?? 0] ?? 'no worker took it in time (schedule timeout)';
   return shownFailure(applicationFailureInfo?.type ?? '', message ?? '');
 }
+
+const classOf = ({ applicationFailureInfo, timeoutFailureInfo }: NonNullable<RawPending['lastFailure']>): string =>
+  timeoutFailureInfo ? 'Timeout' : (applicationFailureInfo?.type ?? 'unknown');
 
 function countersOf(payload: Parameters<typeof defaultPayloadConverter.fromPayload>[0] | undefined) {
   const details: unknown = payload ? defaultPayloadConverter.fromPayload(payload) : null;

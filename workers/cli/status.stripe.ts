@@ -8,6 +8,7 @@ import { byReason } from './grouped.ts';
 import { describeTrouble } from './pending.ts';
 import { askProgress, outcomeOf, type Run } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
+import { troublesOf } from './trouble.stripe.ts';
 import { ago, columns, counted, duration } from './words.ts';
 
 /** What `--json` prints for a Stripe account. */
@@ -77,8 +78,17 @@ async function ending(client: Asked['client'], run: Run): Promise<string> {
 
 export function showStripe(one: StripeStatus): string[] {
   const { connection, run, others, comparisons, progress, feed, types } = one;
-  const pending = [run, ...comparisons.map((other) => other.run)].flatMap((other) => other?.pending ?? []);
-  const trouble = [...(progress?.notes ?? []), ...pending.flatMap(describeTrouble)];
+  const held = run ? troublesOf(run, feed) : [];
+  const pending = [
+    ...(run?.pending ?? []).filter(({ name }) => held.some(({ step }) => step === name)),
+    ...comparisons.flatMap((other) => other.run.pending),
+  ];
+  const since = [...new Set(held.flatMap(({ sinceMs }) => sinceMs ?? []))];
+  const trouble = [
+    ...(progress?.notes ?? []),
+    ...pending.flatMap(describeTrouble),
+    ...since.map((ms) => `nothing was read since ${ago(new Date(ms))}`),
+  ];
   const facts: [string, string][] = [
     ['run', describeRun(one, 'stripeSync', progress === null)],
     ...(progress ? [['phase', progress.phase] as [string, string]] : []),
