@@ -3,6 +3,7 @@ import { lookAt, nameObject } from '../activities/stripe/look.ts';
 import { saveConnection } from '../db/connections.ts';
 import { listRejects } from '../db/report.ts';
 import { createWorker } from '../workers/worker.ts';
+import { failureOfRun } from './harness/platforms.ts';
 import { openStripeAccount, quickSettling, type StripeAccount } from './harness/stripes.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
@@ -135,4 +136,23 @@ it('events of a connected account change nothing and stand aside, those of the a
   expect(ledger.rowCount, 'nobody who waits for the request is told that it was applied').toBe(0);
   await run.cancel();
   await run.result().catch(() => undefined);
+});
+
+it('an account that answers with garbage is none that may not be told: nothing is written until it answers', async () => {
+  const account = await openStripeAccount(world, { counts: { customers: 20 } });
+  await account.copy();
+  const [scope, before] = [await scopeOf(account), await account.rows('customers')];
+  account.source.hand('sk_test_another0000000001', 'acct_2');
+  const [id] = [...account.source.truth('customers').keys()] as [string];
+  account.source.update('customers', id);
+  account.source.setFaults([{ type: 'html', path: '/v1/account' }]);
+  await connectAgain(account, { key: 'sk_test_another0000000001' });
+  const look = lookAt(parts.deps, account.name, nameObject(id), new AbortController().signal);
+  await expect(look).rejects.toMatchObject({ type: 'BadAnswer' });
+  const run = await account.start({ follow: false });
+  expect((await failureOfRun(run.result())).type).toBe('BadAnswer');
+  expect([await scopeOf(account), await account.rows('customers')]).toEqual([scope, before]);
+  account.source.setFaults([]);
+  await account.copy();
+  expect(await scopeOf(account)).toBe(scope.replace('acct_1', 'acct_2'));
 });

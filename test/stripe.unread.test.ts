@@ -120,3 +120,24 @@ it('an object whose list answers with 5xx stands aside in the backfill, as a pre
   await run.cancel();
   await run.result().catch(() => undefined);
 });
+
+it('a preview that is refused stands aside and buries nothing: what was known of the next invoice stays', async () => {
+  const account = await openStripeAccount(world, { counts: { subscriptions: 20 } });
+  const run = await account.start();
+  await account.untilLive(run);
+  const [id] = account.source.previews().keys() as Iterable<string>;
+  const before = (await account.rows('upcoming_invoices')).get(id as string);
+  account.source.setFaults([{ type: 'status', status: 400, path: '/v1/invoices/create_preview' }]);
+  account.source.update('subscriptions', id as string);
+  await until('the preview to stand aside', async () => (await standAside(account)).length > 0);
+  expect(await standAside(account)).toMatchObject([{ stream: 'upcoming_invoices', sourceId: id, reason: 'refused' }]);
+  expect(before).toBeDefined();
+  expect((await account.rows('upcoming_invoices')).get(id as string)).toEqual(before);
+  account.source.setFaults([]);
+  account.source.update('subscriptions', id as string);
+  await until('nothing to stand aside', async () => (await standAside(account)).length === 0);
+  await account.untilSettled();
+  await expectSame(account);
+  await run.cancel();
+  await run.result().catch(() => undefined);
+});
