@@ -29,6 +29,8 @@ export interface StripeSandboxOptions extends FeedOptions {
   limits?: LimitOptions | null;
   /** Customers, subscriptions and quotes under test clocks: one in 23. Default 0 clocks. */
   clocks?: number;
+  /** Seconds of its clock in one of ours, so that what takes minutes there is seen within seconds. Default 1. */
+  speed?: number;
   seed?: number;
   faults?: StripeFault[];
   version?: string;
@@ -39,6 +41,8 @@ export interface StripeSandbox extends Changes {
   readonly url: string;
   readonly key: string;
   readonly requests: StripeCounts;
+  /** Moment by its clock, ms. */
+  nowMs(): number;
   readonly feed: Feed;
   /** Changes an object so that it holds U+0000, which Postgres cannot keep, until its next change. */
   spoil(list: string, id: string): void;
@@ -63,10 +67,12 @@ const daySeconds = 86_400;
 
 /** @throws RangeError for a list that it does not know */
 export async function startStripeSandbox(options: StripeSandboxOptions = {}): Promise<StripeSandbox> {
-  const { counts = { customers: 250 }, latencyMs = 0, seed = 1 } = options;
+  const { counts = { customers: 250 }, latencyMs = 0, speed = 1, seed = 1 } = options;
+  const startedMs = Date.now();
+  const nowMs = () => Math.round(startedMs + (Date.now() - startedMs) * speed);
   const random = randomOf(seed);
   const key = 'sk_test_sandbox0000000001';
-  const now = Math.floor(Date.now() / 1_000);
+  const now = Math.floor(startedMs / 1_000);
   const since = now - (options.spanDays ?? 30) * daySeconds;
   const stores: Record<string, Store> = {};
   const clockStore = new Store(shapes.test_helpers_test_clocks!, momentsOf(options.clocks ?? 0, since, now, 'even'));
@@ -85,7 +91,7 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
     feed,
     since,
     version: options.version ?? defaultVersion,
-    nowMs: () => Date.now(),
+    nowMs,
   };
   const requests: StripeCounts = { total: 0, refused: 0, wrong: 0, byEndpoint: {} };
   const http = new StripeServer(account, requests, { key, latencyMs, limits: options.limits ?? null });
@@ -102,7 +108,7 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
     const type = store.shape.events[what];
     if (type !== undefined)
       feed.tell(type, store, n, {
-        nowMs: Date.now(),
+        nowMs: nowMs(),
         at: store.moment(n),
         request: request ?? null,
         key: request ? `key_${request}` : null,
@@ -112,11 +118,12 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
     url: `http://127.0.0.1:${port}`,
     key,
     requests,
+    nowMs,
     stores,
     feed,
     create(list, request) {
       const store = stores[list] as Store;
-      const n = store.add(Math.floor(Date.now() / 1_000));
+      const n = store.add(Math.floor(nowMs() / 1_000));
       tell(list, n, 'created', request);
       return store.id(n);
     },
@@ -185,7 +192,7 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
     previews() {
       const store = stores.subscriptions as Store;
       const active = numbers(store).filter((n) => !store.isCanceled(n));
-      return new Map(active.map((n) => [store.id(n), previewOf(store, n, Date.now())]));
+      return new Map(active.map((n) => [store.id(n), previewOf(store, n, nowMs())]));
     },
     setFaults: (faults) => http.setFaults(faults),
     hand(key, id) {

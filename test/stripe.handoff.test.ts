@@ -31,3 +31,23 @@ it('loses no change that happens while it copies, replays and follows a feed tha
   expect(feed.deletes).toBeGreaterThan(0);
   expect(account.source.requests.wrong).toBe(0);
 });
+
+it('loses nothing of a feed that lags a minute, with the settling of a connection that sets none', async () => {
+  const account = await openStripeAccount(
+    world,
+    { counts: { customers: 150, coupons: 10 }, lagMs: 60_000, speed: 24 },
+    { settleSeconds: undefined },
+  );
+  const stop = account.source.churn(40);
+  const run = await account.start();
+  await account.untilLive(run);
+  const { feed, nowMs } = account.source;
+  const late = () =>
+    feed.visible(nowMs()).filter(({ visibleMs, second }) => visibleMs > second * 1_000 + 40_000).length;
+  await until('events that appear after 40 s and more', async () => late() > 20);
+  stop();
+  await account.untilSettled();
+  await expectSame(account);
+  await run.cancel();
+  await run.result().catch(() => undefined);
+});

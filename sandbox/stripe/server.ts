@@ -99,7 +99,11 @@ export class StripeServer {
     const fault = this.faultOf(pathname);
     if (fault?.type === 'hang') return;
     const { status, body, headers } = await this.write(request, pathname, query, fault);
-    const common = { 'content-type': 'application/json', 'request-id': `req_${this.requests.total}` };
+    const common = {
+      date: new Date(this.account.nowMs()).toUTCString(),
+      'content-type': 'application/json',
+      'request-id': `req_${this.requests.total}`,
+    };
     response.writeHead(status, { ...common, ...headers });
     if (fault?.type === 'cut') response.write(body.slice(0, body.length / 2), () => response.destroy());
     else response.end(body);

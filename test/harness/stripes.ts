@@ -77,7 +77,7 @@ export async function openStripeAccount(
       await until('the run to follow', async () => (await account.progress(run)).phase === 'follow');
     },
     async untilSettled(timeoutMs) {
-      const last = Math.max(source.feed.lastVisibleMs(), Date.now());
+      const last = Math.max(source.feed.lastVisibleMs(), source.nowMs());
       await until(
         'the feed to settle',
         async () => {
