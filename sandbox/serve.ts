@@ -57,7 +57,11 @@ async function stripe(options: StripeSandboxOptions): Promise<Served> {
       },
       paced: () => ({ changes: stopPace() }),
     },
-    stop: sandbox.stop,
+    async stop() {
+      // Its timer would keep the process.
+      stopPace();
+      await sandbox.stop();
+    },
   };
 }
 
