@@ -9,8 +9,6 @@ export interface StripeKillOptions {
   ground: Ground;
   /** Workers killed, one a round; the sources change all the time. */
   kills: number;
-  /** Source and copy are compared after so many kills. Default 1. */
-  compareEvery?: number;
   /** The same seed changes the same things and aims at the same moments. */
   seed: number;
   /** Receives one plain line a kill. */
@@ -19,12 +17,14 @@ export interface StripeKillOptions {
 
 export interface StripeKillReport {
   kills: number;
-  /** Kills by phase and activity in hand, e.g. {"backfill fillType": 3}. */
+  /** Kills by the activity in hand, of every account, e.g. {"fillType": 3}. */
   hit: Record<string, number>;
 }
 
-/** Kills of one account: the first falls into its backfill, the others wherever it is. */
-const killsOfAccount = 3;
+/** Activities of the phases mark, backfill, replay and follow. */
+export const phases = ['beginStripe', 'fillType', 'replayFeed', 'followFeed'] as const;
+/** Looks at the feed of a run that was not disturbed: the mark, then the replay. */
+const markLooks = 1;
 const accounts = 3;
 /** Requests of a quiet backfill, more or less. */
 const backfillRequests = 120;
@@ -41,41 +41,55 @@ interface Place {
 }
 
 /**
- * Round after round over several accounts that change all the time: kill the worker when an account chosen by the seed has
- * been asked a number of requests chosen by the seed, start another one, let the feeds settle, compare source and copy row
- * by row. A new account begins every few kills, so that each phase is met.
+ * Round after round over several accounts that change all the time: kill the worker in the mark, the backfill, the replay and
+ * while it follows, each at a request chosen by the seed of an account chosen by the seed, and start another one. After the
+ * four kills the feeds settle, source and copy are compared row by row, and new accounts begin.
  * @throws the difference that was found
  */
 export async function killStripeAtRandom(options: StripeKillOptions): Promise<StripeKillReport> {
-  const { ground, tell, compareEvery = 1, seed } = options;
+  const { ground, tell, seed } = options;
   const random = randomOf(seed);
   const report: StripeKillReport = { kills: 0, hit: {} };
   let worker = ground.worker();
   let places: Place[] = [];
   for (let kill = 1; kill <= options.kills; kill++) {
-    const first = (kill - 1) % killsOfAccount === 0;
-    if (first) {
+    const phase = phases[(kill - 1) % phases.length] as (typeof phases)[number];
+    if (phase === 'beginStripe') {
       await close(places, worker);
       places = [];
       for (let i = 0; i < accounts; i++) places.push(await openPlace(ground, seed + kill * 10 + i));
     }
     const watched = places[Math.floor(random() * places.length)] as Place;
-    const { requests } = watched.account.source;
-    const wanted = requests.total + 1 + Math.floor(random() * backfillRequests * (first ? 1 : 0.5));
-    await worker.whileAlive(until('the moment to kill', async () => requests.total >= wanted, patienceMs));
+    await worker.whileAlive(until(`${phase} to kill in`, momentOf(phase, watched, random), patienceMs));
     await worker.kill();
     const hit = (await Promise.all(places.map(({ run }) => inHand(run)))).flat();
     for (const one of hit) report.hit[one] = (report.hit[one] ?? 0) + 1;
     worker = ground.worker();
     report.kills += 1;
-    const last = kill === options.kills || kill % killsOfAccount === 0;
-    const compared = kill % compareEvery === 0 || last;
-    if (compared) await worker.whileAlive(compare(places, !last));
-    tell(`kill ${kill}: ${hit.join(', ') || 'between'}${compared ? '; equal' : ''}`);
+    const compared = kill === options.kills || kill % phases.length === 0;
+    if (compared) await worker.whileAlive(compare(places));
+    tell(`kill ${kill}, aimed at ${phase}: ${hit.join(', ') || 'between'}${compared ? '; equal' : ''}`);
   }
   await close(places, worker);
   await worker.stop();
   return report;
+}
+
+/** Tells when an account is in the middle of a phase: by what it was asked, since the short ones are over before anybody could ask Temporal. */
+function momentOf(phase: (typeof phases)[number], { account, run }: Place, random: () => number) {
+  const { requests } = account.source;
+  const looks = () => requests.byEndpoint['GET /v1/events'] ?? 0;
+  if (phase === 'beginStripe') return async () => requests.total > 0;
+  let wanted = Number.POSITIVE_INFINITY;
+  const begun = [looks(), requests.total] as const;
+  if (phase === 'replayFeed') return async () => looks() > Math.max(markLooks, begun[0]);
+  // Early in the backfill: none of the accounts is in its replay before the next kill.
+  const most = phase === 'fillType' ? backfillRequests / 4 : backfillRequests;
+  return async () => {
+    if (wanted === Number.POSITIVE_INFINITY && (await inHand(run)).includes(phase))
+      wanted = requests.total + Math.floor(random() * most);
+    return requests.total >= wanted;
+  };
 }
 
 async function openPlace(ground: Ground, seed: number): Promise<Place> {
@@ -85,7 +99,7 @@ async function openPlace(ground: Ground, seed: number): Promise<Place> {
 }
 
 /** Lets the sources stand still for a moment, and compares. */
-async function compare(places: Place[], goOn: boolean): Promise<void> {
+async function compare(places: Place[]): Promise<void> {
   for (const { stop } of places) stop();
   // Each to its end: a look that is under way would outlive the servers.
   const ends = await Promise.allSettled(
@@ -101,7 +115,6 @@ async function compare(places: Place[], goOn: boolean): Promise<void> {
     }),
   );
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  if (goOn) for (const place of places) place.stop = place.account.source.churn(changesPerSecond);
 }
 
 async function close(places: Place[], worker: WorkerProcess): Promise<void> {
