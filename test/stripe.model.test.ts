@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { readEvent, targetsOf } from '../activities/stripe/events.ts';
 import { deletionTime, judgeEvent, laterTime, readTime, secondOf } from '../activities/stripe/version.ts';
 import { transaction } from '../db/client.ts';
 import { bury, type LandRow, land } from '../db/land.ts';
@@ -172,4 +173,14 @@ describe('a number', () => {
     expect(secondOf(10_000, 1)).toBe(9_000);
     expect(secondOf(10_000, 2_500)).toBe(7_000);
   });
+});
+
+it('an event of a refund of an application fee asks for the fee that holds it', () => {
+  const object = { id: 'fr_1', object: 'fee_refund', fee: 'fee_1' };
+  const event = readEvent({ id: 'evt_1', type: 'application_fee.refund.updated', created: 1, data: { object } });
+  const options = { apiVersion: '2026-08-26.dahlia', lists: [] };
+  const targets = targetsOf(event, { options } as never, new Set(['application_fees']));
+  expect(targets.map(({ resource, id, snapshot }) => [resource.key, id, snapshot])).toEqual([
+    ['application_fees', 'fee_1', null],
+  ]);
 });

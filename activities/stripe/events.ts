@@ -49,7 +49,13 @@ export interface Target {
 
 const known = new Set(eventTypes);
 /** Events of parts of an object that has no table: what holds it is read. */
-const holders = ['customer', 'subscription', 'invoice', 'account'];
+const holders = {
+  customer: 'customers',
+  subscription: 'subscriptions',
+  invoice: 'invoices',
+  account: 'accounts',
+  fee: 'application_fees',
+};
 
 /** Objects of an event that are copied. */
 export function targetsOf(event: FeedEvent, opened: OpenStripe, chosen: ReadonlySet<string>): Target[] {
@@ -77,9 +83,9 @@ function stateOf(event: FeedEvent, opened: OpenStripe, resource: Resource): Pick
 }
 
 function holdersOf(object: StripeObject, name: string): Target[] {
-  return holders.flatMap((holder) => {
+  return Object.entries(holders).flatMap(([holder, key]) => {
     const id = object[holder];
-    const resource = holder === name ? undefined : resourceOf(`${holder}s`);
+    const resource = holder === name ? undefined : resourceOf(key);
     return typeof id === 'string' && resource ? [{ resource, id, snapshot: null, gone: false }] : [];
   });
 }
