@@ -168,7 +168,7 @@ describe('a run at work', () => {
 
   test('shows rows, rate and estimate while its first slice is read', async () => {
     const { name, source } = await shop({ rows: 9_000 });
-    source.setFaults([{ type: 'slow', ms: 40, api: 'open.comment.list.get' }]);
+    source.setFaults([{ type: 'slow', ms: 200, api: 'open.comment.list.get' }]);
     expect((await cli(`start platformSync ${name} --streams comments`)).code).toBe(0);
     const child = world.client.workflow.getHandle(`platformSync-${name}/comments`);
     const seen: number[] = [];
