@@ -10,7 +10,7 @@ export class LongHistory extends Error {
 export const historyIsLong = () => workflowInfo().continueAsNewSuggested;
 
 /** How often what is parked is tried again. */
-const parkedMs = 300_000;
+export const parkedMs = 300_000;
 
 /**
  * An entity does not end by trouble of its source: it is parked where everybody sees it, and tries again every five
@@ -19,7 +19,8 @@ const parkedMs = 300_000;
 export class Patience {
   private readonly view: StripeView;
   private readonly isPaused: () => boolean;
-  private resumed = 0;
+  /** How often somebody asked for everything that is parked to be tried again. */
+  resumed = 0;
 
   constructor(view: StripeView, isPaused: () => boolean) {
     this.view = view;
@@ -31,8 +32,11 @@ export class Patience {
     this.resumed += 1;
   }
 
-  /** @throws LongHistory before a step that belongs into the next execution */
-  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * @param passOver what to go on with where the step fails for reasons of its own; null: it is waited for
+   * @throws LongHistory before a step that belongs into the next execution
+   */
+  async run<T>(name: string, work: () => Promise<T>, passOver: (error: unknown) => T | null = () => null): Promise<T> {
     for (;;) {
       if (historyIsLong()) throw new LongHistory();
       try {
@@ -41,6 +45,8 @@ export class Patience {
         return done;
       } catch (error) {
         if (isCancellation(error) || typeOf(error) === 'ClaimLost') throw error;
+        const passed = passOver(error);
+        if (passed !== null) return passed;
         this.view.park(name, sentenceOf(error));
         const before = this.resumed;
         await condition(() => this.resumed > before || historyIsLong(), parkedMs);

@@ -18,8 +18,9 @@ import { pause, resume } from './control.ts';
 import { follow, liveQueue, slice, whole } from './options.ts';
 import { readInput } from './org.input.ts';
 import { isScheduled } from './platform.stream.ts';
+import { Fills } from './stripe.fills.ts';
 import { type StripeSyncInput, stripeSyncInput } from './stripe.input.ts';
-import { historyIsLong, LongHistory, Patience } from './stripe.patience.ts';
+import { historyIsLong, LongHistory, Patience, parkedMs } from './stripe.patience.ts';
 import {
   nothingCarried,
   type StripeCarried,
@@ -43,8 +44,6 @@ export interface StripeSyncResult {
 
 export const stripeProgress = defineQuery<StripeProgress>('progress');
 
-/** Resources read side by side in a backfill: enough for the account's limit where each endpoint has a quarter of it. */
-const fillLanes = 4;
 const hourMs = 3_600_000;
 const leastWaitMs = 1_000;
 
@@ -71,6 +70,7 @@ class StripeRun {
   private paused = false;
   private readonly patience: Patience;
   private following: CancellationScope | null = null;
+  private readonly fills: Fills;
 
   constructor(request: StripeSyncInput, carried: StripeCarried | undefined) {
     const { connection } = request;
@@ -79,6 +79,8 @@ class StripeRun {
     this.patience = new Patience(this.view, () => this.paused);
     const priority = { fairnessKey: connection };
     this.slices = proxyActivities<Activities>({ ...slice, priority });
+    const { view, patience, slices } = this;
+    this.fills = new Fills({ view, patience, slices, follow: request.follow, isPaused: () => this.paused });
     this.whole = proxyActivities<Activities>({ ...whole, priority });
     this.follow = proxyActivities<Activities>({ ...follow, taskQueue: liveQueue(workflowInfo().taskQueue) });
     setHandler(stripeProgress, () => this.view.progress());
@@ -91,7 +93,7 @@ class StripeRun {
     for (let first = isFirst; ; first = false) {
       const begun = await this.begin(first);
       if (begun === null) return this.result('skipped');
-      await this.backfill(begun);
+      await this.fills.all(begun);
       if ((await this.replay(begun.claim)) === 'lost') continue;
       if (!this.request.follow) return this.result('live');
       await this.live(begun);
@@ -123,25 +125,6 @@ class StripeRun {
       `Another run reads this connection: ${begun.heldBy.workflowId}. Wait for it (npx syncline status ${connection}), or cancel it first.`,
       'AlreadyRunning',
     );
-  }
-
-  private async backfill({ claim, all, toFill }: BegunStripe): Promise<void> {
-    this.view.list(all, toFill);
-    if (toFill.length === 0) return;
-    this.view.enter('backfill');
-    // What stands under a test clock is asked for by the clocks that were read, upcoming invoices by the subscriptions.
-    const [first, last] = [['test_helpers_test_clocks'], ['upcoming_invoices']];
-    const queue = toFill.filter((type) => ![...first, ...last].includes(type));
-    const inTurn = async (types: string[]) => {
-      for (const type of types) if (toFill.includes(type)) await this.fill(claim, type);
-    };
-    await inTurn(first);
-    const lane = async () => {
-      for (let type = queue.shift(); type !== undefined; type = queue.shift()) await this.fill(claim, type);
-    };
-    const ends = await Promise.allSettled(Array.from({ length: fillLanes }, lane));
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    await inTurn(last);
   }
 
   /** Applies what happened since the mark, up to the present. */
@@ -209,31 +192,17 @@ class StripeRun {
   private async upkeep({ claim, relisted, relistMs }: BegunStripe, isOver: () => boolean): Promise<void> {
     let waitMs = relisted.length > 0 ? 0 : relistMs;
     for (;;) {
-      await condition(() => isOver() || historyIsLong(), Math.min(hourMs, Math.max(leastWaitMs, waitMs)));
+      const { resumed } = this.patience;
+      const mostMs = this.fills.aside.size > 0 ? parkedMs : hourMs;
+      await condition(
+        () => isOver() || historyIsLong() || (this.fills.aside.size > 0 && this.patience.resumed > resumed),
+        Math.min(mostMs, Math.max(leastWaitMs, waitMs)),
+      );
       await condition(() => !this.paused || isOver());
       if (isOver()) return;
       const plan = await this.patience.run('planStripe', () => this.whole.planStripe({ claim }));
-      for (const type of new Set([...plan.toFill, ...plan.relisted])) if (!isOver()) await this.fill(claim, type);
+      for (const type of new Set([...plan.toFill, ...plan.relisted])) if (!isOver()) await this.fills.one(claim, type);
       waitMs = plan.relistMs;
-    }
-  }
-
-  private async fill(claim: Claim, type: string): Promise<void> {
-    this.view.begin(type);
-    for (;;) {
-      await condition(() => !this.paused);
-      const result = await this.patience.run(type, () => this.slices.fillType({ claim, type }));
-      this.view.read(type, result);
-      if (result.done) return;
-      if (result.waitMs > 0) {
-        this.view.note(
-          'source',
-          `waits ${Math.ceil(result.waitMs / 1000)} s for a rate limit: the source's, or our share of it`,
-        );
-        // Whoever asks earlier is held by the budget.
-        await condition(historyIsLong, result.waitMs);
-        this.view.note('source', null);
-      }
     }
   }
 
