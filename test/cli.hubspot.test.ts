@@ -7,6 +7,7 @@ import { mappingSchema } from '../connectors/hubspot/mapping.ts';
 import { hubspotOptions } from '../connectors/hubspot.ts';
 import { openCli } from './harness/cli.ts';
 import { openCrm } from './harness/crm.ts';
+import { until } from './harness/until.ts';
 
 const { world, cli, fresh } = await openCli();
 const folder = mkdtempSync(join(tmpdir(), 'syncline-mapping-'));
@@ -147,6 +148,20 @@ describe('from nothing to contacts', () => {
     expect((await cli('schedule list')).out).toMatch(new RegExp(`${name}\\s+every 3 min`));
     expect(await cli(`schedule delete ${name}`)).toMatchObject({ code: 0 });
   });
+});
+
+test('a run that waits for the daily limit is running', async () => {
+  const { crm, name } = await connected();
+  await cli(`capture install ${name}`);
+  crm.source.setFaults([{ type: 'rate', policy: 'DAILY', on: 'upsert' }]);
+  await cli(`start hubspotSync ${name}`);
+  const status = await until('the wait', async () => {
+    const { out } = await cli(`status ${name}`);
+    return out.includes('waits for') ? out : undefined;
+  });
+  expect(status).toMatch(/run +running, since/);
+  expect(status).toMatch(/waits for +the account's calls of today are used up/);
+  expect(await cli(`cancel ${name}`)).toMatchObject({ code: 0 });
 });
 
 describe('what is typed wrong is told by place, value got and values accepted', () => {

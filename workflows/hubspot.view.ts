@@ -6,7 +6,8 @@ import { showDetails } from './progress.ts';
 /** Answer of the `progress` query: the same numbers the Temporal UI shows. */
 export interface HubspotProgress extends Counts {
   connection: string;
-  state: 'running' | 'paused' | 'waiting' | 'done';
+  /** A run that waits for a limit is `running`; `notes` tell of the wait. */
+  state: 'running' | 'paused' | 'done';
   /** Users that are still dirty, and those of them that wait for a call that may still land. */
   dirty: number;
   held: number;
@@ -86,7 +87,7 @@ export class HubspotView {
   progress(): HubspotProgress {
     const seconds = Math.max(1, (Date.now() - this.started) / 1000);
     const { dirty = 0, held = 0 } = this.left ?? {};
-    const state = this.done ? 'done' : this.paused ? 'paused' : this.notes.has('wait') ? 'waiting' : 'running';
+    const state = this.done ? 'done' : this.paused ? 'paused' : 'running';
     return {
       connection: this.connection,
       state,
