@@ -236,5 +236,14 @@ export async function refuseBudget(pool: Pool, platform: string, scope: string, 
   );
 }
 
+/** Lifts a block of a used-up quota: a person knows better. @returns whether there was one */
+export async function liftQuota(pool: Pool, platform: string, scope: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `UPDATE syncline.budgets SET blocked_until = ${now} WHERE platform = $1 AND scope = $2 AND blocked_until > ${now} + ${quotaMs} * interval '1 ms'`,
+    [platform, scope],
+  );
+  return (rowCount ?? 0) > 0;
+}
+
 /** Requests of one burst are refused together: they count as one refusal. */
 const slowerAlready = `($3 >= ${quotaMs} OR b.blocked_until > ${now} OR b.narrowed_at > ${now} - interval '1 s')`;

@@ -150,7 +150,7 @@ describe('from nothing to contacts', () => {
   });
 });
 
-test('a run that waits for the daily limit is running', async () => {
+test('a run that waits for the daily limit is running, and goes on at once behind resume', async () => {
   const { crm, name } = await connected();
   await cli(`capture install ${name}`);
   crm.source.setFaults([{ type: 'rate', policy: 'DAILY', on: 'upsert' }]);
@@ -161,7 +161,12 @@ test('a run that waits for the daily limit is running', async () => {
   });
   expect(status).toMatch(/run +running, since/);
   expect(status).toMatch(/waits for +the account's calls of today are used up/);
-  expect(await cli(`cancel ${name}`)).toMatchObject({ code: 0 });
+  crm.source.setFaults([]);
+  expect(await cli(`resume ${name}`)).toMatchObject({
+    code: 0,
+    out: expect.stringContaining(`The wait for the daily limit of ${name} is lifted.`),
+  });
+  await until('the contacts', async () => crm.source.contacts.seen('app_user_id').size === 5);
 });
 
 describe('what is typed wrong is told by place, value got and values accepted', () => {

@@ -234,8 +234,9 @@ describe('answers to a batch', () => {
       const seen = await run.query<{ state: string; notes: string[] }>('progress').catch(() => undefined);
       return seen && seen.notes.length > 0 ? seen : undefined;
     });
-    expect(progress.notes.join()).toMatch(/calls of today are used up; it goes on after its midnight: \d+ s/);
-    const seconds = Number(/midnight: (\d+) s/.exec(progress.notes.join())?.[1]);
+    expect(progress.notes.join()).toMatch(/calls of today are used up .*: until \S+Z$/);
+    const end = Date.parse(/until (\S+)$/.exec(progress.notes.join())![1]!);
+    const seconds = (end - Date.now()) / 1000;
     const hour = Number(
       new Intl.DateTimeFormat('en', { timeZone: 'Pacific/Auckland', hour: 'numeric', hourCycle: 'h23' }).format(),
     );
@@ -243,7 +244,16 @@ describe('answers to a batch', () => {
     expect(crm.source.calls.byName.upsert, 'no second call').toBe(1);
     await run.cancel();
     await run.result().catch(() => undefined);
-    await world.pool.query('UPDATE syncline.budgets SET blocked_until = now() WHERE scope = $1', [crm.name]);
+
+    const next = await crm.start();
+    const [told] = await until('the wait of the next run', async () => {
+      const seen = await next.query<{ notes: string[] }>('progress').catch(() => undefined);
+      return seen && seen.notes.length > 0 ? seen.notes : undefined;
+    });
+    expect(told, 'the next run knows why it waits').toMatch(/calls of today are used up \(daily limit/);
+    expect(Math.abs(Date.parse(/until (\S+)$/.exec(told!)![1]!) - end)).toBeLessThan(60_000);
+    await next.cancel();
+    await next.result().catch(() => undefined);
   });
 
   test('rows by subtraction where an answer names nobody', async () => {

@@ -4,12 +4,12 @@ import {
   condition,
   continueAsNew,
   defineQuery,
+  patched,
   proxyActivities,
   setHandler,
-  sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { HubspotPlan } from '../activities/hubspot/begin.ts';
+import type { BeginWait, HubspotPlan } from '../activities/hubspot/begin.ts';
 import type { SliceResult } from '../activities/hubspot/slice.ts';
 import type { Activities } from '../activities/index.ts';
 import { type Counts, noCounts } from '../connectors/hubspot/counts.ts';
@@ -58,6 +58,7 @@ class HubspotRun {
   private readonly request: HubspotSyncInput;
   private readonly activities;
   private paused = false;
+  private waits = false;
 
   constructor(request: HubspotSyncInput, carried?: Carried) {
     this.request = request;
@@ -76,7 +77,7 @@ class HubspotRun {
       const begun = await tried(this.view, 'beginHubspot', () =>
         this.activities.beginHubspot({ connection, workflowId, runId, full }),
       );
-      if ('waitMs' in begun) await this.wait(begun.waitMs, 'HubSpot asked to wait (rate limit)');
+      if ('waitMs' in begun) await this.wait(begun.waitMs, waitsFor(begun, connection));
       else if ('heldBy' in begun) {
         if (isScheduled()) return null;
         throw ApplicationFailure.nonRetryable(
@@ -110,7 +111,7 @@ class HubspotRun {
       if (result.replan) return 'replan';
       if (result.stop) throw this.stopped(result.stop);
       if (result.done) return 'done';
-      if (result.waitMs > 0) await this.wait(result.waitMs, waitsFor(result));
+      if (result.waitMs > 0) await this.wait(result.waitMs, waitsFor(result, this.request.connection));
     }
   }
 
@@ -123,8 +124,10 @@ class HubspotRun {
   }
 
   private async wait(ms: number, why: string): Promise<void> {
-    this.view.note('wait', `${why}: ${Math.ceil(ms / 1000)} s`);
-    await sleep(ms);
+    this.view.note('wait', `${why}: until ${new Date(Date.now() + ms).toISOString()}`);
+    this.waits = true;
+    await condition(() => !this.waits, ms);
+    this.waits = false;
     this.view.note('wait', null);
   }
 
@@ -148,13 +151,17 @@ class HubspotRun {
 
   private setPaused(paused: boolean): string {
     this.paused = paused;
+    // Limits are raised during the day: who resumes has the account asked again. Recorded runs slept on.
+    if (!paused && this.waits && patched('resume ends a wait')) this.waits = false;
     this.view.pause(paused);
     return paused ? 'paused' : 'running';
   }
 }
 
-function waitsFor({ waitFor, held }: SliceResult): string {
-  if (waitFor === 'daily') return "the account's calls of today are used up; it goes on after its midnight";
-  if (waitFor === 'landing') return `${held} rows wait for calls without an answer, until those can no longer land`;
-  return 'HubSpot asked to wait (rate limit)';
+function waitsFor({ waitFor, ...rest }: BeginWait | SliceResult, connection: string): string {
+  if (waitFor === 'daily')
+    return `the account's calls of today are used up (daily limit; if it was raised meanwhile: npx syncline resume ${connection})`;
+  if (waitFor === 'landing' && 'held' in rest)
+    return `${rest.held} rows wait for calls without an answer, until those can no longer land`;
+  return rest.waitMs > 60_000 ? 'HubSpot asked to wait (Retry-After)' : 'HubSpot asked to wait (burst limit)';
 }

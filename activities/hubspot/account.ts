@@ -7,6 +7,9 @@ import { RetryLater, SyncError } from '../errors.ts';
 import type { HubspotAnswer, HubspotClient } from './client.ts';
 import { accountFailure } from './troubles.ts';
 
+/** The calls of today are used up. Asked again every minute, where nobody knows yet when the account's midnight is. */
+export class DailyLimit extends RetryLater {}
+
 /** What the account says of itself. */
 export interface Account {
   catalog: Catalog;
@@ -33,7 +36,7 @@ export async function ask(
         return answer;
       case 'wait':
         await client.refused(verdict.waitMs ?? 60_000);
-        throw new RetryLater(verdict.waitMs ?? 60_000);
+        throw new (verdict.why === 'daily' ? DailyLimit : RetryLater)(verdict.waitMs ?? 60_000);
       case 'unknown':
         throw new SyncError('Unavailable', `${answer.place} answered ${answer.status}`);
       case 'token':

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isDaily } from '../../connectors/hubspot/answers.ts';
 import { compareCatalog } from '../../connectors/hubspot/catalog.ts';
 import { captureState, MappingRefused, missingRights, probeMapping, RightsMissing } from '../../db/capture.ts';
 import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
@@ -9,7 +10,7 @@ import { forgetSent, readSync, type SyncState, setStandard } from '../../db/hubs
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
-import { readAccount, readDetails } from './account.ts';
+import { DailyLimit, readAccount, readDetails } from './account.ts';
 import { openClient } from './client.ts';
 import { judgedDigest, mappingDigest, type OpenHubspot, openHubspot } from './open.ts';
 
@@ -31,6 +32,12 @@ export interface HubspotPlan {
   returned: number;
 }
 
+/** A limit of the account that a run meets before its first row. */
+export interface BeginWait {
+  waitMs: number;
+  waitFor: 'burst' | 'daily';
+}
+
 export const hubspotPipeline = 'hubspot';
 
 /**
@@ -41,7 +48,7 @@ export async function beginHubspot(
   deps: Deps,
   { connection, workflowId, runId, full }: BeginHubspotInput,
   call: Call,
-): Promise<HubspotPlan | { heldBy: Execution } | { waitMs: number }> {
+): Promise<HubspotPlan | { heldBy: Execution } | BeginWait> {
   const opened = await openHubspot(deps, connection);
   const { isOpen } = deps;
   const claim = await takeClaim(deps.pool, { connection, pipeline: hubspotPipeline, workflowId, runId, isOpen });
@@ -77,8 +84,10 @@ export async function beginHubspot(
     const { mark, returned } = await setStandard(deps.pool, claim, standard, full);
     return { claim, judged, callsPerWindow: opened.options.callsPerWindow ?? account.callsPerWindow, mark, returned };
   } catch (error) {
-    if (error instanceof RetryLater) return { waitMs: error.waitMs };
-    throw error;
+    if (!(error instanceof RetryLater)) throw error;
+    const { waitMs } = error;
+    const daily = error instanceof DailyLimit || isDaily(waitMs, opened.options.timeZone ?? before?.timeZone ?? 'UTC');
+    return { waitMs, waitFor: daily ? 'daily' : 'burst' };
   }
 }
 

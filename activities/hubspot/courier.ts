@@ -7,7 +7,7 @@ import { existing, halves, isolate, type Refused, unowned } from './isolation.ts
 import type { Ledger } from './ledger.ts';
 import { bodyOf, flyingOf, Outgoing, parked, settled } from './outgoing.ts';
 import { Recorder } from './recorder.ts';
-import type { Tally } from './tally.ts';
+import { type Tally, waitOf } from './tally.ts';
 import { accountFailure, strangeAnswer } from './troubles.ts';
 
 export interface CourierOptions {
@@ -79,7 +79,7 @@ export class Courier {
         return null;
       }
       this.recorder.giveBack(batch);
-      if (error instanceof RetryLater) tally.end({ kind: 'wait', ms: error.waitMs, daily: false });
+      if (error instanceof RetryLater) tally.end(waitOf(error.waitMs, this.options.timeZone));
       else if (error instanceof NeverLeft) tally.silence(error);
       else if (signal.aborted) return null;
       else throw error;

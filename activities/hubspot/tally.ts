@@ -1,3 +1,4 @@
+import { isDaily } from '../../connectors/hubspot/answers.ts';
 import { type Counts, noCounts } from '../../connectors/hubspot/counts.ts';
 
 /** What a run has spent before this slice. */
@@ -21,6 +22,9 @@ export type Stop =
   | { kind: 'wait'; ms: number; daily: boolean }
   /** Something that ends the step. */
   | { kind: 'failure'; error: unknown };
+
+/** A wait that the budget asks for; zone: the account's. */
+export const waitOf = (ms: number, timeZone: string): Stop => ({ kind: 'wait', ms, daily: isDaily(ms, timeZone) });
 
 /** Fewer bad rows than this stop nothing: of ten changed rows two may be bad. */
 const leastBad = 50;

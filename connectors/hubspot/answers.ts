@@ -201,3 +201,11 @@ export function untilMidnight(timeZone: string, nowMs: number): number {
     .flatMap(({ type, value }) => (['hour', 'minute', 'second'].includes(type) ? [Number(value)] : []));
   return 86_400_000 - ((hour * 60 + minute) * 60 + second) * 1_000 - (nowMs % 1_000);
 }
+
+/**
+ * Whether a wait is the daily limit's: the budget keeps when a block ends and not why, and no other ends at midnight. A
+ * minute is for clocks and turns.
+ */
+export function isDaily(waitMs: number, timeZone: string): boolean {
+  return waitMs > 60_000 && Math.abs(untilMidnight(timeZone, Date.now()) - waitMs) < 60_000;
+}

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { liftQuota } from '../../db/budget.ts';
 import { pause as pauseUpdate, resume as resumeUpdate } from '../../workflows/control.ts';
 import { sendUpdate } from './answer.ts';
 import { findConnection } from './choose.ts';
+import { isHubspot } from './connect.hubspot.ts';
 import { findOpen } from './find.ts';
 import { describeRun, handleOf, isPolled, nobodyPolls, type Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -25,8 +27,11 @@ export async function pause(session: Session, name: string, options: ControlOpti
   return undefined;
 }
 
-/** Lets paused runs go on. */
+/** Lets paused runs go on, and one to HubSpot that waits for a limit ask again: the account may have got a higher one. */
 export async function resume(session: Session, name: string, options: ControlOptions): Promise<undefined> {
+  const { platform } = await session.connection(name);
+  if (isHubspot(platform) && (await liftQuota(await session.pool(), platform, name)))
+    session.terminal.print(`The wait for the daily limit of ${name} is lifted.`);
   for (const who of await updateAll(session, name, 'resume', options)) session.terminal.print(`Resumed ${who}.`);
   return undefined;
 }

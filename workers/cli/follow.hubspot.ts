@@ -37,7 +37,7 @@ export function withBeats(progress: HubspotProgress, pending: readonly PendingAc
 
 /** What changes from look to look is no event. */
 const eventsOf = (progress: HubspotProgress | null) =>
-  (progress?.notes ?? []).map((note) => note.replace(/: \d+ s$/, ''));
+  (progress?.notes ?? []).map((note) => note.replace(/(burst limit\)|can no longer land): until \S+$/, '$1'));
 
 export function describeProgress(one: HubspotProgress): string {
   const done = one.written + one.archived;
