@@ -150,6 +150,25 @@ describe('from nothing to contacts', () => {
   });
 });
 
+test('while the breaker holds, rejects says that nobody comes back alone, and replay is the way', async () => {
+  const { crm, name } = await connected(60);
+  await cli(`capture install ${name}`);
+  await crm.sql(`UPDATE users SET plan = 'none of them'`);
+  expect(await cli(`start hubspotSync ${name} --wait`)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('more than the option rejectPercent allows'),
+  });
+  const { out } = await cli(`rejects ${name}`);
+  expect(out).toMatch(
+    new RegExp(`the breaker holds: .* Behind corrected values: npx syncline replay ${name} --rejects`),
+  );
+  expect(out).not.toContain('come back by themselves');
+  await crm.sql(`UPDATE users SET plan = 'free' WHERE id > 1`);
+  expect((await cli(`start hubspotSync ${name} --wait`)).code, 'corrected values alone are not enough').toBe(1);
+  expect((await cli(`replay ${name} --rejects --wait`)).out).toContain('59 written');
+  expect((await cli(`rejects ${name}`)).out).toContain('come back by themselves');
+});
+
 test('a run that waits for the daily limit is running, and goes on at once behind resume', async () => {
   const { crm, name } = await connected();
   await cli(`capture install ${name}`);

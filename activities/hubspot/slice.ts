@@ -6,7 +6,7 @@ import type { Pool } from '../../db/client.ts';
 import { logOf } from '../../db/hubspot/drain.ts';
 import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
-import { dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
+import { breakerHolds, dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
@@ -188,9 +188,9 @@ async function holds(
   rejectPercent: number,
 ): Promise<boolean> {
   if (tripped === null) return false;
-  const { judged, bad, of } = tripped;
   if (acceptRejects) await setTripped(pool, plan.claim.connection, null);
-  else if (judged === plan.judged && bad * 100 > of * rejectPercent) tally.end({ kind: 'rejects', bad, of });
+  else if (breakerHolds(tripped, plan.judged, rejectPercent))
+    tally.end({ kind: 'rejects', bad: tripped.bad, of: tripped.of });
   return tally.stop !== null;
 }
 

@@ -22,6 +22,11 @@ export interface Tripped {
   of: number;
 }
 
+/** Whether a breaker that tripped ends a run that is judged by `judged` before it sends anything. */
+export function breakerHolds(tripped: Tripped | null, judged: string | null, rejectPercent: number): boolean {
+  return tripped !== null && tripped.judged === judged && tripped.bad * 100 > tripped.of * rejectPercent;
+}
+
 export async function readSync(pool: Pool, connection: string): Promise<SyncState | null> {
   const { rows } = await pool.query(
     'SELECT mapping, judged, catalog, mark, time_zone AS "timeZone", account, tripped FROM syncline.hubspot_syncs WHERE connection_id = $1',

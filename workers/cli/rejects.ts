@@ -7,7 +7,7 @@ import { type AcceptOptions, accept } from './accept.ts';
 import { findConnection } from './choose.ts';
 import { openCatalog } from './connectors.ts';
 import { explain } from './reasons.ts';
-import { shapeIn } from './rejects.hubspot.ts';
+import { comesBack, shapeIn } from './rejects.hubspot.ts';
 import type { Session } from './session.ts';
 import { wrongUse } from './trouble.ts';
 import { ago, count } from './words.ts';
@@ -56,7 +56,7 @@ export async function rejects(
   if (found.total + conflicts.total === 0) print(accepted ? 'Nothing was accepted.' : 'Nothing is handed back.');
   const hidden = found.total + conflicts.total - found.rows.length - conflicts.rows.length;
   if (hidden > 0) print(`${count(hidden)} more: --limit ${found.total + conflicts.total}`);
-  if (!accepted) for (const line of await replays(found.rows)) print(line);
+  if (!accepted) for (const line of await replays(session, found.rows)) print(line);
   if (found.total > 0 && !showRecords) print('The raw records are personal data; --show-records shows them.');
   return undefined;
 }
@@ -110,7 +110,7 @@ function show(row: HandedBack, shape: string | null): string[] {
  * A directory is read whole by each run; the rows of an open platform may not come again by themselves. An id that was
  * refused has no record to try.
  */
-async function replays(rows: readonly HandedBack[]): Promise<string[]> {
+async function replays(session: Session, rows: readonly HandedBack[]): Promise<string[]> {
   const streams = rows.flatMap(({ pipeline, connection, stream, reason }) =>
     pipeline === 'platform' && reason !== 'refused' ? [`${connection} ${stream}`] : [],
   );
@@ -129,10 +129,7 @@ async function replays(rows: readonly HandedBack[]): Promise<string[]> {
     ...[...new Set(objects)].map(
       (one) => `Objects are read again when they change, or all of a list by: npx syncline verify ${one} --wait`,
     ),
-    ...[...contacts].map(
-      (one) =>
-        `Users of ${one} come back by themselves when their values, the mapping or the properties change, or by: npx syncline replay ${one} --rejects --wait`,
-    ),
+    ...(await Promise.all([...contacts].map((one) => comesBack(session, one)))),
   ];
 }
 
