@@ -172,6 +172,7 @@ test('while the breaker holds, rejects says that nobody comes back alone, and re
 test('a run that waits for the daily limit is running, and goes on at once behind resume', async () => {
   const { crm, name } = await connected();
   await cli(`capture install ${name}`);
+  crm.source.contacts.create({ properties: { email: 'user3@example.org' } });
   crm.source.setFaults([{ type: 'rate', policy: 'DAILY', on: 'upsert' }]);
   await cli(`start hubspotSync ${name}`);
   const status = await until('the wait', async () => {
@@ -185,7 +186,12 @@ test('a run that waits for the daily limit is running, and goes on at once behin
     code: 0,
     out: expect.stringContaining(`The wait for the daily limit of ${name} is lifted.`),
   });
-  await until('the contacts', async () => crm.source.contacts.seen('app_user_id').size === 5);
+  const { out } = await until('the end', async () => {
+    const said = await cli(`rejects ${name}`);
+    return said.out.includes('conflict') ? said : undefined;
+  });
+  expect(out, 'the contact that has the value').toMatch(/contacts 3: conflict\n.*\n.*, contact \d+, reject \d+/);
+  expect(crm.source.contacts.seen('app_user_id').size).toBe(4);
 });
 
 describe('what is typed wrong is told by place, value got and values accepted', () => {

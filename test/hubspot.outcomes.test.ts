@@ -611,6 +611,12 @@ describe('contacts that were there before the first run', () => {
     const crm = await open({ users: 6 });
     putTheirs(crm);
     expect(await crm.sync()).toMatchObject({ written: 3, refusedThere: 3 });
+    const { rows } = await crm.pool.query('SELECT source_id, position FROM syncline.rejects WHERE connection_id = $1', [
+      crm.name,
+    ]);
+    const owners = new Map([...crm.source.contacts.all()].map(({ id, properties }) => [properties.email, id]));
+    for (const { source_id: user, position } of rows)
+      expect(position, 'the contact in the way').toBe(`contact ${owners.get(`user${user}@example.org`)}`);
     await crm.options({ adopt: 'email' });
     const { releaseParked } = await import('../db/hubspot/syncs.ts');
     await releaseParked(crm.pool, crm.name);

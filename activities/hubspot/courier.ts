@@ -160,7 +160,7 @@ export class Courier {
     }
     if (rows.length === 1) {
       const { code, property } = verdict.named.get(0) ?? verdict;
-      return this.recorder.record(batch, [{ kind: 'bad', code, property }], '');
+      return this.recorder.record(batch, [{ kind: 'bad', code, property, contact: verdict.contact }], '');
     }
     const { bad, parts } = isolate(rows, verdict);
     tally.counts.refusedThere += bad.length;

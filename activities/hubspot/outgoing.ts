@@ -110,9 +110,9 @@ export function settled(row: MappedRow, outcome: Settled['outcome'], wasParked =
   return { key: row.key, version: row.version, hash: row.hash, wasParked, outcome };
 }
 
-/** A row that is refused. `reject`: its reason is new to syncline.rejects. */
-export function parked(row: MappedRow, code: string, property: string | null): Settled {
-  return settled(row, { kind: 'parked', code, property, record: row.payload ?? '{}', reject: true });
+/** A row that is refused. `reject`: its reason is new to syncline.rejects. @param contact the one that has its value */
+export function parked(row: MappedRow, code: string, property: string | null, contact?: string): Settled {
+  return settled(row, { kind: 'parked', code, property, contact, record: row.payload ?? '{}', reject: true });
 }
 
 function parkedHere(row: MappedRow, code: string, property: string | null) {

@@ -41,7 +41,7 @@ export class Recorder {
       }
       if (outcome.kind === 'bad') {
         tally.counts.refusedThere += 1;
-        return parked(one.row, outcome.code, outcome.property);
+        return parked(one.row, outcome.code, outcome.property, outcome.contact);
       }
       // Somebody deleted it: it is made anew, by its id.
       if (outcome.kind === 'absent' && one.byRecord && one.row.scope === 'in') return this.located(one, null);

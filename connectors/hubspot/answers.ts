@@ -12,7 +12,8 @@ export interface SentRow {
 /** What became of one row. Codes are the platform's own, in small letters; no text of the platform stands in them. */
 export type RowOutcome =
   | { kind: 'ok'; hubspotId: string | null }
-  | { kind: 'bad'; code: string; property: string | null }
+  /** `contact`: record id of the contact that has the value already, where the answer names it. */
+  | { kind: 'bad'; code: string; property: string | null; contact?: string }
   /** An update found no such contact. */
   | { kind: 'absent' }
   /** A creation found the contact there. */
@@ -29,6 +30,7 @@ export type BatchVerdict =
       kind: 'refused';
       code: string;
       property: string | null;
+      contact?: string;
       named: Map<number, { code: string; property: string | null }>;
       suspects: number[];
     }
@@ -116,7 +118,8 @@ function readRows(kind: BatchKind, idProperty: string, sent: readonly SentRow[],
     const ids = textsOf(context.ids ?? context.id).filter((id) => id !== '');
     const places = traces.length > 0 ? traces.map((trace) => find([trace], [])) : ids.map((id) => find([], [id]));
     const known = places.filter((at) => at !== undefined);
-    if (known.length === 0) nameless.push(outcome);
+    // Of several alike nobody can tell whose contact is whose.
+    if (known.length === 0) nameless.push(outcome.kind === 'bad' ? { ...outcome, contact: undefined } : outcome);
     for (const at of known) outcomes[at] = outcome;
   }
   bySubtraction(outcomes, nameless, Number(body.numErrors));
@@ -141,19 +144,27 @@ function outcomeOf(
   { code, property }: { code: string; property: string | null },
   error: Json,
 ): RowOutcome {
-  const context = isObject(error.context) ? error.context : {};
   if (kind === 'update' && code === 'object_not_found') return { kind: 'absent' };
-  if (kind === 'create' && code === 'conflict')
-    return { kind: 'present', hubspotId: textsOf(context.existingId)[0] ?? existingId(error.message) };
-  return { kind: 'bad', code, property };
+  if (kind === 'create' && code === 'conflict') return { kind: 'present', hubspotId: existingId(error) };
+  return { kind: 'bad', code, property, ...ownerOf(code, error) };
 }
 
-const existingId = (message: unknown) => /Existing ID: (\d+)/.exec(String(message))?.[1] ?? null;
+function existingId({ context, message }: Json): string | null {
+  const told = isObject(context) ? textsOf(context.existingId)[0] : undefined;
+  return told ?? /Existing ID: (\d+)/.exec(String(message))?.[1] ?? null;
+}
+
+/** A number and nothing else is kept: it stands where people look without --show-records. */
+function ownerOf(code: string, error: Json): { contact?: string } {
+  const contact = code === 'conflict' ? existingId(error) : null;
+  return contact !== null && /^\d{1,20}$/.test(contact) ? { contact } : {};
+}
 
 function refused(sent: readonly SentRow[], body: Json): BatchVerdict {
   const refusal = refusalOf(body);
   if (refusal.config) return { kind: 'config', code: refusal.code, property: refusal.property };
-  return { kind: 'refused', code: refusal.code, property: refusal.property, ...nameRows(sent, body) };
+  const { code, property } = refusal;
+  return { kind: 'refused', code, property, ...ownerOf(code, body), ...nameRows(sent, body) };
 }
 
 /** Finds the row of a trace id, else of an id as it was sent; the platform writes e-mail addresses in small letters. */

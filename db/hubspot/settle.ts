@@ -18,7 +18,7 @@ export interface Settled {
     | { kind: 'archived' }
     /** Nothing was to be sent. */
     | { kind: 'clear' }
-    | { kind: 'parked'; code: string; property: string | null; record: string; reject: boolean }
+    | { kind: 'parked'; code: string; property: string | null; contact?: string; record: string; reject: boolean }
     /** Sent again in `holdMs`. `counts`: others were answered meanwhile. */
     | {
         kind: 'held';
@@ -64,7 +64,7 @@ export async function settleRows(pool: Pool, turn: Turn, { rows, calls, judged }
         reason: outcome.code,
         field: outcome.property,
         record: outcome.record,
-        position: null,
+        position: outcome.contact === undefined ? null : `contact ${outcome.contact}`,
       })),
     );
     const repaired = rows.filter(

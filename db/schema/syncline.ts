@@ -60,7 +60,7 @@ export const rejects = syncline.table(
     field: text('field'),
     /** Raw record as the source sent it (JSON as text: jsonb cannot hold every JSON string). */
     record: text('record'),
-    /** Where in the source it stood, e.g. users page 12 row 3. */
+    /** Where in the source it stood, e.g. users page 12 row 3; of a user for HubSpot the contact that has his value. */
     position: text('position'),
     /** Epoch of the run that saw it last. */
     epoch: integer('epoch').notNull(),

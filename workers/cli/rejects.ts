@@ -91,7 +91,7 @@ async function streamsKnown(session: Session, name: string | undefined): Promise
 function show(row: HandedBack, shape: string | null): string[] {
   const field = row.field === null ? '' : ` (${row.field}${shape === null ? '' : `: ${shape}`})`;
   const nobody = row.pipeline === 'platform' && isNobody(row.sourceId);
-  const hasPosition = row.pipeline === 'platform' || row.pipeline === 'stripe';
+  const hasPosition = row.pipeline !== 'org';
   const position = hasPosition && row.position !== null ? `, ${row.position}` : '';
   return [
     `${row.connection} ${row.stream} ${row.sourceId}: ${row.reason}${field}`,
