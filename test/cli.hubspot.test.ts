@@ -30,7 +30,7 @@ async function connected(users = 5, change: (mapping: Record<string, unknown>) =
 
 describe('from nothing to contacts', () => {
   test('connect says what is missing, install and check repair it, start sends, status and rejects tell', async () => {
-    const { crm, name, said } = await connected();
+    const { crm, name, file, said, env } = await connected();
     expect(said).toMatchObject({ code: 0, err: '' });
     expect(said.out).toContain(`npx syncline capture install ${name}`);
     expect(said.out).toContain('a run would not begin');
@@ -58,6 +58,9 @@ describe('from nothing to contacts', () => {
       code: 0,
       out: expect.stringContaining('9 properties fit the account and the database'),
     });
+
+    const again = await cli(`connect ${name} --mapping ${file}`, { env });
+    expect(again.out, 'captured already').toMatch(/Next: npx syncline start hubspotSync \S+ --wait\n$/);
 
     const before = await cli(`hubspot preview 3 --connection ${name}`);
     expect(before).toMatchObject({ code: 0, out: expect.stringContaining('a run would send it: batch/upsert') });
@@ -140,6 +143,13 @@ describe('from nothing to contacts', () => {
     expect(crm.source.contacts.catalog.get('our_id')).toMatchObject({ hasUniqueValue: true });
     expect(await cli(`start hubspotSync ${name} --wait`)).toMatchObject({ code: 0 });
     expect(crm.source.contacts.seen('our_id').get('2')).toMatchObject({ our_level: 'gold' });
+  });
+
+  test('connect with a mapping that cannot be used says to repair it first', async () => {
+    const { said } = await connected(1, (mapping) => {
+      Object.assign(mapping.properties as object, { email: { sql: 'u.nothing', type: 'string' } });
+    });
+    expect(said.out).toMatch(/Next: repair the mapping or its tables, then npx syncline connect \S+ --mapping FILE\n$/);
   });
 
   test('every 3 minutes unless somebody says otherwise', async () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { hubspot, readOptions } from '../../activities/hubspot/desk.ts';
+import { type CheckReport, hubspot, readOptions } from '../../activities/hubspot/desk.ts';
 import type { Connection } from '../../db/connections.ts';
-import { describe, runCheck } from './hubspot.ts';
+import { begins, describe, runCheck } from './hubspot.ts';
 import type { Session } from './session.ts';
 import { wrongUse } from './trouble.ts';
 
@@ -38,6 +38,20 @@ export function checkHubspotOptions(connection: Connection): void {
 }
 
 /** Compares the mapping with database and account before it is saved; what is missing is told, and is no reason not to save. */
-export async function probeHubspot(session: Session, connection: Connection): Promise<string[]> {
-  return describe(connection.id, await runCheck(session, connection, false));
+export async function probeHubspot(session: Session, connection: Connection): Promise<CheckReport> {
+  const report = await runCheck(session, connection, false);
+  for (const line of describe(connection.id, report)) session.terminal.print(line);
+  return report;
+}
+
+/** What is to be done first of what a check found. @param report null: nobody looked (--no-probe) */
+export function nextOfHubspot(name: string, report: CheckReport | null): string {
+  const check = `npx syncline hubspot check --connection ${name}`;
+  if (report === null) return check;
+  if (report.mapping.length > 0)
+    return `repair the mapping or its tables, then npx syncline connect ${name} --mapping FILE`;
+  if (report.rights.length > 0) return `grant what is missing, then ${check}`;
+  if (report.capture.length > 0) return `npx syncline capture install ${name}`;
+  if (report.catalog.some(({ kind }) => kind === 'missing')) return `${check} --create`;
+  return begins(report) ? `npx syncline start hubspotSync ${name} --wait` : check;
 }

@@ -9,7 +9,14 @@ import {
 } from '../../db/connections.ts';
 import { livingRows } from '../../db/org/living.ts';
 import { secretKeyOf } from '../secret.ts';
-import { checkHubspotOptions, hubspotBaseUrl, isHubspot, probeHubspot, withMapping } from './connect.hubspot.ts';
+import {
+  checkHubspotOptions,
+  hubspotBaseUrl,
+  isHubspot,
+  nextOfHubspot,
+  probeHubspot,
+  withMapping,
+} from './connect.hubspot.ts';
 import {
   askFields,
   changePlatformOptions,
@@ -64,21 +71,21 @@ export async function connect(session: Session, name: string, options: ConnectOp
       : checkedCredential(connector, given);
   const connection: Connection = { ...draft, credential };
   const { print } = session.terminal;
-  const look = () =>
-    isHubspot(draft.platform) ? probeHubspot(session, connection) : probe(connection, pool, key, readers);
-  if (options.probe) for (const line of await look()) print(line);
+  const toHubspot = isHubspot(draft.platform);
+  const report = toHubspot && options.probe ? await probeHubspot(session, connection) : null;
+  if (!toHubspot && options.probe) for (const line of await probe(connection, pool, key, readers)) print(line);
   const { no: _assigned, ...row } = connection;
   await saveConnection(pool, key, row);
   const secret = credential === null ? 'no credential' : 'credential sealed';
   print(
     `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
   );
-  for (const next of await nextOf(name, draft.platform, readers)) print(`Next: ${next}`);
+  const nexts = toHubspot ? [nextOfHubspot(name, report)] : await nextOf(name, draft.platform, readers);
+  for (const next of nexts) print(`Next: ${next}`);
   return undefined;
 }
 
 async function nextOf(name: string, platform: string, { audience }: Readers): Promise<string[]> {
-  if (isHubspot(platform)) return [`npx syncline capture install ${name}`];
   if (audience?.kind === 'channel') return ['npx syncline campaign create NAME FILE, with this name as its channel'];
   const { workflowsOf } = await import('../pipelines.ts');
   const startOf = (workflow: string) =>

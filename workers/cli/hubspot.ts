@@ -64,7 +64,7 @@ export function isSound({ mapping, rights, capture, catalog }: CheckReport): boo
 }
 
 /** Nothing but values that some users may have. */
-function begins({ mapping, rights, capture, catalog }: CheckReport): boolean {
+export function begins({ mapping, rights, capture, catalog }: CheckReport): boolean {
   const all = [...mapping, ...rights, ...capture].length;
   return all === 0 && catalog.every(({ kind }) => kind === 'option' || kind === 'single');
 }
