@@ -39,7 +39,7 @@ describe('schedule', () => {
 
     expect((await cli(`schedule pause ${name}`)).code).toBe(0);
     expect((await cli('schedule list')).out).toMatch(new RegExp(`${name} +every 6 h +paused`));
-    expect((await cli(`status ${name}`)).out).toContain('schedule paused');
+    expect((await cli(`status ${name}`)).out).toContain('schedule paused (npx syncline schedule pause)\n');
     expect((await cli(`schedule ${name} --every 5h`)).code).toBe(0);
     expect((await handle.describe()).state.paused).toBe(true);
     expect((await cli(`schedule unpause ${name}`)).code).toBe(0);

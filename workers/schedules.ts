@@ -95,7 +95,8 @@ export async function changeSchedule(
 ): Promise<boolean> {
   const handle = client.schedule.getHandle(scheduleId(workflow, connection));
   try {
-    await handle[verb]();
+    // The note of the SDK ends in a stray quote.
+    await (verb === 'pause' ? handle.pause('npx syncline schedule pause') : handle[verb]());
     return true;
   } catch (error) {
     if (error instanceof ScheduleNotFoundError) return false;
