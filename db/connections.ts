@@ -29,7 +29,10 @@ export class ConnectionUnknown extends Error {
 
   /** The same for who wants a connection of another platform than a directory. */
   of(platform: string): ConnectionUnknown {
-    return new ConnectionUnknown(this.message.replace(usual, `--platform ${platform} --credential-env VARIABLE`));
+    const mapping = platform === 'hubspot' ? ' --mapping FILE' : '';
+    return new ConnectionUnknown(
+      this.message.replace(usual, `--platform ${platform}${mapping} --credential-env VARIABLE`),
+    );
   }
 }
 

@@ -200,7 +200,9 @@ test('a run that waits for the daily limit is running, and goes on at once behin
     const said = await cli(`rejects ${name}`);
     return said.out.includes('conflict') ? said : undefined;
   });
-  expect(out, 'the contact that has the value').toMatch(/contacts 3: conflict\n.*\n.*, contact \d+, reject \d+/);
+  expect(out, 'the contact that has the value').toMatch(
+    /contacts 3: conflict\n.*npx syncline replay cli-\w+ --rejects\n.*, contact \d+, reject \d+/,
+  );
   expect(crm.source.contacts.seen('app_user_id').size).toBe(4);
 });
 
@@ -242,7 +244,12 @@ describe('what is typed wrong is told by place, value got and values accepted', 
       /--mapping: got "\/nowhere\.json", which cannot be read \(ENOENT\)/,
     ],
     ['connect NAME --platform hubspot --no-credential', /mapping: got nothing, accepted Object/],
-    ['hubspot check --connection nobody', /Connection "nobody" does not exist/],
+    [
+      'hubspot check --connection nobody',
+      /Connection "nobody" does not exist.* --platform hubspot --mapping FILE --credential-env VARIABLE/,
+    ],
+    ['capture status nobody', /connect nobody --platform hubspot --mapping FILE/],
+    ['start hubspotSync nobody', /connect nobody --platform hubspot --mapping FILE/],
     [
       'start hubspotSync NAME --streams orders',
       /--streams belongs to platformSync and segmentSync, not to hubspotSync/,

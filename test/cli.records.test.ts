@@ -64,7 +64,7 @@ describe('what was handed back and what changes', () => {
     written.delete('conflict');
     const known: string[] = [...recordReasons, ...directoryReasons];
     expect([...written].filter((code) => !known.includes(code))).toEqual([]);
-    for (const code of known) expect(explain('org', code), code).not.toContain(`reason ${code}`);
+    for (const code of known) expect(explain('org', code, 'acme'), code).not.toContain(`reason ${code}`);
   });
 
   test('rejects names who holds the name of a conflict', async () => {

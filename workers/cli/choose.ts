@@ -12,6 +12,9 @@ const brings: Record<SyncWorkflow, string> = {
   hubspotSync: 'our users to its contacts',
 };
 
+/** Workflows that read one platform alone. */
+const platformOf: Partial<Record<SyncWorkflow, string>> = { stripeSync: 'stripe', hubspotSync: 'hubspot' };
+
 /** A connection and the workflows that read its platform. @throws ConnectionUnknown */
 export async function findConnection(
   session: Session,
@@ -30,7 +33,8 @@ export async function requireWorkflow(
   workflow: SyncWorkflow,
 ): Promise<StoredConnection> {
   const connection = await findConnection(session, name).catch((error: unknown) => {
-    throw error instanceof ConnectionUnknown && workflow === 'stripeSync' ? error.of('stripe') : error;
+    const platform = platformOf[workflow];
+    throw error instanceof ConnectionUnknown && platform ? error.of(platform) : error;
   });
   if (connection.workflows.includes(workflow)) return connection;
   const right = connection.workflows[0];

@@ -1,5 +1,5 @@
 import type { CheckReport } from '../../activities/hubspot/desk.ts';
-import { type Connection, listConnections, loadConnection } from '../../db/connections.ts';
+import { type Connection, ConnectionUnknown, listConnections, loadConnection } from '../../db/connections.ts';
 import { secretKeyOf } from '../secret.ts';
 import { explain } from './reasons.ts';
 import type { Session } from './session.ts';
@@ -27,7 +27,9 @@ export async function hubspotConnection(
   const all = (await listConnections(await session.pool())).filter(({ platform }) => platform === 'hubspot');
   const names = all.map(({ id }) => id);
   if (name !== undefined) {
-    const stored = await session.connection(name);
+    const stored = await session.connection(name).catch((error: unknown) => {
+      throw error instanceof ConnectionUnknown ? error.of('hubspot') : error;
+    });
     if (stored.platform === 'hubspot') return name;
     throw wrongUse(
       `connection: got "${name}" of platform ${stored.platform}, accepted one of hubspot: ${names.join(', ') || 'none yet'}`,
@@ -158,7 +160,7 @@ function describeParked(
 ): string {
   const of = property === null ? '' : ` (${property})`;
   return [
-    `User ${user} is ${where} and parked: ${code}${of}, ${explain('hubspot', code)}.`,
+    `User ${user} is ${where} and parked: ${code}${of}, ${explain('hubspot', code, name)}.`,
     `A run sends it again when its values, the mapping or the properties of the account change, or after: npx syncline replay ${name} --rejects; at once: npx syncline hubspot sync ${user} --connection ${name}`,
   ].join('\n');
 }

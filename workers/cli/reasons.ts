@@ -114,7 +114,7 @@ const hubspot: Record<string, Reason> = {
   },
   mapping_failed: {
     why: 'the expressions of the mapping fail for this user; the field is the SQLSTATE',
-    remedy: 'look with npx syncline hubspot preview KEY; correct the value or the SQL',
+    remedy: 'look with npx syncline hubspot preview KEY --connection NAME; correct the value or the SQL',
   },
   too_big: { why: 'the row alone is larger than HubSpot takes', remedy: value },
   no_answer: {
@@ -123,8 +123,8 @@ const hubspot: Record<string, Reason> = {
   },
 };
 
-/** `why; what to do`, for a code that a later version wrote as well. */
-export function explain(pipeline: HandedBack['pipeline'], reason: string): string {
+/** `why; what to do`, for a code that a later version wrote as well. @param connection whose record it is: commands name it */
+export function explain(pipeline: HandedBack['pipeline'], reason: string, connection: string): string {
   const reasons: Record<string, Reason> = {
     org: orgReasons,
     platform,
@@ -132,7 +132,7 @@ export function explain(pipeline: HandedBack['pipeline'], reason: string): strin
     hubspot,
   }[pipeline];
   const known = Object.hasOwn(reasons, reason) ? reasons[reason] : undefined;
-  if (known) return `${known.why}; ${known.remedy}`;
+  if (known) return `${known.why}; ${known.remedy}`.replaceAll('NAME', connection);
   return pipeline === 'hubspot'
     ? `HubSpot refuses the value (${reason}); ${value}, or the rule at HubSpot`
     : `reason ${reason}; correct the record at the source`;

@@ -95,7 +95,7 @@ function show(row: HandedBack, shape: string | null): string[] {
   const position = hasPosition && row.position !== null ? `, ${row.position}` : '';
   return [
     `${row.connection} ${row.stream} ${row.sourceId}: ${row.reason}${field}`,
-    `  ${explain(row.pipeline, row.reason)}`,
+    `  ${explain(row.pipeline, row.reason, row.connection)}`,
     `  first seen ${ago(row.firstSeen)}, last seen ${ago(row.lastSeen)}${position}, reject ${row.id}`,
     ...(nobody && row.resolvedAt === null
       ? [
