@@ -256,6 +256,18 @@ describe('answers to a batch', () => {
     await next.result().catch(() => undefined);
   });
 
+  test('the daily limit that a run meets before its first row is called so', async () => {
+    const crm = await open({ users: 1, sandbox: { faults: [{ type: 'rate', policy: 'DAILY', on: 'properties' }] } });
+    const run = await crm.start();
+    const [told] = await until('the wait', async () => {
+      const seen = await run.query<{ notes: string[] }>('progress').catch(() => undefined);
+      return seen && seen.notes.length > 0 ? seen.notes : undefined;
+    });
+    expect(told).toMatch(/calls of today are used up \(daily limit; .*npx syncline resume c\d+\): until \S+Z$/);
+    await run.cancel();
+    await run.result().catch(() => undefined);
+  });
+
   test('rows by subtraction where an answer names nobody', async () => {
     const crm = await open({ users: 3, options: { mode: 'update' } });
     crm.source.contacts.upsert({ id: '1', idProperty: 'app_user_id', properties: {} });
