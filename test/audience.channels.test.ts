@@ -1,9 +1,10 @@
+import type { WorkflowFailedError } from '@temporalio/client';
 import { describe, expect, it } from 'vitest';
 import { addChannels, channels } from '../connectors/channel.index.ts';
 import { startReceiver } from '../sandbox/receiver.ts';
 import { startSmtpSink } from '../sandbox/smtp.ts';
 import { startWechatSandbox } from '../sandbox/wechat.ts';
-import { define, deliveries, launch, mailOf, openidOf, people, userOf } from './harness/audience.ts';
+import { define, deliveries, launch, mailOf, openidOf, people, tally, userOf } from './harness/audience.ts';
 import { lantern } from './harness/lantern.channel.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -91,6 +92,33 @@ describe('WeChat subscribe messages', async () => {
     const result = await (await launch(world, await define(world, { connection }, account, { template }))).result();
     expect(result.reasons).toEqual({ 'refused too_long:thing1': 1, 'refused missing_value:name': 1 });
     expect((await remaining(account, from, 3)).sort()).toEqual([0, 1, 1]);
+  });
+
+  it.each([
+    ['a text that is too long', { thing1: '{{name}} and more than twenty characters' }, 'too_long:thing1'],
+    ['a value that nobody has', { thing1: '{{orders}}' }, 'missing_value:orders'],
+  ])('%s stops the campaign after fifty, and leaves the others planned', async (_what, data, code) => {
+    const { from, connection } = await someone(120);
+    await grant(account, from, Array(120).fill(1));
+    const name = await define(world, { connection }, account, {
+      template: { templateId: mini.templateId, data: { ...data, date2: '2026-11-30' } },
+    });
+    const failed: unknown = await (await launch(world, name)).result().catch((error: unknown) => error);
+    expect((failed as WorkflowFailedError).cause).toMatchObject({
+      type: 'CampaignStopped',
+      message: expect.stringContaining(
+        `No message can be made (${code}): the first recipients were refused alike before anything was sent, and stay refused; everybody else stays planned.`,
+      ),
+    });
+    expect(await tally(world.pool, name)).toEqual({ [`refused ${code}`]: 50, planned: 70 });
+  });
+
+  it('fifty who lack a value before one who has it are wrong for themselves', async () => {
+    const last = numbers + 60;
+    const { from, connection } = await someone(61, (n) => (n < last ? { full_name: null } : {}));
+    await grant(account, from, Array(61).fill(1));
+    const result = await (await launch(world, await define(world, { connection }, account, { template }))).result();
+    expect(result.states).toEqual({ sent: 1, refused: 60 });
   });
 
   it('43101 empties the count, 40003 gives the grant back, -1 is tried again, 47003 is the row’s', async () => {

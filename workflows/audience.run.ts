@@ -191,7 +191,9 @@ export class CampaignRun {
     if (stop) {
       this.endSlices();
       this.fault ??= ApplicationFailure.nonRetryable(
-        `The channel refuses the campaign (${stop.code}): ${stop.hint}. Who was not sent to stays planned; start it again when that is repaired: npx syncline campaign start ${this.campaign}`,
+        stop.own
+          ? ownSentence(stop.code, this.campaign)
+          : `The channel refuses the campaign (${stop.code}): ${stop.hint}. Who was not sent to stays planned; start it again when that is repaired: npx syncline campaign start ${this.campaign}`,
         'CampaignStopped',
       );
     }
@@ -240,3 +242,7 @@ export class CampaignRun {
 function historyIsLong(): boolean {
   return workflowInfo().continueAsNewSuggested && !CancellationScope.current().consideredCancelled;
 }
+
+/** The frozen template stands: what can be repaired under this name are the values. */
+const ownSentence = (code: string, campaign: string) =>
+  `No message can be made (${code}): the first recipients were refused alike before anything was sent, and stay refused; everybody else stays planned. The template is frozen: correct it under another name: npx syncline campaign create NAME FILE. If the values are wrong, correct and copy them, then go on with: npx syncline campaign start ${campaign}`;

@@ -81,7 +81,7 @@ export class Sender {
     this.settlement = new Settlement(checked.definition, options.reached);
     const { throttle, use, perSecond, inFlight, signal } = options;
     this.permits = new Permits({ throttle, use, perSecond, inFlight, signal, wake: () => this.wakeUp() });
-    this.ahead = new Ahead(options.pool, options.shard, checked, options.campaign);
+    this.ahead = new Ahead(options.pool, options.shard, checked, options.campaign, this.settlement);
   }
 
   /** @returns null when nobody of the shard is left to be sent to now @throws what the account cannot be used for, and trouble of Postgres */
@@ -127,6 +127,7 @@ export class Sender {
   private look(): void {
     const now = Date.now();
     if (this.o.signal.aborted || now >= this.o.untilMs) this.ending ??= { kind: 'time' };
+    if (this.ahead.stop) this.ending ??= this.ahead.stop;
     if (this.permits.fault) this.fail(this.permits.fault);
     if (this.permits.waitMs !== null) this.ending ??= { kind: 'wait', waitMs: this.permits.waitMs, why: 'account' };
     if (now - this.lookedAt < lookMs) return;

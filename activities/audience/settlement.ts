@@ -8,7 +8,8 @@ export type Ending =
   | { kind: 'time' }
   | { kind: 'deadline' }
   | { kind: 'wait'; waitMs: number; why: 'account' | 'quiet' }
-  | { kind: 'stop'; code: string; hint: string | undefined }
+  /** `own`: our own check says so, before anything was sent. */
+  | { kind: 'stop'; code: string; hint: string | undefined; own?: true }
   | { kind: 'away'; message: string };
 
 interface Tried {
@@ -27,13 +28,14 @@ const dayMs = 24 * 3_600_000;
 /** Waits of the account after which one who met it comes again: somebody whom the receiver always puts off held up all others. */
 const behindOthers = 3;
 /** So many of the first recipients with the same refusal, and nobody reached: the fault is not theirs. */
-const alikeMost = 50;
+export const alikeMost = 50;
 
 /** What an answer means for a recipient, by the channel's table and the campaign's policy. */
 export class Settlement {
   private readonly policy: CampaignDefinition['policy'];
   private readonly attempts: number;
-  private reached: boolean;
+  /** Somebody of the campaign was reached. */
+  reached: boolean;
   private alike = { code: '', count: 0 };
   /** Messages without a known end since the last one that had one. A receiver that is broken makes every message such a one. */
   unknowns = 0;

@@ -34,7 +34,8 @@ export interface ShardResult {
   waitMs: number;
   /** What the wait is for: the whole account, quiet hours, or this shard's own retries. */
   why: 'account' | 'quiet' | 'retry' | null;
-  stop: { code: string; hint: string } | null;
+  /** `own`: our own check says so, before anything was sent. */
+  stop: { code: string; hint: string; own?: boolean } | null;
   late: boolean;
 }
 
@@ -122,8 +123,10 @@ function told(
   const wait = (ms: number) => Math.max(1, Math.ceil(Math.min(ms, (deadlineMs ?? Number.POSITIVE_INFINITY) - now)));
   const left = (states.planned ?? 0) + (states.claimed ?? 0) + (states.sending ?? 0);
   const result = { states, done: left === 0, waitMs: 0, why: null, stop: null, late: false };
-  if (ending?.kind === 'stop')
-    return { ...result, stop: { code: ending.code, hint: ending.hint ?? 'the channel refuses every message' } };
+  if (ending?.kind === 'stop') {
+    const { code, hint = 'the channel refuses every message', own = false } = ending;
+    return { ...result, stop: { code, hint, own } };
+  }
   if (ending?.kind === 'deadline') return { ...result, late: true };
   if (ending?.kind === 'wait') return { ...result, waitMs: wait(ending.waitMs), why: ending.why };
   // The range was walked to its end: whoever is left waits for a moment.
