@@ -35,9 +35,33 @@ it('counts who has no grant and who lacks a value', async () => {
       '  4 without a grant of template T1: refused with no_grant',
       '  1 without a value of {{city}}: refused with missing_value:city',
       '  5 without a value of {{orders}}: refused with missing_value:orders',
+      '  of the first 5 recipients 5 would be refused before anything leaves: 4 missing_value:orders, 1 missing_value:city',
       'About 5 s at 1 a second.',
     ].join('\n'),
   );
+});
+
+it('tells whom the check of the channel refuses, and offers no start where it is everybody', async () => {
+  const { connection } = await someone(8, (n) => ({ full_name: n % 4 === 0 ? 'N'.repeat(21) : 'Ann' }));
+  const account = await world.connect({
+    ...{ platform: 'wechat', baseUrl: 'https://wechat.invalid', options: { appId: 'wx1' } },
+    credential: JSON.stringify({ appSecret: 'none' }),
+  });
+  const previewOf = async (thing1: string) => {
+    const name = await define(world, { connection }, account, { template: { templateId: 'T1', data: { thing1 } } });
+    return { name, out: (await cli(`campaign preview ${name}`)).out };
+  };
+  const some = await previewOf('{{name}}');
+  expect(some.out).toContain(
+    '  of the first 8 recipients 2 would be refused before anything leaves: 2 too_long:thing1\n',
+  );
+  expect(some.out).toContain(`campaign start ${some.name}\n`);
+  const all = await previewOf('More than twenty characters, {{name}}');
+  expect(all.out).toContain(
+    '  of the first 8 recipients 8 would be refused before anything leaves: 8 too_long:thing1\n',
+  );
+  expect(all.out).toContain('do not start it like this. Correct it with: npx syncline campaign create ');
+  expect(all.out).not.toContain('campaign start');
 });
 
 const clock = (ms: number) => new Date(ms).toISOString().slice(11, 16);

@@ -10,6 +10,9 @@ interface PreviewOptions {
   json?: boolean;
 }
 
+/** Recipients whose messages are made and checked, whatever `--samples` shows of them. */
+const tried = 200;
+
 /**
  * Who, how many, who is left out or refused and why, some messages as they would leave, and how long it takes. Writes and
  * sends nothing. @returns 1 when a start would fail
@@ -23,8 +26,11 @@ export async function preview(session: Session, name: string, { samples = 3, jso
   const counts = await countPeople(pool, checked.people);
   const ahead = await foresee(pool, { stored, checked, account }, counts.recipients);
   const { fails, warnings } = ahead;
-  const shown = await samplePeople(pool, checked.people, samples);
-  const messages = shown.map((one) => ({ user: one.user, ...render(checked, one) }));
+  const found = await samplePeople(pool, checked.people, Math.max(tried, samples));
+  const made = found.map((one) => ({ user: one.user, ...render(checked, one) }));
+  const messages = made.slice(0, samples);
+  const refused = made.flatMap((one) => ('reason' in one ? [one.reason] : []));
+  if (refused.length > 0) warnings.push(shareOf(refused, made.length));
   const exitCode = fails === null ? 0 : 1;
   const { print } = session.terminal;
   if (json) {
@@ -45,12 +51,23 @@ export async function preview(session: Session, name: string, { samples = 3, jso
   print(howLong(ahead));
   for (const { user, ...made } of messages)
     print('reason' in made ? `${user}: refused: ${made.reason}` : `${user}: ${JSON.stringify(made.message)}`);
-  print(
-    fails === null
-      ? `Next: npx syncline campaign test ${name} --users ID, then npx syncline campaign start ${name}`
-      : `A start would fail: ${fails}. Correct it with: npx syncline campaign create ${name} FILE`,
-  );
+  print(nextOf(name, fails, made.length > 0 && refused.length === made.length));
   return exitCode;
+}
+
+function nextOf(name: string, fails: string | null, nobody: boolean): string {
+  const correct = `Correct it with: npx syncline campaign create ${name} FILE`;
+  if (fails !== null) return `A start would fail: ${fails}. ${correct}`;
+  if (nobody) return `No message could be made for any of those who were tried: do not start it like this. ${correct}`;
+  return `Next: npx syncline campaign test ${name} --users ID, then npx syncline campaign start ${name}`;
+}
+
+/** The first recipients stand for all: the check of a channel is no SQL. */
+function shareOf(refused: readonly string[], all: number): string {
+  const counts = new Map<string, number>();
+  for (const reason of refused) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  const reasons = [...counts].map(([reason, n]) => `${count(n)} ${reason}`);
+  return `of the first ${count(all)} recipients ${count(refused.length)} would be refused before anything leaves: ${reasons.join(', ')}`;
 }
 
 function howLong({ perSecond, assumed, seconds, ends }: Foreseen): string {
