@@ -1,6 +1,6 @@
 import { defaultPayloadConverter } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
-import { describeTrouble, pendingActivity, withBeats } from '../workers/cli/pending.ts';
+import { describeTrouble, pendingActivity, waitOf, withBeats } from '../workers/cli/pending.ts';
 import type { OrgSyncProgress } from '../workflows/org.view.ts';
 import { type Bar, drawBar } from '../workflows/progress.ts';
 import { openCli } from './harness/cli.ts';
@@ -34,6 +34,14 @@ describe('an activity in hand', () => {
     expect(describeTrouble(pending('stageUsers', { lastFailure }))).toEqual([
       `stageUsers, try 2: ${told}; tries again now`,
     ]);
+  });
+
+  test('waits between two tries, and not while one runs', () => {
+    const lastFailure = { message: 'activity Heartbeat timeout', timeoutFailureInfo: { timeoutType: 4 } };
+    expect(waitOf(pending('sendShard', { state: 2, lastFailure }))).toBeNull();
+    expect(waitOf(pending('sendShard', { state: 1, scheduledTime: { seconds: 1 }, lastFailure }))).toBe(
+      'sendShard is tried again: its worker fell silent or was lost (heartbeat timeout)',
+    );
   });
 
   test('adds to the bars what it has done since, and never more than there is', () => {

@@ -2,6 +2,7 @@ import { loadCampaign } from '../../db/audience/campaigns.ts';
 import { listRecipients, reportCampaign } from '../../db/audience/report.ts';
 import type { CampaignProgress } from '../../workflows/audience.view.ts';
 import { picturesOf, stateOf, upToDate } from './campaign.find.ts';
+import { waitOf } from './pending.ts';
 import { askProgress } from './runs.ts';
 import type { Session } from './session.ts';
 import { columns, count } from './words.ts';
@@ -45,7 +46,7 @@ export async function report(
   if (run?.status === 'RUNNING') {
     const progress = await askProgress<CampaignProgress>(await session.client(), run);
     for (const line of progress ? picturesOf(upToDate(progress, counts.states, run)) : []) print(`  ${line}`);
-    for (const one of run.pending) if (one.failure) print(`  ${one.name} is tried again: ${one.failure}`);
+    for (const line of run.pending.map(waitOf)) if (line !== null) print(`  ${line}`);
   }
   for (const line of columns(Object.entries(counts.states).map(([what, n]) => [what, count(n)]))) print(`  ${line}`);
   for (const line of columns(Object.entries(counts.reasons).map(([what, n]) => [what, count(n)]))) print(`    ${line}`);

@@ -75,6 +75,11 @@ export function describeTrouble({ name, attempt, failure, nextAt }: PendingActiv
   return [`${name}, try ${attempt}: ${failure}; ${next}`];
 }
 
+/** What an activity waits for; null for one that works, also where a try before failed. */
+export function waitOf({ name, failure, nextAt }: PendingActivity): string | null {
+  return failure === null || nextAt === null ? null : `${name} is tried again: ${failure}`;
+}
+
 /**
  * The progress with what the slices in hand have told since: `rows` of a list count from its start, up to the source's
  * `total` where it names one; `applied` of a writing slice counts from that slice's start. `pending` must be as old as the progress or newer, else a slice counts twice.

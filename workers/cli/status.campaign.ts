@@ -3,6 +3,7 @@ import type { StateCounts } from '../../db/audience/deliveries.ts';
 import { reportCampaign } from '../../db/audience/report.ts';
 import type { CampaignProgress } from '../../workflows/audience.view.ts';
 import { findRun } from './campaign.find.ts';
+import { waitOf } from './pending.ts';
 import { askProgress } from './runs.ts';
 import type { Session } from './session.ts';
 import { ago, columns, count } from './words.ts';
@@ -45,7 +46,7 @@ async function statusOf(session: Session, stored: StoredCampaign, polled: boolea
   const run = await findRun(session, id);
   if (run?.status !== 'RUNNING') return null;
   const progress = polled ? await askProgress<CampaignProgress>(await session.client(), run) : null;
-  const failures = run.pending.flatMap(({ name, failure }) => (failure ? [`${name} is tried again: ${failure}`] : []));
+  const failures = run.pending.map(waitOf).filter((line) => line !== null);
   return {
     ...{ campaign: id, connection, channel, workflowId: run.workflowId, startedAt: run.startedAt },
     state: polled ? (progress?.state ?? 'running') : 'waiting',
