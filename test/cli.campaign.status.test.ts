@@ -53,6 +53,7 @@ it('shows open campaigns in status, and counts what they leave open for /metrics
   expect(said).toMatch(new RegExp(`^campaign ${name} \\(${connection} by ${hook}\\)\n  run +paused, since `));
   expect(said).toMatch(/ people +sent \d of 6 recipients, planned \d, unknown 1\n/);
   expect(said).toContain(`npx syncline campaign resume ${name}`);
+  expect((await cli(`campaign report ${name}`)).out).toMatch(/^ {2}paused \S+ .*\d\/s$/m);
   expect(JSON.parse((await cli('status --json')).out).campaigns).toMatchObject([
     { campaign: name, state: 'paused', recipients: 6, states: { unknown: 1 } },
   ]);

@@ -13,7 +13,7 @@ export interface CampaignProgress {
   states: StateCounts;
   /** Recipients a second since the start. */
   perSecond: number;
-  /** Seconds until everybody is sent to, at the pace so far and within the limits; null while nobody can tell. */
+  /** Seconds until everybody is sent to, at the pace so far and within the limits; null while nobody can tell, it waits, or it is paused. */
   etaSeconds: number | null;
   notes: string[];
 }
@@ -105,7 +105,9 @@ export class CampaignView {
     const dealt = Object.entries(states).reduce((sum, [state, n]) => (waiting.includes(state) ? sum : sum + n), 0);
     const pace = dealt / seconds;
     const left = Math.max(0, total - dealt);
-    const eta = dealt > 0 && left > 0 ? Math.ceil(Math.max(left / pace, left / (this.perSecond ?? Infinity))) : null;
+    const stands = this.paused || this.notes.size > 0;
+    const eta =
+      !stands && dealt > 0 && left > 0 ? Math.ceil(Math.max(left / pace, left / (this.perSecond ?? Infinity))) : null;
     const state = this.finished ? 'done' : this.paused ? 'paused' : 'running';
     return {
       ...{ campaign: this.campaign, state, audience: this.frozen, states },

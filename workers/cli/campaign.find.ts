@@ -4,6 +4,7 @@ import { readHolders } from '../../db/report.ts';
 import { campaignId } from '../../workflows/audience.ts';
 import type { CampaignProgress } from '../../workflows/audience.view.ts';
 import { drawBar } from '../../workflows/progress.ts';
+import { waitOf } from './pending.ts';
 import { describeRun, outcomeOf, type Run } from './runs.ts';
 import type { Session } from './session.ts';
 
@@ -49,14 +50,20 @@ const waiting = ['planned', 'claimed', 'sending'] as const;
  * The progress as Postgres knows it: the run itself hears of its recipients at the end of each slice, up to half a minute late.
  * @param states all rows of the campaign by state
  */
-export function upToDate(progress: CampaignProgress, states: StateCounts, { startedAt }: Run): CampaignProgress {
+export function upToDate(
+  progress: CampaignProgress,
+  states: StateCounts,
+  { startedAt, pending }: Run,
+): CampaignProgress {
   const { audience } = progress;
   if (audience === null) return progress;
   const leftOut = Object.values(audience.skipped).reduce((sum, n) => sum + n, 0);
   const own = { ...states, skipped: (states.skipped ?? 0) - leftOut };
   const pace = doneOf(own) / Math.max(1, (Date.now() - startedAt.getTime()) / 1_000);
   const left = audience.recipients - doneOf(own);
-  const etaSeconds = left > 0 && pace > 0 ? Math.ceil(left / pace) : null;
+  const stands =
+    progress.state === 'paused' || progress.notes.length > 0 || pending.some((one) => waitOf(one) !== null);
+  const etaSeconds = !stands && left > 0 && pace > 0 ? Math.ceil(left / pace) : null;
   return { ...progress, states: own, perSecond: Math.round(pace), etaSeconds };
 }
 
