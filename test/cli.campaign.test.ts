@@ -53,6 +53,11 @@ it('tells of several runs the newest, and of none that Temporal knows what the d
   await change("definition = definition - 'deadline'");
   expect((await cli(`campaign start ${name} --wait`)).code).toBe(0);
   await change(`definition = definition || '{"deadline":"2001-01-01T00:00:00Z"}'`);
+  // One of them is left, as a cancelled run leaves them.
+  await world.pool.query(
+    `UPDATE audience.deliveries SET state = 'planned' WHERE no = 1 AND campaign_no = (SELECT no FROM audience.campaigns WHERE id = $1)`,
+    [name],
+  );
   const id = `other-${name}`;
   expect(
     (await cli(`campaign start ${name} --wait --id campaign-${name}`)).code,
@@ -118,6 +123,19 @@ it('ends with a code of its own when nobody was reached', async () => {
   expect((await cli(`campaign report ${refused}`)).out).toContain(
     '2 got nothing for good: another start does not try them again',
   );
+  const again = await cli(`campaign start ${refused}`);
+  expect([again.code, again.out, again.err]).toEqual([
+    1,
+    '',
+    expect.stringContaining(`Everybody of campaign ${refused} has an outcome: a start would send to nobody.`),
+  ]);
+  const preview = await cli(`campaign preview ${refused}`);
+  expect([preview.code, preview.out]).toEqual([
+    1,
+    expect.stringContaining(
+      'A start would fail: everybody of its frozen audience has an outcome. Make another campaign: npx syncline campaign create NAME FILE\n',
+    ),
+  ]);
   receiver.setFaults([{ type: 'cut-after' }]);
   const lost = await define(world, { connection: await someone(2) }, hook);
   const unknown = await cli(`campaign start ${lost} --wait`);

@@ -67,6 +67,9 @@ export function upToDate(
   return { ...progress, states: own, perSecond: Math.round(pace), etaSeconds };
 }
 
+/** Everybody of a frozen audience has an outcome: another run would send to nobody. */
+export const isOver = (states: StateCounts) => waiting.every((state) => !states[state]);
+
 function doneOf(states: StateCounts): number {
   const all = Object.values(states).reduce((sum, n) => sum + n, 0);
   return all - waiting.reduce((sum, state) => sum + (states[state] ?? 0), 0);

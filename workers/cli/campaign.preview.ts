@@ -1,6 +1,8 @@
 import { type Foreseen, foresee, readDefinition, render } from '../../activities/audience/catalog.ts';
 import { loadCampaign } from '../../db/audience/campaigns.ts';
 import { countPeople, samplePeople } from '../../db/audience/people.ts';
+import { reportCampaign } from '../../db/audience/report.ts';
+import { isOver } from './campaign.find.ts';
 import { asUse, check } from './campaign.ts';
 import type { Session } from './session.ts';
 import { count, counted, duration } from './words.ts';
@@ -25,7 +27,9 @@ export async function preview(session: Session, name: string, { samples = 3, jso
   const account = { ...(await session.connection(definition.channel)), credential: null };
   const counts = await countPeople(pool, checked.people);
   const ahead = await foresee(pool, { stored, checked, account }, counts.recipients);
-  const { fails, warnings } = ahead;
+  const { warnings } = ahead;
+  const over = stored.frozen !== null && isOver((await reportCampaign(pool, stored.no)).states);
+  const fails = over ? 'everybody of its frozen audience has an outcome' : ahead.fails;
   const found = await samplePeople(pool, checked.people, Math.max(tried, samples));
   const made = found.map((one) => ({ user: one.user, ...render(checked, one) }));
   const messages = made.slice(0, samples);
@@ -34,7 +38,7 @@ export async function preview(session: Session, name: string, { samples = 3, jso
   const exitCode = fails === null ? 0 : 1;
   const { print } = session.terminal;
   if (json) {
-    const told = { campaign: name, frozen: stored.frozen, ...counts, ...ahead, samples: messages };
+    const told = { campaign: name, frozen: stored.frozen, ...counts, ...ahead, fails, samples: messages };
     print(JSON.stringify(told, null, 2));
     return exitCode;
   }
@@ -51,12 +55,16 @@ export async function preview(session: Session, name: string, { samples = 3, jso
   print(howLong(ahead));
   for (const { user, ...made } of messages)
     print('reason' in made ? `${user}: refused: ${made.reason}` : `${user}: ${JSON.stringify(made.message)}`);
-  print(nextOf(name, fails, made.length > 0 && refused.length === made.length));
+  const nobody = made.length > 0 && refused.length === made.length;
+  print(nextOf(name, fails, { nobody, stands: over || (nobody && stored.frozen !== null) }));
   return exitCode;
 }
 
-function nextOf(name: string, fails: string | null, nobody: boolean): string {
-  const correct = `Correct it with: npx syncline campaign create ${name} FILE`;
+/** `stands`: what is wrong is frozen, and only another campaign can have it otherwise. */
+function nextOf(name: string, fails: string | null, { nobody, stands }: { nobody: boolean; stands: boolean }): string {
+  const correct = stands
+    ? 'Make another campaign: npx syncline campaign create NAME FILE'
+    : `Correct it with: npx syncline campaign create ${name} FILE`;
   if (fails !== null) return `A start would fail: ${fails}. ${correct}`;
   if (nobody) return `No message could be made for any of those who were tried: do not start it like this. ${correct}`;
   return `Next: npx syncline campaign test ${name} --users ID, then npx syncline campaign start ${name}`;

@@ -7,7 +7,7 @@ import { type CampaignResult, campaignId, campaignTestId } from '../../workflows
 import type { CampaignProgress } from '../../workflows/audience.view.ts';
 import { pause as pauseUpdate, resume as resumeUpdate } from '../../workflows/control.ts';
 import { sendUpdate } from './answer.ts';
-import { findRun, picturesOf, upToDate } from './campaign.find.ts';
+import { findRun, isOver, picturesOf, upToDate } from './campaign.find.ts';
 import { ended, follow } from './follow.ts';
 import { askProgress, describeRun, handleOf, outcomeOf, type Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -25,11 +25,15 @@ export async function start(
   { wait, id }: { wait?: boolean; id?: string },
 ): Promise<number | undefined> {
   const input = checked(campaignInput, { campaign: name }, '{"campaign":"spring"}');
-  const { no } = await loadCampaign(await session.pool(), name);
+  const { no, frozen } = await loadCampaign(await session.pool(), name);
   const open = await findRun(session, name);
   if (open?.status === 'RUNNING')
     throw new CommandError(
       `Campaign ${name} is sent already: workflow id ${open.workflowId}. Look at it with: npx syncline campaign report ${name}`,
+    );
+  if (frozen && isOver((await reportCampaign(await session.pool(), no)).states))
+    throw new CommandError(
+      `Everybody of campaign ${name} has an outcome: a start would send to nobody. Look at it with: npx syncline campaign report ${name}, or make another campaign: npx syncline campaign create NAME FILE`,
     );
   const workflowId = id ?? campaignId(name);
   const started = await launch(session, { workflow: 'campaign', name, workflowId, input });
