@@ -38,6 +38,7 @@ it('connects a database with its mapping, after a look at each list', async () =
   expect(said).toMatchObject({ code: 0, err: '' });
   expect(said.out).toContain('users: read one page, 120 rows.');
   expect(said.out).toContain('memberships: read one page, 24 rows.');
+  expect(said.out).toContain(`connection ${members}: database, tenant ${members}, credential sealed.`);
   expect(said.out).toContain(`Next: npx syncline start segmentSync ${members} --wait`);
   const wrong = await cli(
     ['connect', fresh(), '--platform', 'database', '--option', 'users.from=crm.members', '--credential-env', 'CRM'],

@@ -49,6 +49,24 @@ it('lists recipients of a state that there is, and says when there are more', as
   expect((await cli(`campaign report ${name} --list unknown`)).out).toContain('Nobody is unknown.\n');
 });
 
+it('points to what fits: channels for a channel, the report for a campaign, a word for an id that nobody has', async () => {
+  const path = join(tmpdir(), `${connection}-nobody.json`);
+  writeFileSync(path, JSON.stringify({ audience: { connection }, channel: 'nobody', template: { text: 'Hi' } }));
+  expect((await cli(['campaign', 'create', 'spring', path])).err).toContain(
+    'npx syncline connect nobody --platform smtp --credential-env VARIABLE (or --platform webhook, wechat)',
+  );
+  const name = await define(world, { connection }, hook);
+  expect((await cli(`status ${name}`)).err).toContain(
+    `"${name}" is a campaign, no connection. Look at it with: npx syncline campaign report ${name}`,
+  );
+  const unsubscribe = (user: string) => cli(['audience', 'unsubscribe', connection, '--user', user]);
+  expect(await unsubscribe('u-typo')).toMatchObject({
+    out: 'The user gets no more messages.\n',
+    err: `Nobody in connection "${connection}" has that id today; is it spelt so? It is kept for whoever gets it.\n`,
+  });
+  expect((await unsubscribe(userOf(2))).err).toBe('');
+});
+
 it('calls a campaign’s name by what it is, and hints at a segment without members', async () => {
   const path = join(tmpdir(), `${connection}.json`);
   writeFileSync(path, '{}');

@@ -171,6 +171,15 @@ export async function sampleFilter(
   return rows.map(({ id, tags, labels }) => ({ id, tags: tags?.map(Number) ?? null, labels }));
 }
 
+/** Whether a user of that id stands in the copy. */
+export async function hasUser(pool: Pool, connection: string, id: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    'SELECT FROM audience.users WHERE connection_id = $1 AND id = $2 AND deleted_at IS NULL',
+    [connection, id],
+  );
+  return rowCount === 1;
+}
+
 export interface Found {
   address: string;
   reason: string | null;

@@ -1,6 +1,6 @@
 import { databasePlatform, unsubscribe as write } from '../../activities/audience/catalog.ts';
 import { emptySegments } from '../../db/audience/filter.ts';
-import { countFilter, sampleFilter } from '../../db/audience/people.ts';
+import { countFilter, hasUser, sampleFilter } from '../../db/audience/people.ts';
 import type { Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
 import { columns, counted } from './words.ts';
@@ -70,6 +70,10 @@ export async function unsubscribe(
   const pool = await session.pool();
   const { changed, channel } = await asUse(write(pool, { connection: name, ...who, channel: given }, undo === true));
   const state = undo ? 'gets messages again' : 'gets no more messages';
+  if (!undo && user !== undefined && !(await hasUser(pool, name, user)))
+    session.terminal.warn(
+      `Nobody in connection "${name}" has that id today; is it spelt so? It is kept for whoever gets it.`,
+    );
   session.terminal.print(`The ${who.kind} ${state}${channel ? ` by ${channel}` : ''}${changed ? '' : ', as before'}.`);
   return undefined;
 }

@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { type CheckedCampaign, checkCampaign, readDefinition } from '../../activities/audience/catalog.ts';
+import {
+  type CheckedCampaign,
+  channels,
+  checkCampaign,
+  databasePlatform,
+  readDefinition,
+} from '../../activities/audience/catalog.ts';
 import { listCampaigns, type StoredCampaign, saveCampaign } from '../../db/audience/campaigns.ts';
+import { ConnectionUnknown } from '../../db/connections.ts';
 import { type CampaignState, stateOf } from './campaign.find.ts';
 import { checkName, type Session } from './session.ts';
 import { CommandError, wrongUse } from './trouble.ts';
@@ -37,9 +44,19 @@ export async function check(
   name: string,
   definition: ReturnType<typeof readDefinition>,
 ): Promise<CheckedCampaign> {
-  const source = await session.connection(definition.audience.connection);
-  const account = await session.connection(definition.channel);
+  const source = await session.connection(definition.audience.connection).catch(instead([databasePlatform]));
+  const account = await session.connection(definition.channel).catch(instead(Object.keys(channels)));
   return asUse(async () => checkCampaign(name, definition, source, account));
+}
+
+/** Proposes a platform that fits this part of the definition, not a directory. */
+function instead(platforms: readonly string[]) {
+  return (error: unknown): never => {
+    if (!(error instanceof ConnectionUnknown)) throw error;
+    const [first = '', ...others] = platforms;
+    const more = others.length > 0 ? ` (or --platform ${others.join(', ')})` : '';
+    throw new ConnectionUnknown(`${error.of(first).message}${more}`);
+  };
 }
 
 /** What is wrong with a definition was typed by a person. */

@@ -77,8 +77,10 @@ export async function connect(session: Session, name: string, options: ConnectOp
   const { no: _assigned, ...row } = connection;
   await saveConnection(pool, key, row);
   const secret = credential === null ? 'no credential' : 'credential sealed';
+  // The address of a database stands in its credential.
+  const address = readers.audience?.kind === 'database' ? '' : ` ${shown(draft.baseUrl)},`;
   print(
-    `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant}, ${shown(draft.baseUrl)}, ${secret}.`,
+    `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant},${address} ${secret}.`,
   );
   const nexts = toHubspot ? [nextOfHubspot(name, report)] : await nextOf(name, draft.platform, readers);
   for (const next of nexts) print(`Next: ${next}`);

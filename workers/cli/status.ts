@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
-import { listConnections } from '../../db/connections.ts';
+import { loadCampaign } from '../../db/audience/campaigns.ts';
+import { ConnectionUnknown, listConnections } from '../../db/connections.ts';
 import { readHolders } from '../../db/report.ts';
 import { workflowsOf } from '../pipelines.ts';
 import { findSchedule, otherSchedules, type ScheduleView, scheduleId } from '../schedules.ts';
@@ -12,6 +13,7 @@ import { type HubspotStatus, hubspotStatus, showHubspot } from './status.hubspot
 import { type OrgStatus, orgStatus, showOrg } from './status.org.ts';
 import { type PlatformStatus, platformStatus, showPlatform } from './status.platform.ts';
 import { type StripeStatus, showStripe, stripeStatus } from './status.stripe.ts';
+import { wrongUse } from './trouble.ts';
 
 type AnyStatus = OrgStatus | PlatformStatus | HubspotStatus | StripeStatus;
 
@@ -25,7 +27,7 @@ export async function status(
   options: { json?: boolean },
 ): Promise<undefined> {
   const { terminal, config } = session;
-  if (name !== undefined) await session.connection(name);
+  if (name !== undefined) await session.connection(name).catch((error: unknown) => orCampaign(session, name, error));
   const connections = await listConnections(await session.pool());
   const all = connections.filter(({ id }) => name === undefined || id === name);
   const client = await session.client();
@@ -50,6 +52,14 @@ export async function status(
   for (const one of found) for (const line of show(one)) terminal.print(line);
   for (const one of campaigns) for (const line of showCampaign(one)) terminal.print(line);
   return undefined;
+}
+
+/** @throws CommandError for the name of a campaign, else the failure as it is */
+async function orCampaign(session: Session, name: string, error: unknown): Promise<never> {
+  if (!(error instanceof ConnectionUnknown)) throw error;
+  const campaign = await loadCampaign(await session.pool(), name).catch(() => null);
+  if (campaign === null) throw error;
+  throw wrongUse(`"${name}" is a campaign, no connection. Look at it with: npx syncline campaign report ${name}`);
 }
 
 function show(one: AnyStatus): string[] {
