@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { startWebhookSandbox } from '../sandbox/webhook.ts';
+import { upToDate } from '../workers/cli/campaign.find.ts';
 import { nextCommand } from '../workers/pipelines.ts';
 import { define, people, userOf } from './harness/audience.ts';
 import { openCli } from './harness/cli.ts';
@@ -24,6 +25,20 @@ it('names a next command that works when channels are connected', () => {
     'Start a run:  npx syncline start segmentSync members --wait',
   );
   expect(nextCommand([hooked])).toMatch(/^Connect a directory: /);
+});
+
+it('estimates an end only while nothing is waited for', () => {
+  const estimate = (progress: object, pending: object[] = []) =>
+    upToDate(
+      { state: 'running', notes: [], audience: { recipients: 10, skipped: {} }, ...progress } as never,
+      { sent: 5, planned: 5 },
+      { startedAt: new Date(Date.now() - 5_000), pending } as never,
+    ).etaSeconds;
+  const failed = { name: 'sendShard', failure: 'away' };
+  expect(estimate({}, [{ ...failed, nextAt: null }])).toBeGreaterThan(0);
+  expect(estimate({}, [{ ...failed, nextAt: new Date() }])).toBeNull();
+  expect(estimate({ notes: ['waits for the limit of the account until 2026-11-30T16:00:00.000Z'] })).toBeNull();
+  expect(estimate({ state: 'paused' })).toBeNull();
 });
 
 it('says of a second test what is in the way', async () => {
