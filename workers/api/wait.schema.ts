@@ -12,8 +12,8 @@ export const waitSchema = {
     properties: {
       object: text('Id of an object: it is read at Stripe and landed before the answer'),
       request: text("Request id or idempotency key of a call of yours: waits for that call's events"),
-      settled: text('1: waits until late events can no longer appear'),
-      timeout: text('Seconds, 0.1 to 60; default 10'),
+      settled: text('1: waits until late events can no longer appear, about 95 s'),
+      timeout: text('Seconds, 0.1 to 120; default 10, with settled=1 120'),
     },
   },
   response: {

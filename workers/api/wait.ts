@@ -10,8 +10,9 @@ import { Looks } from './looks.ts';
 import { waitSchema } from './wait.schema.ts';
 import { Waiters, type Wish } from './waiters.ts';
 
-/** Longer waits belong to the caller: an answer of 504 tells how far the copy is. */
-const longestSeconds = 60;
+/** Longer waits belong to the caller: an answer of 504 tells how far the copy is. A feed settles behind 92 s (`settleSeconds`). */
+const longestSeconds = 120;
+const usualSeconds = 10;
 /** Each waits in memory alone; more than this is a mistake of a caller. */
 const mostWaiting = 10_000;
 
@@ -30,7 +31,6 @@ const query = v.pipe(
         v.transform(Number),
         v.check((n) => n >= 0.1 && n <= longestSeconds, seconds),
       ),
-      '10',
     ),
   }),
   v.check(
@@ -91,7 +91,8 @@ async function answer(
 ): Promise<object> {
   const asked = v.safeParse(query, given);
   if (!asked.success) throw new Answer(400, explain(query as unknown as v.GenericSchema, asked.issues[0]));
-  const { object, request, settled, timeout } = asked.output;
+  const { object, request, settled } = asked.output;
+  const timeout = asked.output.timeout ?? (settled === '1' ? longestSeconds : usualSeconds);
   const connection = await find(pool, name);
   if (object !== undefined) {
     const named = nameObject(object);
