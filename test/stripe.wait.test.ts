@@ -85,6 +85,26 @@ describe('/wait', () => {
     expect(await row('customers', id)).toBeUndefined();
   });
 
+  it('object: a look that nobody waits for holds up none of the next, and each ends at its own time', async () => {
+    const id = [...source.truth('customers').keys()][5] as string;
+    source.setFaults([{ type: 'hang', path: `/v1/customers/${id}`, times: 2 }]);
+    const timed = async (query: string) => {
+      const began = Date.now();
+      return { ...(await wait(query)), ms: Date.now() - began };
+    };
+    const late = 'object: not read within 0.5 s';
+    const first = timed(`object=${id}&timeout=0.5`);
+    const second = timed(`object=${id}&timeout=0.5`);
+    for (const one of [await first, await second]) {
+      expect(one).toMatchObject({ status: 504, body: { error: late } });
+      expect(one.ms, 'waited, ms').toBeLessThan(2_000);
+    }
+    const third = await timed(`object=${id}&timeout=0.5`);
+    const next = await timed(`object=${id}&timeout=5`);
+    source.setFaults([]);
+    expect([third.status, next.status]).toEqual([504, 200]);
+  });
+
   it('object: a hundred who ask for one object at once share a few requests', async () => {
     const id = [...source.truth('customers').keys()][2] as string;
     const endpoint = 'GET /v1/customers/:id';

@@ -1,6 +1,9 @@
 interface Look<T> {
   done: Promise<T>;
-  begun: boolean;
+  begin(): void;
+  /** Who wait for it: without any it is ended. */
+  waiting: number;
+  over: AbortController;
 }
 
 /**
@@ -8,56 +11,54 @@ interface Look<T> {
  * with everybody who comes until it does.
  */
 export class Looks<T> {
-  private readonly open = new Map<string, { now: Look<T>; next: Look<T> | null }>();
+  /** The look under way, and the one behind it. */
+  private readonly lines = new Map<string, Look<T>[]>();
 
   /** Null when the signal aborts first; the look itself goes on for the others. */
   async look(key: string, work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T | null> {
+    if (signal.aborted) return null;
     const look = this.lookOf(key, work);
-    const aborted = new Promise<null>((done) => {
-      if (signal.aborted) done(null);
-      signal.addEventListener('abort', () => done(null), { once: true });
-    });
-    return Promise.race([look.done, aborted]);
+    look.waiting++;
+    const aborted = new Promise<null>((done) => signal.addEventListener('abort', () => done(null), { once: true }));
+    try {
+      return await Promise.race([look.done, aborted]);
+    } finally {
+      look.waiting--;
+      // One that hangs at the source would hold up those behind it.
+      if (look.waiting === 0) this.leave(key, look);
+    }
   }
 
   private lookOf(key: string, work: (signal: AbortSignal) => Promise<T>): Look<T> {
-    const known = this.open.get(key);
-    if (known?.next) return known.next;
-    if (known) {
-      const next: Look<T> = {
-        begun: false,
-        done: known.now.done
-          .then(
-            () => undefined,
-            () => undefined,
-          )
-          .then(() => this.run(key, next, work)),
-      };
-      known.next = next;
-      next.done.catch(() => undefined);
-      return next;
-    }
-    const now: Look<T> = { begun: true, done: Promise.resolve().then(() => work(AbortSignal.timeout(longestMs))) };
-    this.open.set(key, { now, next: null });
-    this.closeAfter(key, now);
-    return now;
+    const line = this.lines.get(key) ?? [];
+    const [, next] = line;
+    if (next) return next;
+    const look = this.make(key, work);
+    this.lines.set(key, line);
+    if (line.push(look) === 1) look.begin();
+    return look;
   }
 
-  private run(key: string, look: Look<T>, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    look.begun = true;
-    this.open.set(key, { now: look, next: null });
-    this.closeAfter(key, look);
-    return work(AbortSignal.timeout(longestMs));
+  private make(key: string, work: (signal: AbortSignal) => Promise<T>): Look<T> {
+    const over = new AbortController();
+    let begin = () => {};
+    const done = new Promise<void>((begun) => {
+      begin = begun;
+    }).then(() => work(over.signal));
+    const look: Look<T> = { done, begin, waiting: 0, over };
+    const leave = () => this.leave(key, look);
+    done.then(leave, leave);
+    return look;
   }
 
-  private closeAfter(key: string, look: Look<T>): void {
-    const close = () => {
-      const known = this.open.get(key);
-      if (known?.now === look && known.next === null) this.open.delete(key);
-    };
-    queueMicrotask(() => look.done.then(close, close));
+  /** Ends a look, done or not, and begins the one behind it. */
+  private leave(key: string, look: Look<T>): void {
+    look.over.abort();
+    const line = this.lines.get(key) ?? [];
+    const at = line.indexOf(look);
+    if (at < 0) return;
+    line.splice(at, 1);
+    if (line.length === 0) this.lines.delete(key);
+    else if (at === 0) line[0]?.begin();
   }
 }
-
-/** Longer than any caller waits. */
-const longestMs = 60_000;

@@ -96,9 +96,10 @@ async function answer(
   const connection = await find(pool, name);
   if (object !== undefined) {
     const named = nameObject(object);
-    const late = AbortSignal.any([signal, AbortSignal.timeout(timeout * 1_000)]);
     const look = (until: AbortSignal) => lookAt(deps, connection.id, named, until);
-    const found = await looks.look(`${connection.id} ${named.resource.key}/${named.id}`, look, late);
+    const found = await within(timeout * 1_000, signal, (late) =>
+      looks.look(`${connection.id} ${named.resource.key}/${named.id}`, look, late),
+    );
     if (!found) throw new Answer(504, `object: not read within ${timeout} s`);
     if (!found.found)
       throw new Answer(404, `object: Stripe has no ${named.resource.key} "${named.id}", and the copy never had it`);
@@ -118,6 +119,21 @@ async function answer(
     504,
     `${wish.kind}: not met within ${timeout} s; the copy has ${reached}${now.liveMs === null ? ', and is not live yet' : ''}`,
   );
+}
+
+/** By a timer: Node 20 may collect an `AbortSignal.timeout` that only an `AbortSignal.any` holds, and it never fires. */
+async function within<T>(ms: number, signal: AbortSignal, work: (late: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const end = () => late.abort();
+  const timer = setTimeout(end, ms);
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    if (signal.aborted) end();
+    return await work(late.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', end);
+  }
 }
 
 async function find(pool: ApiParts['pool'], name: string): Promise<StoredConnection> {
