@@ -1,7 +1,8 @@
-import { expect, inject, it } from 'vitest';
+import { expect, inject, it, vi } from 'vitest';
 import { serveApi } from '../workers/api.ts';
 import { ConfigError, loadConfig } from '../workers/config.ts';
 import { createWorker } from '../workers/worker.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld({ worker: false });
@@ -30,6 +31,24 @@ it('describes its routes', async () => {
   const description = (await (await ask('/openapi.json')).json()) as { openapi: string; paths: object };
   expect(description.openapi).toMatch(/^3\./);
   expect(Object.keys(description.paths)).toContain('/healthz');
+});
+
+it('writes of a failure of its own into the log of the worker: where, which class, and nothing of the request', async () => {
+  const stderr = vi.spyOn(process.stderr, 'write');
+  const logged = () => stderr.mock.calls.map(([text]) => String(text)).find((text) => text.includes('[ERROR]'));
+  await world.pool.query('ALTER TABLE syncline.connections RENAME TO connections_away');
+  try {
+    const answer = await ask('/wait/secret-name?object=cus_secret', `Bearer ${token}`);
+    expect(answer.status).toBe(500);
+    expect(await answer.json()).toEqual({ error: 'The worker failed; its log says why' });
+    const line = await until('the line', async () => logged());
+    expect(line).toContain('GET /wait/:connection failed: DrizzleQueryError: ');
+    expect(line).toContain('The tables are not there yet');
+    expect(line).not.toContain('secret');
+  } finally {
+    await world.pool.query('ALTER TABLE syncline.connections_away RENAME TO connections');
+    stderr.mockRestore();
+  }
 });
 
 it('names the route list to who asks for another path', async () => {

@@ -195,6 +195,11 @@ describe('/wait', () => {
       status: 404,
       body: { error: 'Connection "nobody" does not exist' },
     });
+    for (const path of ['/wait/a%00b', '/wait/a%00b?object=cus_1', `/wait/${'a'.repeat(65)}`])
+      expect(await ask(path), path).toMatchObject({
+        status: 404,
+        body: { error: expect.stringContaining('does not exist') },
+      });
     const refused = await ask(`/wait/${account.name}`, 'Bearer another-token-of-26-chars');
     expect(refused).toMatchObject({ status: 401 });
     expect(refused.headers.get('www-authenticate')).toBe('Bearer');

@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
+import { Runtime } from '@temporalio/worker';
 import fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyReply } from 'fastify';
 import type { Deps } from '../activities/deps.ts';
 import { callbacksPlugin } from './api/callbacks.ts';
@@ -8,6 +9,7 @@ import { healthPlugin } from './api/health.ts';
 import { metricsPlugin } from './api/metrics.ts';
 import { statusPlugin } from './api/status.ts';
 import { waitPlugin } from './api/wait.ts';
+import { plainMessage } from './cli/trouble.ts';
 import type { Config } from './config.ts';
 import type { WorkerParts } from './worker.ts';
 
@@ -50,9 +52,13 @@ export async function serveApi(port: number, parts: ApiParts): Promise<Api> {
       void (reply as FastifyReply).code(400).send({ error });
     },
   });
-  app.setErrorHandler((error: Error & { statusCode?: number; validation?: unknown }, _request, reply) => {
+  app.setErrorHandler((error: Error & { statusCode?: number; validation?: unknown }, request, reply) => {
     const status = error.statusCode ?? 500;
-    // What a driver says may quote values.
+    // What a driver says may quote values, and an address names objects: neither is told.
+    if (status >= 500)
+      Runtime.instance().logger.error(
+        `${request.method} ${request.routeOptions.url ?? 'of no route'} failed: ${error.constructor.name}: ${plainMessage(error)}`,
+      );
     void reply.code(status).send({ error: status < 500 ? error.message : 'The worker failed; its log says why' });
   });
   app.setNotFoundHandler((request, reply) => {

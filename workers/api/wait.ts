@@ -6,6 +6,7 @@ import { type Looked, lookAt, NoCopy, nameObject } from '../../activities/stripe
 import { ConnectionUnknown, type StoredConnection, storedConnection } from '../../db/connections.ts';
 import { databaseNow, readFeed } from '../../db/stripe/feed.ts';
 import type { ApiParts, ApiPlugin } from '../api.ts';
+import { namePattern } from '../cli/session.ts';
 import { Looks } from './looks.ts';
 import { waitSchema } from './wait.schema.ts';
 import { Waiters, type Wish } from './waiters.ts';
@@ -137,9 +138,11 @@ async function within<T>(ms: number, signal: AbortSignal, work: (late: AbortSign
 }
 
 async function find(pool: ApiParts['pool'], name: string): Promise<StoredConnection> {
+  const none = new Answer(404, `Connection "${name.slice(0, 64)}" does not exist`);
+  // Postgres refuses NUL in a text.
+  if (!namePattern.test(name)) throw none;
   const connection = await storedConnection(pool, name).catch((error: unknown) => {
-    if (error instanceof ConnectionUnknown) throw new Answer(404, `Connection "${name.slice(0, 64)}" does not exist`);
-    throw error;
+    throw error instanceof ConnectionUnknown ? none : error;
   });
   if (connection.platform === 'stripe') return connection;
   throw new Answer(

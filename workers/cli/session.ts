@@ -19,7 +19,8 @@ export interface Session {
 }
 
 const connectMs = 5_000;
-const namePattern = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+/** What a connection or campaign may be called. */
+export const namePattern = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 export function openSession(terminal: Terminal): Session {
   const config = loadConfig(terminal.env);
