@@ -30,7 +30,8 @@ export interface Looked {
 /** No run has ever held the connection: a caller may wait for the copy, where other wrong input stays wrong. */
 export class NoCopy extends SyncError {}
 
-const idPattern = /^[\w.-]{1,255}$/;
+/** Dots alone would name another path. */
+const idPattern = /^(?!\.+$)[\w.-]{1,255}$/;
 /** Others may write the same object at the same moments; each time the row is newer, and is read again. */
 const mostTries = 8;
 

@@ -18,27 +18,21 @@ const usualSeconds = 10;
 const mostWaiting = 10_000;
 
 const seconds = `a number of seconds from 0.1 to ${longestSeconds}`;
-const query = v.pipe(
-  v.strictObject({
-    object: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(300))),
-    request: v.optional(
-      v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,255}$/, 'a request id such as req_123, or an idempotency key')),
-    ),
-    settled: v.optional(v.pipe(v.string(), v.regex(/^[01]$/, '1 or 0'))),
-    timeout: v.optional(
-      v.pipe(
-        v.string(),
-        v.regex(/^\d{1,3}(\.\d{1,3})?$/, seconds),
-        v.transform(Number),
-        v.check((n) => n >= 0.1 && n <= longestSeconds, seconds),
-      ),
-    ),
-  }),
-  v.check(
-    ({ object, request, settled }) => [object, request, settled === '1' ? '1' : undefined].filter(Boolean).length <= 1,
-    'one of object, request and settled=1',
+const query = v.strictObject({
+  object: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(300))),
+  request: v.optional(
+    v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,255}$/, 'a request id such as req_123, or an idempotency key')),
   ),
-);
+  settled: v.optional(v.pipe(v.string(), v.regex(/^[01]$/, '1 or 0'))),
+  timeout: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,3}(\.\d{1,3})?$/, seconds),
+      v.transform(Number),
+      v.check((n) => n >= 0.1 && n <= longestSeconds, seconds),
+    ),
+  ),
+});
 
 /** An answer other than 200. */
 class Answer extends Error {
@@ -83,6 +77,20 @@ export const waitPlugin: ApiPlugin = (parts) => async (app) => {
   });
 };
 
+/** @throws Answer 400 in words of the query string */
+function readQuery(given: unknown) {
+  for (const [name, value] of Object.entries(given as Record<string, unknown>))
+    if (Array.isArray(value) && Object.hasOwn(query.entries, name))
+      throw new Answer(400, `${name}= stands ${value.length} times in the query, accepted once`);
+  const asked = v.safeParse(query, given);
+  if (!asked.success) throw new Answer(400, explain(query, asked.issues[0]));
+  const { object, request, settled, timeout } = asked.output;
+  const wanted = [object && 'object=', request && 'request=', settled === '1' && 'settled=1'].filter(Boolean);
+  if (wanted.length > 1)
+    throw new Answer(400, `The query has ${wanted.join(' and ')}, accepted one of object=, request= and settled=1`);
+  return { object, request, settled, timeout: timeout ?? (settled === '1' ? longestSeconds : usualSeconds) };
+}
+
 async function answer(
   { pool, deps }: ApiParts,
   { waiters, looks }: { waiters: Waiters; looks: Looks<Looked> },
@@ -90,10 +98,7 @@ async function answer(
   given: unknown,
   signal: AbortSignal,
 ): Promise<object> {
-  const asked = v.safeParse(query, given);
-  if (!asked.success) throw new Answer(400, explain(query as unknown as v.GenericSchema, asked.issues[0]));
-  const { object, request, settled } = asked.output;
-  const timeout = asked.output.timeout ?? (settled === '1' ? longestSeconds : usualSeconds);
+  const { object, request, settled, timeout } = readQuery(given);
   const connection = await find(pool, name);
   if (object !== undefined) {
     const named = nameObject(object);
