@@ -302,16 +302,32 @@ it('/status tells why and since when a source is not read, until it is', async (
   await until('no trouble', async () => (await told()).trouble.length === 0);
 });
 
-it('/status tells of a run that is paused or was cancelled, and calls its data live no longer', async () => {
+it('/status and a late /wait tell of a run that is parked, paused or was cancelled, and call its data live no longer', async () => {
   const told = async () => {
     const { body } = await ask('/status');
     return (body.connections as Record<string, unknown>[]).find(({ connection }) => connection === account.name);
   };
+  // The look in hand is still applied.
+  const late = () =>
+    until('an answer that is late', async () => {
+      const { status, body } = await wait('timeout=0.1');
+      return status === 504 ? String(body.error).replace(/^.*; its phase is /, '') : undefined;
+    });
+  source.setFaults([{ type: 'revoked', path: '/v1/events' }]);
+  await until('the run to park', async () => (await told())?.run === 'parked');
+  expect(await late()).toMatch(/^parked: parked, tried again .*refused/);
+  source.setFaults([]);
+  await run.executeUpdate(resume);
+  await until('the run to go on', async () => (await told())?.run === 'running');
   await run.executeUpdate(pause);
+  expect(await late()).toMatch(/^paused: .*npx syncline resume/);
   expect(await told()).toMatchObject({ run: 'paused', feed: { phase: 'paused' } });
   await run.executeUpdate(resume);
   expect(await told()).toMatchObject({ run: 'running', feed: { phase: 'live' } });
   await run.cancel();
   await run.result().catch(() => undefined);
   expect(await told()).toMatchObject({ run: 'cancelled', feed: { phase: 'cancelled' } });
+  expect(await late()).toBe(
+    `cancelled: no run follows the feed; start one with: npx syncline start stripeSync ${account.name}`,
+  );
 });

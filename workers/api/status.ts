@@ -47,7 +47,7 @@ export const statusPlugin: ApiPlugin =
   };
 
 /** What becomes of a copy. */
-interface RunTold {
+export interface RunTold {
   /** running, paused, parked, or how it ended; unknown where neither Temporal nor a worker tells. */
   run: string;
   /** What holds it up: step, class of the failure with our sentence, and since when nothing came. */
@@ -56,7 +56,8 @@ interface RunTold {
   notes: string[];
 }
 
-async function runOf(
+/** The run that holds a copy. Who asks Temporal in vain learns that it is unknown. */
+export async function runOf(
   pool: Pool,
   client: Client,
   connection: string,
@@ -77,14 +78,30 @@ async function runOf(
   }
 }
 
+/** Phase of a copy, and in words why it does not get on; null when nothing holds it up. */
+export function holdUpOf(connection: string, feed: { liveMs: number | null }, { run, trouble, notes }: RunTold) {
+  const ended = !['running', 'paused', 'parked', 'unknown'].includes(run);
+  const why = [
+    ...notes,
+    ...trouble.map(({ step, failure }) => `${step}: ${failure}`),
+    ...(ended ? [`no run follows the feed; start one with: npx syncline start stripeSync ${connection}`] : []),
+    ...(run === 'paused' ? [`it goes on with: npx syncline resume ${connection}`] : []),
+  ];
+  return { phase: phaseOf(feed, run), why: why.length > 0 ? why.join('; ') : null };
+}
+
 /** The data is live only while its run goes on; otherwise its phase is what became of the run. */
+function phaseOf({ liveMs }: { liveMs: number | null }, run: string): string {
+  if (run !== 'running' && run !== 'unknown') return run;
+  return liveMs === null ? 'backfill' : 'live';
+}
+
 function feedOf(
   { seenMs, settledMs, liveMs }: { seenMs: number; settledMs: number; liveMs: number | null },
   run: string,
 ) {
-  const phase = liveMs === null ? 'backfill' : 'live';
   return {
-    phase: run === 'running' || run === 'unknown' ? phase : run,
+    phase: phaseOf({ liveMs }, run),
     seenAt: at(seenMs),
     settledAt: at(settledMs),
     seenLagSeconds: Math.max(0, Math.round((Date.now() - seenMs) / 1_000)),

@@ -8,12 +8,15 @@ import { databaseNow, readFeed } from '../../db/stripe/feed.ts';
 import type { ApiParts, ApiPlugin } from '../api.ts';
 import { namePattern } from '../cli/session.ts';
 import { Looks } from './looks.ts';
+import { holdUpOf, type RunTold, runOf } from './status.ts';
 import { waitSchema } from './wait.schema.ts';
 import { Waiters, type Wish } from './waiters.ts';
 
 /** Longer waits belong to the caller: an answer of 504 tells how far the copy is. A feed settles behind 92 s (`settleSeconds`). */
 const longestSeconds = 120;
 const usualSeconds = 10;
+/** An answer that is late already waits so long for what Temporal says of the run. */
+const runMs = 1_000;
 /** Each waits in memory alone; more than this is a mistake of a caller. */
 const mostWaiting = 10_000;
 
@@ -52,7 +55,12 @@ class Answer extends Error {
  */
 export const waitPlugin: ApiPlugin = (parts) => async (app) => {
   const waiters = new Waiters(parts.pool, parts.deps.listener);
-  const looks = new Looks<Looked>();
+  const tools = {
+    waiters,
+    looks: new Looks<Looked>(),
+    // A thousand who are late at once ask Temporal a few times.
+    runs: new Looks<RunTold>(),
+  };
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
   app.addHook('onClose', async () => {
@@ -68,7 +76,7 @@ export const waitPlugin: ApiPlugin = (parts) => async (app) => {
     const signal = AbortSignal.any([gone.signal, closing.signal]);
     const { connection } = request.params as { connection: string };
     try {
-      return await answer(parts, { waiters, looks }, connection, request.query, signal);
+      return await answer(parts, tools, connection, request.query, signal);
     } catch (error) {
       const { status, message, retrySeconds } = statusOf(error, connection);
       if (retrySeconds !== undefined) void reply.header('retry-after', String(retrySeconds));
@@ -92,8 +100,8 @@ function readQuery(given: unknown) {
 }
 
 async function answer(
-  { pool, deps }: ApiParts,
-  { waiters, looks }: { waiters: Waiters; looks: Looks<Looked> },
+  { pool, deps, client }: ApiParts,
+  { waiters, looks, runs }: { waiters: Waiters; looks: Looks<Looked>; runs: Looks<RunTold> },
   name: string,
   given: unknown,
   signal: AbortSignal,
@@ -121,9 +129,13 @@ async function answer(
   if (met) return { met: wish.kind, ...met };
   const now = (await readFeed(pool, connection.id)) ?? feed;
   const reached = `seen up to ${new Date(now.seenMs).toISOString()}, settled up to ${new Date(now.settledMs).toISOString()}`;
+  const run = await within(runMs, signal, (late) =>
+    runs.look(connection.id, () => runOf(pool, client, connection.id, now), late),
+  );
+  const { phase, why } = holdUpOf(connection.id, now, run ?? { run: 'unknown', trouble: [], notes: [] });
   throw new Answer(
     504,
-    `${wish.kind}: not met within ${timeout} s; the copy has ${reached}${now.liveMs === null ? ', and is not live yet' : ''}`,
+    `${wish.kind}: not met within ${timeout} s; the copy has ${reached}; its phase is ${phase}${why === null ? '' : `: ${why}`}`,
   );
 }
 
