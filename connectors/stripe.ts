@@ -134,8 +134,14 @@ export const stripe: Connector = {
       { status: [400, 404], code: ['resource_missing', 'invoice_upcoming_none'], verdict: 'gone' },
       {
         status: [403],
+        text: 'required permissions',
         verdict: 'permission',
-        hint: 'The key lacks the right to read it, or the account does not have this product.',
+        hint: 'The key lacks the right to read it: grant it that right in the Dashboard.',
+      },
+      {
+        status: [403],
+        verdict: 'permission',
+        hint: 'The key lacks the right to read it, which the Dashboard grants, or the account does not have this product.',
       },
       {
         status: [400, 404],

@@ -157,7 +157,8 @@ function requireGood({ judgement, place }: Reply, stream: string, hasTokens: boo
     case 'permission':
       throw new SyncError(
         'Forbidden',
-        `${place}: the connection may not read ${stream} (${code}).${hint} Grant it that permission at the platform.`,
+        // A hint knows what is lacking: it need not be a permission.
+        `${place}: the connection may not read ${stream} (${code}).${hint || ' Grant it that permission at the platform.'}`,
       );
     case 'too-big':
     case 'too-deep':

@@ -147,7 +147,11 @@ export class StripeServer {
     if (request.headers.authorization !== `Bearer ${this.options.key}` || fault?.type === 'revoked')
       throw new Refusal(401, undefined, 'Invalid API Key provided: sk_test_****');
     if (fault?.type === 'forbidden')
-      throw new Refusal(403, 'more_permissions_required', 'The key lacks the permission');
+      throw new Refusal(
+        403,
+        'more_permissions_required',
+        'The provided key does not have the required permissions for this endpoint.',
+      );
     if (fault?.type === 'gone') throw missing('object');
     if (fault?.type === 'status') throw new Refusal(fault.status ?? 500, undefined, 'Something went wrong');
   }
