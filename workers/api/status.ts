@@ -7,7 +7,7 @@ import { readFeeds } from '../../db/stripe/feed.ts';
 import type { StripeProgress } from '../../workflows/stripe.view.ts';
 import type { ApiPlugin } from '../api.ts';
 import { askProgress, describeRun } from '../cli/runs.ts';
-import { troublesOf } from '../cli/trouble.stripe.ts';
+import { isPast, troublesOf } from '../cli/trouble.stripe.ts';
 
 const at = (ms: number | null | undefined) => (typeof ms === 'number' ? new Date(ms).toISOString() : null);
 
@@ -82,7 +82,7 @@ export async function runOf(
 export function holdUpOf(connection: string, feed: { liveMs: number | null }, { run, trouble, notes }: RunTold) {
   const ended = !['running', 'paused', 'parked', 'unknown'].includes(run);
   const why = [
-    ...notes,
+    ...notes.filter((note) => !isPast(note)),
     ...trouble.map(({ step, failure }) => `${step}: ${failure}`),
     ...(ended ? [`no run follows the feed; start one with: npx syncline start stripeSync ${connection}`] : []),
     ...(run === 'paused' ? [`it goes on with: npx syncline resume ${connection}`] : []),

@@ -8,7 +8,7 @@ import { byReason } from './grouped.ts';
 import { describeTrouble } from './pending.ts';
 import { askProgress, outcomeOf, type Run } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
-import { troublesOf } from './trouble.stripe.ts';
+import { isPast, troublesOf } from './trouble.stripe.ts';
 import { ago, columns, counted, duration } from './words.ts';
 
 /** What `--json` prints for a Stripe account. */
@@ -84,8 +84,9 @@ export function showStripe(one: StripeStatus): string[] {
     ...comparisons.flatMap((other) => other.run.pending),
   ];
   const since = [...new Set(held.flatMap(({ sinceMs }) => sinceMs ?? []))];
+  const notes = progress?.notes ?? [];
   const trouble = [
-    ...(progress?.notes ?? []),
+    ...notes.filter((note) => !isPast(note)),
     ...pending.flatMap(describeTrouble),
     ...since.map((ms) => `nothing was read since ${ago(new Date(ms))}`),
   ];
@@ -97,6 +98,7 @@ export function showStripe(one: StripeStatus): string[] {
       `${other.type}, since ${ago(other.startedAt)}, ${other.workflowId}`,
     ]),
     ...comparisons.map((other): [string, string] => ['compares', describeComparison(other)]),
+    ...notes.filter(isPast).map((note): [string, string] => ['note', note]),
     ...trouble.map((line): [string, string] => ['waits for', line]),
     ...(feed ? [['feed', describeFeed(feed)] as [string, string]] : []),
     ['next', describeNext(one.schedule)],

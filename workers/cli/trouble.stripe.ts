@@ -13,6 +13,9 @@ export interface SourceTrouble {
   sinceMs: number | null;
 }
 
+/** A note of what the run has done, which holds nothing up. */
+export const isPast = (note: string): boolean => note.startsWith('begun anew: ');
+
 const feedSteps = ['followFeed', 'replayFeed'];
 
 /** What a run is held up by. A try under way that has read the feed since it began is well again, whatever the one before it met. */
