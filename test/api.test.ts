@@ -41,7 +41,7 @@ it('writes of a failure of its own into the log of the worker: where, which clas
     const answer = await ask('/wait/secret-name?object=cus_secret', `Bearer ${token}`);
     expect(answer.status).toBe(500);
     expect(await answer.json()).toEqual({ error: 'The worker failed; its log says why' });
-    const line = await until('the line', async () => logged());
+    const line = await until('the line', async () => logged(), 5_000);
     expect(line).toContain('GET /wait/:connection failed: DrizzleQueryError: ');
     expect(line).toContain('The tables are not there yet');
     expect(line).not.toContain('secret');

@@ -9,7 +9,8 @@ import { until } from './harness/until.ts';
 const parts = await openCli();
 const { world, cli, stateOf } = parts;
 
-const billing = (options: StripeSandboxOptions = {}) => openBilling(parts, options);
+const billing = (sandbox: StripeSandboxOptions = {}, options: Record<string, unknown> = {}) =>
+  openBilling(parts, sandbox, options);
 
 async function copied(name: string): Promise<number> {
   const { rows } = await world.pool.query(
@@ -53,6 +54,36 @@ describe('an account on the command line', () => {
     const left = await cli(`status ${name}`);
     expect(left.out).toMatch(/run +was cancelled/);
     expect(await copied(name), 'what it wrote stays').toBe(251);
+  });
+
+  test('tells once why it waits, and what the account lacks in one line a reason', async () => {
+    const types = ['customers', 'products', 'charges', 'disputes', 'reviews', 'refunds'];
+    const { name, source } = await billing({}, { types });
+    source.setFaults([
+      { type: 'status', status: 503, path: '/v1/events', times: 2 },
+      { type: 'forbidden', path: '/v1/refunds' },
+    ]);
+    const { code, out } = await cli(`start stripeSync ${name} --wait`);
+    source.setFaults([]);
+    expect(code).toBe(0);
+    const lines = out.split('\n');
+    expect(lines.filter((line) => line.includes('503'))).toEqual([
+      expect.stringMatching(/^beginStripe is tried again: .*\/v1\/events answered 503 \(api_error\) \(Unavailable\)$/),
+    ]);
+    expect(lines.filter((line) => line.includes('parked'))).toEqual([
+      expect.stringMatching(
+        /^3 resources parked \(charges, disputes, reviews\): the connection may not read them \(.*\)\. The account does not have this product\.$/,
+      ),
+      expect.stringMatching(/^refunds parked: .*lacks the right to read it: grant it that right in the Dashboard\.$/),
+    ]);
+    await world.pool.query(
+      `UPDATE syncline.stripe_feeds SET scope = replace(scope, 'acct_1', 'acct_0') WHERE connection_id = $1`,
+      [name],
+    );
+    expect((await cli(`cancel ${name}`)).code).toBe(0);
+    expect((await cli(`start stripeSync ${name} --wait`)).out).toContain('\nbegun anew: ');
+    expect((await cli(`status ${name}`)).out).toMatch(/\n {2}note +begun anew: /);
+    expect((await cli(`cancel ${name}`)).code).toBe(0);
   });
 
   test('--once copies up to the present and ends', async () => {

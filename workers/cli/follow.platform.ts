@@ -4,6 +4,7 @@ import type { StreamResult } from '../../workflows/platform.stream.ts';
 import type { PlatformSyncResult, StreamOutcome } from '../../workflows/platform.ts';
 import { workflowsOf } from '../pipelines.ts';
 import { ended, type Sight } from './follow.ts';
+import { toldTrouble } from './pending.ts';
 import { describeRun, isPolled, outcomeOf, type Run } from './runs.ts';
 import type { Session } from './session.ts';
 import { lookAtStreams, type StreamStatus } from './streams.ts';
@@ -54,9 +55,7 @@ function eventOf({ stream, state, progress, rows, reason }: StreamStatus): strin
 
 /** Like describeWaits, without what changes from look to look. */
 function notesOf({ stream, progress, run }: StreamStatus): string[] {
-  const again = (run?.pending ?? []).flatMap(({ name, failure }) =>
-    failure === null ? [] : [`${name} is tried again: ${failure}`],
-  );
+  const again = (run?.pending ?? []).flatMap(toldTrouble);
   return [...(progress?.notes ?? []), ...again].map((note) => `${stream}: ${note}`);
 }
 

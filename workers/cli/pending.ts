@@ -80,6 +80,11 @@ export function waitOf({ name, failure, nextAt }: PendingActivity): string | nul
   return failure === null || nextAt === null ? null : `${name} is tried again: ${failure}`;
 }
 
+/** Like describeTrouble, without what changes from look to look: lines that are told once. */
+export function toldTrouble({ name, failure }: PendingActivity): string[] {
+  return failure === null ? [] : [`${name} is tried again: ${failure}`];
+}
+
 /**
  * The progress with what the slices in hand have told since: `rows` of a list count from its start, up to the source's
  * `total` where it names one; `applied` of a writing slice counts from that slice's start. `pending` must be as old as the progress or newer, else a slice counts twice.

@@ -6,7 +6,7 @@ import { verifyStripeId } from '../../workflows/stripe.verify.ts';
 import { requireWorkflow } from './choose.ts';
 import { ended, follow, type Sight } from './follow.ts';
 import { byReason } from './grouped.ts';
-import { describeTrouble } from './pending.ts';
+import { describeTrouble, toldTrouble } from './pending.ts';
 import { askProgress, describeRun, outcomeOf } from './runs.ts';
 import type { Session } from './session.ts';
 import { checked } from './start.input.ts';
@@ -52,8 +52,11 @@ export async function verify(session: Session, name: string, options: VerifyOpti
       return { picture: [], events: [], end: endOf(outcome.result) };
     }
     const told = (await askProgress<VerifiedType[]>(client, seen)) ?? [];
-    const notes = seen.pending.flatMap(describeTrouble);
-    return { picture: [...table(told), ...notes], events: notes, end: null };
+    return {
+      picture: [...table(told), ...seen.pending.flatMap(describeTrouble)],
+      events: seen.pending.flatMap(toldTrouble),
+      end: null,
+    };
   });
 }
 
