@@ -105,6 +105,28 @@ describe('verifyStripe', () => {
     expect((await verify({ connection: account.name })).outcome).toBe('equal');
   });
 
+  it('finds rows of objects that are gone of which it is not known when they were made', async () => {
+    const account = await openStripeAccount(world, { counts: { customers: 300 }, clocks: 2 });
+    await account.copy();
+    const [known, under] = [null, 'clock'].map((kind) =>
+      [...account.source.truth('customers').values()].find(
+        ({ test_clock }) => (test_clock === null) === (kind === null),
+      ),
+    );
+    for (const one of [known, under])
+      await world.pool.query(
+        `INSERT INTO stripe.customers (connection_id, id, data, source_time, generation, synced_at, test_clock)
+         SELECT connection_id, 'cus_gone' || length(coalesce(test_clock, '')), '{"deleted": true}', source_time, generation, synced_at, test_clock
+         FROM stripe.customers WHERE connection_id = $1 AND id = $2`,
+        [account.name, one?.id],
+      );
+    const { outcome, types } = await verify({ connection: account.name });
+    expect(outcome).toBe('mended');
+    expect(types.find(({ type }) => type === 'customers')).toMatchObject({ badBuckets: 2, extra: 2, mended: 2 });
+    expect((await verify({ connection: account.name })).outcome).toBe('equal');
+    await expectSame(account);
+  });
+
   it('compares objects under test clocks, which no list shows beside the others', async () => {
     const account = await openStripeAccount(world, { counts: { customers: 200, subscriptions: 50 }, clocks: 3 });
     await account.copy();

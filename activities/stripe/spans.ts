@@ -14,16 +14,24 @@ export const bucketSeconds = 3_600;
 /** The bucket of everything that stands under a test clock, whenever it was made: a moment before every object's. */
 export const clockBucket = -bucketSeconds;
 
-/** A part of a resource that is compared at once: a bucket, a whole list, or what stands under test clocks and no list shows beside it. */
-export type Span = { fromSecond: number; toSecond: number } | 'whole' | 'clocks';
+/** The bucket of rows of which the copy does not know when their objects were made, such as what an event of a deletion left. */
+export const unknownBucket = 2 * clockBucket;
 
-export const spanOf = (bucket: number): Span =>
-  bucket === clockBucket ? 'clocks' : { fromSecond: bucket, toSecond: bucket + bucketSeconds };
+/**
+ * A part of a resource that is compared at once: a bucket, a whole list, what stands under test clocks and no list shows
+ * beside it, or rows without a moment, which belong to no bucket.
+ */
+export type Span = { fromSecond: number; toSecond: number } | 'whole' | 'clocks' | 'unknown';
+
+export function spanOf(bucket: number): Span {
+  if (bucket === clockBucket) return 'clocks';
+  return bucket === unknownBucket ? 'unknown' : { fromSecond: bucket, toSecond: bucket + bucketSeconds };
+}
 
 /** Rows of the copy that belong to a span. */
 export function withinOf({ clocks }: Resource, span: Span): Within {
   return {
-    range: typeof span === 'object' ? span : null,
+    range: typeof span === 'object' || span === 'unknown' ? span : null,
     clocks: span === 'clocks' ? 'only' : clocks ? 'without' : null,
   };
 }
@@ -47,6 +55,8 @@ export async function readSpan(
   span: Span,
   call: Call,
 ): Promise<Read[]> {
+  // No list can be asked for them: each is asked for by its id.
+  if (span === 'unknown') return [];
   if (span === 'whole') return readList(opened, resource, {}, call);
   if (span !== 'clocks') {
     const { fromSecond, toSecond } = span;

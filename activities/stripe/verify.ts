@@ -7,7 +7,7 @@ import { hidesClocks } from './clocks.ts';
 import { claimOfCopy } from './identity.ts';
 import { expandParams, type OpenStripe, openStripe } from './open.ts';
 import { textOf } from './rows.ts';
-import { bucketSeconds, clockBucket, readSpan, withinOf } from './spans.ts';
+import { bucketSeconds, clockBucket, readSpan, unknownBucket, withinOf } from './spans.ts';
 import { requireResource, tableOf } from './tables.ts';
 import { broken, settleOrphans } from './torn.ts';
 
@@ -59,7 +59,12 @@ export async function scanType(deps: Deps, input: ScanInput, call: Call): Promis
   const result = { ...blank, bad: [...blank.bad] };
   try {
     await claimOfCopy(deps, opened, call);
-    if (input.toSecond === null) await scanClocks(deps, opened, resource, result, call);
+    if (input.toSecond === null) {
+      await scanClocks(deps, opened, resource, result, call);
+      const unknown = withinOf(resource, 'unknown');
+      if ((await copyBuckets(deps.pool, tableOf(resource), input.connection, unknown, bucketSeconds)).length > 0)
+        result.bad.push(unknownBucket);
+    }
     for await (const part of partsOf(opened, resource, input, call)) {
       const within = withinOf(resource, { fromSecond: part.fromSecond, toSecond: part.toSecond });
       const copy = await copyBuckets(deps.pool, tableOf(resource), input.connection, within, bucketSeconds);

@@ -25,13 +25,23 @@ export async function sourceBuckets(pool: Pool, objects: readonly string[], seco
 
 /** Rows of a table that are compared at once. */
 export interface Within {
-  /** Made in this range, seconds since 1970; null: whenever. */
-  range: { fromSecond: number; toSecond: number } | null;
+  /** Made in this range, seconds since 1970; `unknown`: nobody knows when; null: whenever. */
+  range: { fromSecond: number; toSecond: number } | 'unknown' | null;
   /** `only` those under test clocks, or all `without` them; null: the objects have none. */
   clocks: 'only' | 'without' | null;
 }
 
 const clocked = { only: 'AND test_clock IS NOT NULL', without: 'AND test_clock IS NULL' };
+
+/** Condition for what was made in a range, whose two bounds are the parameters from a number on, and those parameters. */
+function madeIn(range: Within['range'], from: number): { sql: string; values: number[] } {
+  if (range === null) return { sql: '', values: [] };
+  if (range === 'unknown') return { sql: 'AND created IS NULL', values: [] };
+  return {
+    sql: `AND created >= to_timestamp($${from}) AND created < to_timestamp($${from + 1})`,
+    values: [range.fromSecond, range.toSecond],
+  };
+}
 
 /** Buckets of living rows. */
 export async function copyBuckets(
@@ -41,12 +51,13 @@ export async function copyBuckets(
   { range, clocks }: Within,
   seconds: number,
 ): Promise<Bucket[]> {
+  const made = madeIn(range, 3);
   const { rows } = await pool.query(
-    `SELECT floor(extract(epoch FROM created)::float8 / $4) * $4 AS second, count(*)::int AS count, sum(${hash('data')})::text AS hash
+    `SELECT floor(extract(epoch FROM created)::float8 / $2) * $2 AS second, count(*)::int AS count, sum(${hash('data')})::text AS hash
      FROM ${sqlName(table)}
-     WHERE connection_id = $1 AND deleted_at IS NULL AND ($2::float8 IS NULL OR created >= to_timestamp($2) AND created < to_timestamp($3))
+     WHERE connection_id = $1 AND deleted_at IS NULL ${made.sql}
        ${clocks ? clocked[clocks] : ''} GROUP BY 1`,
-    [connection, range?.fromSecond ?? null, range?.toSecond ?? null, seconds],
+    [connection, seconds, ...made.values],
   );
   return rows;
 }
@@ -78,11 +89,11 @@ export async function extraIds(
   { range, clocks }: Within,
   known: { ids: readonly string[]; beforeMs: number },
 ): Promise<string[]> {
-  const within = range ? 'AND created >= to_timestamp($4) AND created < to_timestamp($5)' : '';
+  const made = madeIn(range, 4);
   const { rows } = await pool.query(
     `SELECT id FROM ${sqlName(table)} WHERE connection_id = $1 AND deleted_at IS NULL AND id <> ALL($2)
-       AND synced_at < to_timestamp($3::float8 / 1000) ${within} ${clocks ? clocked[clocks] : ''} ORDER BY id`,
-    [connection, known.ids, known.beforeMs, ...(range ? [range.fromSecond, range.toSecond] : [])],
+       AND synced_at < to_timestamp($3::float8 / 1000) ${made.sql} ${clocks ? clocked[clocks] : ''} ORDER BY id`,
+    [connection, known.ids, known.beforeMs, ...made.values],
   );
   return rows.map((r) => r.id);
 }
