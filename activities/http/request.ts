@@ -49,7 +49,9 @@ function agentOf(url: URL): Agent {
 /** Sends one request and reads the whole answer. Trouble of the network is `Unavailable`; texts name origin and path only. */
 export async function send(request: HttpRequest): Promise<HttpAnswer> {
   const url = new URL(request.url);
-  const signals = [request.signal, request.timeoutMs && AbortSignal.timeout(request.timeoutMs)].filter((s) => !!s);
+  const late = new AbortController();
+  // Node 20 may collect an `AbortSignal.timeout` that only an `AbortSignal.any` holds, and it never fires.
+  const timer = request.timeoutMs && setTimeout(() => late.abort(), request.timeoutMs);
   try {
     const answer = await agentOf(url).request({
       origin: url.origin,
@@ -58,7 +60,9 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
       headers: request.headers ?? {},
       body: request.body ?? null,
       ...(request.answerMs !== undefined && { headersTimeout: request.answerMs, bodyTimeout: request.answerMs }),
-      signal: signals.length > 1 ? AbortSignal.any(signals) : (signals[0] ?? null),
+      signal: timer
+        ? AbortSignal.any([late.signal, ...(request.signal ? [request.signal] : [])])
+        : (request.signal ?? null),
     });
     const { buffer, byteOffset, byteLength } = await answer.body.bytes();
     return {
@@ -69,13 +73,15 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
   } catch (error) {
     if (request.signal?.aborted || error instanceof SyncError) throw error;
     const { code: given, name } = error as { code?: unknown; name: string };
-    const code = typeof given === 'string' ? given : name;
+    const code = late.signal.aborted ? 'TimeoutError' : typeof given === 'string' ? given : name;
     if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
       throw new SyncError(
         'BadAnswer',
         `${where(url)} sent more than ${bodyCap} bytes for one page: ask for smaller pages`,
       );
     throw new SyncError('Unavailable', `${where(url)} did not answer (${code})`, { cause: error });
+  } finally {
+    clearTimeout(timer);
   }
 }
 
