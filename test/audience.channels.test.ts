@@ -1,5 +1,5 @@
 import type { WorkflowFailedError } from '@temporalio/client';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { addChannels, channels } from '../connectors/channel.index.ts';
 import { startReceiver } from '../sandbox/receiver.ts';
 import { startSmtpSink } from '../sandbox/smtp.ts';
@@ -338,6 +338,7 @@ describe('mail', () => {
 describe('a new channel', () => {
   it('is one file, one line, one fixture', async () => {
     addChannels({ lantern }, 'test/harness/lantern.channel.ts');
+    onTestFinished(() => void delete channels.lantern);
     expect(channels.lantern).toBe(lantern);
     const tower = await startReceiver({
       read: (_request, body) => ({ address: (JSON.parse(body) as { lamp: string }).lamp, key: '' }),
