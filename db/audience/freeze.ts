@@ -1,7 +1,7 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
 import type { Pool } from '../client.ts';
 import { campaignUnknown, type Frozen } from './campaigns.ts';
-import { countsOf, type People, peopleSql, Statement, sharedSql } from './people.ts';
+import { countsOf, type People, peopleSql, Statement, setBased, sharedSql } from './people.ts';
 
 /** The campaign's partition of audience.deliveries. */
 export const partitionOf = (campaignNo: number) => `audience.deliveries_${Math.trunc(campaignNo)}`;
@@ -44,6 +44,7 @@ export async function freezeAudience(
     await client.query(
       `SET LOCAL maintenance_work_mem = '256MB'; CREATE TABLE ${table} (LIKE audience.deliveries INCLUDING DEFAULTS) WITH (fillfactor = ${fillFactor}, autovacuum_vacuum_scale_factor = 0.5)`,
     );
+    await setBased(client);
     const statement = new Statement();
     const no = statement.put(campaign.no);
     const shared = sharedSql(people, statement);
@@ -66,8 +67,8 @@ export async function freezeAudience(
       ALTER TABLE ${table} ADD CONSTRAINT own CHECK (campaign_no = ${Math.trunc(campaign.no)});
       ALTER TABLE audience.deliveries ATTACH PARTITION ${table} FOR VALUES IN (${Math.trunc(campaign.no)})`);
     // Without statistics the first shards would be read by the plans of an empty table.
-    // Grants come in by the thousand before a campaign: without fresh statistics taking them was slower than sending.
-    await client.query(`ANALYZE ${table}, audience.grants`);
+    // Grants and unsubscribes come in by the thousand before a campaign: without fresh statistics taking them was slower than sending.
+    await client.query(`ANALYZE ${table}, audience.grants, audience.unsubscribes`);
     const counts = countsOf(rows);
     // The transaction is rolled back: what is corrected can be frozen anew.
     if (counts.recipients === 0) throw new EmptyAudience(campaign.id, counts.skipped);

@@ -1,6 +1,6 @@
 import type { Pool } from '../client.ts';
 import type { GrantScope } from './deliveries.ts';
-import { type People, peopleSql, Statement } from './people.ts';
+import { type People, peopleSql, readPeople, Statement } from './people.ts';
 
 /** Where the value of a template's variable stands. */
 export type Source = { column: string } | 'orders' | 'order_id';
@@ -36,7 +36,8 @@ export async function countRefusable(
     ? `EXISTS (SELECT FROM audience.grants g WHERE g.connection_id = ${put(grants.channelId)} AND g.template = ${put(grants.template)}
          AND g.address = p.address AND g.remaining > 0)`
     : 'true';
-  const { rows } = await pool.query(
+  const { rows } = await readPeople(
+    pool,
     `SELECT ${[`count(*) FILTER (WHERE NOT ${granted})::int AS no_grant`, ...lacks].join(', ')}
      FROM (${inner}) p JOIN audience.users u ON u.connection_id = ${put(people.connection)} AND u.id = p.id WHERE p.reason IS NULL`,
     statement.values,
@@ -52,7 +53,8 @@ export async function countZones(
   column: string,
 ): Promise<{ zone: string | null; people: number }[]> {
   const statement = new Statement();
-  const { rows } = await pool.query(
+  const { rows } = await readPeople(
+    pool,
     `SELECT u.data->>${statement.put(column)} AS zone, count(*)::int AS people FROM (${peopleSql(people, statement)}) p
      JOIN audience.users u ON u.connection_id = ${statement.put(people.connection)} AND u.id = p.id WHERE p.reason IS NULL GROUP BY 1`,
     statement.values,
