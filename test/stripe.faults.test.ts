@@ -158,9 +158,31 @@ describe('trouble on the way parks what it meets, visibly, and the rest goes on'
     account.source.setFaults([]);
     await run.executeUpdate('resume');
     await account.untilLive(run);
+    await until('the list that stood aside', async () =>
+      (await account.progress(run)).types.every(({ state }) => state === 'done'),
+    );
     await run.cancel();
     await run.result().catch(() => undefined);
     await expectSame(account);
+  });
+
+  it('a resume that comes while a list is tried is heard behind the try', async () => {
+    const account = await openStripeAccount(world, { counts: small });
+    account.source.setFaults([{ type: 'repeat', path: '/v1/customers' }]);
+    const run = await account.start();
+    await account.untilLive(run);
+    const stateOf = async () => (await account.progress(run)).types.find(({ type }) => type === 'customers')?.state;
+    const plans = async () =>
+      (await run.fetchHistory()).events?.filter(
+        (event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'planStripe',
+      ).length ?? 0;
+    const before = await plans();
+    await run.executeUpdate('resume');
+    await until('another try', async () => (await stateOf()) === 'running');
+    await run.executeUpdate('resume');
+    await until('one behind it', async () => (await plans()) >= before + 2);
+    await run.cancel();
+    await run.result().catch(() => undefined);
   });
 
   it('limits: what is used stays below them, and a refusal is waited out', async () => {

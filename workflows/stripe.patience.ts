@@ -32,6 +32,11 @@ export class Patience {
     this.resumed += 1;
   }
 
+  /** What was repaired while a step ran may have come too late for it: whoever says so then is heard behind it. */
+  heard(before: number): number {
+    return patched('resume-during-a-try') ? before : this.resumed;
+  }
+
   /**
    * @param passOver what to go on with where the step fails for reasons of its own; null: it is waited for
    * @throws LongHistory before a step that belongs into the next execution
@@ -39,6 +44,7 @@ export class Patience {
   async run<T>(name: string, work: () => Promise<T>, passOver: (error: unknown) => T | null = () => null): Promise<T> {
     for (;;) {
       if (historyIsLong()) throw new LongHistory();
+      const before = this.resumed;
       try {
         const done = await tried(this.view, name, work);
         this.view.park(name, null);
@@ -48,8 +54,8 @@ export class Patience {
         const passed = passOver(error);
         if (passed !== null) return passed;
         this.view.park(name, sentenceOf(error));
-        const before = this.resumed;
-        await condition(() => this.resumed > before || historyIsLong(), parkedMs);
+        const heard = this.heard(before);
+        await condition(() => this.resumed > heard || historyIsLong(), parkedMs);
         // Runs that tried again although they were paused have that in their histories.
         if (this.isPaused() && patched('parked-keeps-paused')) await condition(() => !this.isPaused());
         // A follower that is well again does not return for minutes; if it is not, it is parked again at once.

@@ -93,10 +93,11 @@ class StripeRun {
     for (let first = isFirst; ; first = false) {
       const begun = await this.begin(first);
       if (begun === null) return this.result('skipped');
+      const { resumed } = this.patience;
       await this.fills.all(begun);
       if ((await this.replay(begun.claim)) === 'lost') continue;
       if (!this.request.follow) return this.result('live');
-      await this.live(begun);
+      await this.live(begun, resumed);
     }
   }
 
@@ -141,10 +142,10 @@ class StripeRun {
   }
 
   /** Follows the feed, and reads again on a schedule what has no events, until the feed is lost. */
-  private async live(begun: BegunStripe): Promise<void> {
+  private async live(begun: BegunStripe, resumed: number): Promise<void> {
     this.view.enter('follow');
     let over = false;
-    const upkeep = this.upkeep(begun, () => over);
+    const upkeep = this.upkeep(begun, resumed, () => over);
     const follow = this.followOn(begun.claim, () => over);
     try {
       await Promise.race([follow, upkeep]);
@@ -189,17 +190,23 @@ class StripeRun {
   }
 
   /** What has no events is read again when it is due; what is parked or was never read, every hour at least. */
-  private async upkeep({ claim, relisted, relistMs }: BegunStripe, isOver: () => boolean): Promise<void> {
+  private async upkeep(
+    { claim, relisted, relistMs }: BegunStripe,
+    resumed: number,
+    isOver: () => boolean,
+  ): Promise<void> {
+    let before = resumed;
     let waitMs = relisted.length > 0 ? 0 : relistMs;
     for (;;) {
-      const { resumed } = this.patience;
+      const heard = this.patience.heard(before);
       const mostMs = this.fills.aside.size > 0 ? parkedMs : hourMs;
       await condition(
-        () => isOver() || historyIsLong() || (this.fills.aside.size > 0 && this.patience.resumed > resumed),
+        () => isOver() || historyIsLong() || (this.fills.aside.size > 0 && this.patience.resumed > heard),
         Math.min(mostMs, Math.max(leastWaitMs, waitMs)),
       );
       await condition(() => !this.paused || isOver());
       if (isOver()) return;
+      before = this.patience.resumed;
       const plan = await this.patience.run('planStripe', () => this.whole.planStripe({ claim }));
       for (const type of new Set([...plan.toFill, ...plan.relisted])) if (!isOver()) await this.fills.one(claim, type);
       waitMs = plan.relistMs;
