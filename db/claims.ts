@@ -1,5 +1,5 @@
-import type { Client, Pool } from './client.ts';
-import { type TransactionOptions, transaction } from './client.ts';
+import { type Client, type Pool, type TransactionOptions, transaction } from './client.ts';
+import { forgetSettled } from './rejects.ts';
 
 /** Who may write: handed from activity to activity. Holds nothing secret. */
 export interface Claim {
@@ -28,7 +28,7 @@ export class ClaimLost extends Error {
 /**
  * Takes the connection for a run. A holder that Temporal calls open keeps it; a closed, terminated or forgotten holder
  * loses it. Two takers at once: the epoch is compared and set, so one wins and the other sees the winner. Asking again
- * from the same run returns the same epoch.
+ * from the same run returns the same epoch. A run that begins deletes what the pipeline's records left a month ago.
  */
 export async function takeClaim(pool: Pool, request: ClaimRequest): Promise<Claim | { heldBy: Execution }> {
   const { connection, pipeline, workflowId, runId } = request;
@@ -48,7 +48,10 @@ export async function takeClaim(pool: Pool, request: ClaimRequest): Promise<Clai
        RETURNING epoch`,
       [connection, pipeline, workflowId, runId, held?.epoch ?? 0],
     );
-    if (taken.rows[0]) return { connection, pipeline, epoch: taken.rows[0].epoch };
+    if (!taken.rows[0]) continue;
+    const claim = { connection, pipeline, epoch: taken.rows[0].epoch as number };
+    await forgetSettled(pool, claim);
+    return claim;
   }
 }
 

@@ -73,6 +73,7 @@ export async function openPass(
     const last = open[0];
     const same = last?.kind === kind && last.scope === scope && (kind !== 'replay' || rangeIs(last, request));
     for (const old of same ? open.slice(1) : open) await dropPass(client, old);
+    await forgetPasses(client, claim.connection, stream);
     if (same)
       return {
         pass: passOf(last.id, request, Number(last.started), msOf(last.from_ms), msOf(last.to_ms)),
@@ -89,6 +90,17 @@ export async function openPass(
     await addSlices(client, id, await cut(client, id));
     return { pass: passOf(id, request, Number(started), request.fromMs, request.toMs), resumed: false };
   });
+}
+
+/** Ended passes are kept for whoever wonders what a run did. A stream read every minute would keep half a million a year. */
+async function forgetPasses(client: Client, connection: string, stream: string): Promise<void> {
+  // The oldest alone are looked at: each pass is one more and up to twenty less.
+  await client.query(
+    `DELETE FROM syncline.passes p USING (
+       SELECT id FROM syncline.passes WHERE connection_id = $1 AND stream = $2 ORDER BY id LIMIT 20) oldest
+     WHERE p.id = oldest.id AND p.ended_at < now() - interval '30 days'`,
+    [connection, stream],
+  );
 }
 
 const msOf = (value: unknown) => (value === null ? null : Number(value));

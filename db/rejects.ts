@@ -104,6 +104,18 @@ export async function settle(
   );
 }
 
+/** What landed so long ago, or went away at the source, is nobody's work any more, and its record may be personal. */
+const settledDays = 30;
+
+/** Deletes settled rejects once they are a month old; what a person has accepted stays, so that it is not told anew. */
+export async function forgetSettled(pool: Pool, { connection, pipeline }: Claim): Promise<void> {
+  await pool.query(
+    `DELETE FROM syncline.rejects WHERE connection_id = $1 AND pipeline = $2 AND accepted_at IS NULL
+       AND resolved_at < now() - make_interval(days => $3)`,
+    [connection, pipeline.split('/')[0], settledDays],
+  );
+}
+
 export interface KnownRejects {
   /** Some record of the stream stands aside: only then is a landing worth the look. */
   open: boolean;

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Claim } from '../../db/claims.ts';
 import { coveragesByStream } from '../../db/coverage.ts';
+import { forgetSettled } from '../../db/rejects.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import { Refused } from '../http/refused.ts';
@@ -42,6 +43,7 @@ export function stripeActivities(deps: Deps) {
       async ({ claim }: { claim: Claim }, call): Promise<Omit<BegunStripe, 'claim' | 'fresh' | 'why'>> => {
         const opened = await openStripe(deps, claim.connection, 'bulk');
         await ensureTables(deps, opened, call);
+        await forgetSettled(deps.pool, claim);
         return planOf(deps, opened);
       },
     ),

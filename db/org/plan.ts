@@ -67,6 +67,10 @@ export async function openPlan(pool: Pool, request: PlanRequest): Promise<Plan &
        DELETE FROM org.change_rows c USING old WHERE c.plan_id = old.id`,
       [claim.connection, request.changesDays, last?.id ?? 0],
     );
+    await client.query(
+      'DELETE FROM org.conflicts WHERE connection_id = $1 AND resolved_at < now() - make_interval(days => $2)',
+      [claim.connection, request.changesDays],
+    );
     const { rows } = await client.query(
       `INSERT INTO org.plans (connection_id, tenant, epoch, attempt, workflow_id, run_id, mode, scope, dry_run, partial)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id::int`,
