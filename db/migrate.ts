@@ -19,6 +19,8 @@ export async function migrate(databaseUrl: string): Promise<void> {
       if (Number(rows[0].server_version_num) < oldestServer) {
         throw new Error(`Postgres ${rows[0].server_version_num} is too old: Syncline needs server 15 or newer.`);
       }
+      // An index on a big table takes longer than a chunk may, and so does waiting for the worker that builds it.
+      await client.query('SET statement_timeout = 0');
       await client.query('SELECT pg_advisory_lock($1)', [migrationLock]);
       const migrationsFolder = fileURLToPath(new URL('./migrations', import.meta.url));
       await runMigrations(drizzle({ client }), { migrationsFolder });
