@@ -21,6 +21,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { directoryOptions } from '../connectors/directory.ts';
 import { platformOptions } from '../connectors/platform.ts';
+import { gauges } from '../db/gauges.ts';
 import { applySteps } from '../db/org/plan.ts';
 import { readDirectory } from '../db/org/rows.ts';
 import * as org from '../db/schema/org.ts';
@@ -33,7 +34,16 @@ import { loadConfig } from '../workers/config.ts';
 import { compare } from '../workers/demo/compare.ts';
 import { findTemporal } from '../workers/embedded/temporal-program.ts';
 import { openShop } from './harness/platforms.ts';
-import { orgFile, pages, pipelineFiles, platformFile, readmeFile, referenceFile, renewed } from './harness/readme.ts';
+import {
+  operateFile,
+  orgFile,
+  pages,
+  pipelineFiles,
+  platformFile,
+  readmeFile,
+  referenceFile,
+  renewed,
+} from './harness/readme.ts';
 import { guideFile, writeExample } from './harness/readme-guide.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -43,6 +53,7 @@ const checkout = join(import.meta.dirname, '..');
 const readme = readFileSync(readmeFile, 'utf8');
 const pipelinePages = pipelineFiles.map((file) => readFileSync(file, 'utf8')).join('\n');
 const orgPage = readFileSync(orgFile, 'utf8');
+const operatePage = readFileSync(operateFile, 'utf8');
 const source = (path: string) => readFileSync(join(checkout, path), 'utf8');
 const guide = readFileSync(guideFile, 'utf8');
 const example = writeExample();
@@ -196,6 +207,29 @@ describe('the text', () => {
     expect(source('activities/platform/windows.ts')).toContain('defaultSinceMs = 90 * dayMs;');
   });
 
+  test('says how long things are kept, and how much a worker takes, as the code has it', () => {
+    const { changesDays } = v.parse(v.object(directoryOptions), {});
+    expect(operatePage).toContain(`${changesDays} days (option \`changesDays\`)`);
+    expect(source('db/passes.ts')).toContain(`interval '30 days'`);
+    expect(source('db/rejects.ts')).toContain('settledDays = 30;');
+    expect(source('docker-compose.yml')).toContain('TEMPORAL_RETENTION: 7d');
+    expect(source('workers/worker.ts')).toContain(`shutdownGraceTime = '30s'`);
+    expect(operatePage).toContain(`${loadConfig({}).poolSize} connections a worker`);
+  });
+
+  test('alerts by gauges that are served', () => {
+    const [rules = ''] = blocks('yaml', operatePage);
+    const { groups } = parse(rules);
+    const exprs: string[] = groups.flatMap((group: { rules: { expr: string }[] }) =>
+      group.rules.map(({ expr }) => expr),
+    );
+    const used = exprs.flatMap((expr) => expr.match(/syncline_\w+/g) ?? []);
+    expect(used.length).toBeGreaterThan(4);
+    expect(used.filter((name) => !Object.hasOwn(gauges, name))).toEqual([]);
+    for (const [, gauge = '', label = ''] of exprs.flatMap((expr) => [...expr.matchAll(/(syncline_\w+)\{(\w+)/g)]))
+      expect(gauges[gauge]?.labels).toContain(label);
+  });
+
   test('names the columns that every table of a platform has', async () => {
     const list = /\| column \| holds[\s\S]*?\n\n/.exec(readFileSync(platformFile, 'utf8'))?.[0] ?? '';
     const told = [...list.matchAll(/^\| (`[^|]+) \|/gm)].flatMap(([, cell = '']) => cell.match(/\w+/g) ?? []);
@@ -289,7 +323,7 @@ describe('the text', () => {
   });
 
   test('spells every syncline command as the program takes it', async () => {
-    const text = [readme, pipelinePages, guide, readFileSync(referenceFile, 'utf8')].join('\n');
+    const text = [readme, pipelinePages, guide, operatePage, readFileSync(referenceFile, 'utf8')].join('\n');
     const inline = [...text.matchAll(/`(npx syncline [^`…]+)`/g)].map(([, line = '']) => line);
     const lines = [...inline, ...linesOf('npx syncline', shellLinesOf(text))];
     expect(lines.length).toBeGreaterThan(20);

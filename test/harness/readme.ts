@@ -24,6 +24,8 @@ export const referenceFile = page('docs/reference.md');
 export const orgFile = page('docs/org.md');
 export const platformFile = page('docs/platform.md');
 const hubspotFile = page('docs/hubspot.md');
+/** What an operator decides. */
+export const operateFile = page('docs/operate.md');
 /** Pages of a pipeline: what it promises, its commands and its tables. */
 export const pipelineFiles = [orgFile, platformFile, stripeFile, hubspotFile];
 
@@ -96,6 +98,7 @@ export const pages: readonly (readonly [file: string, wanted: Regions])[] = [
   [referenceFile, referenceRegions],
   [connectorsFile, connectorRegions],
   [guideFile, guideRegions],
+  [operateFile, {}],
   ...pipelineFiles.map((file) => [file, pipelineRegions[file] ?? {}] as const),
 ];
 
