@@ -64,7 +64,7 @@ export class Courier {
   private async exchange(batch: Batch): Promise<HubspotAnswer | null> {
     const { client, ledger, tally, idProperty, leaveMs, signal } = this.options;
     try {
-      await ledger.room();
+      await ledger.leave(batch.call);
       if (tally.stop !== null || this.options.shouldEnd()) return this.recorder.giveBack(batch);
       await client.permit(signal);
       // A process that stood still must not begin a call that its successor takes for over.
@@ -92,7 +92,7 @@ export class Courier {
     batch.openedAt = performance.now();
     const [call] = await this.options.ledger.open([flyingOf(batch.rows)]);
     batch.call = call!;
-    this.options.ledger.settle([], [before]);
+    this.options.ledger.reopened(before, batch.call);
   }
 
   private async follow(batch: Batch, verdict: BatchVerdict, { place, status }: HubspotAnswer): Promise<void> {

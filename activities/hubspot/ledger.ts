@@ -13,8 +13,8 @@ export interface LedgerOptions {
   tally: Tally;
   /** From the opening of a call to the moment it can no longer land, ms. */
   landMs: number;
-  /** Calls that are over and not written down, beyond which no other one leaves. */
-  unsettledMost: number;
+  /** Calls that have left and whose end is not committed, at most: a kill makes these be sent again. */
+  awayMost: number;
 }
 
 /**
@@ -28,8 +28,8 @@ export class Ledger {
   private waiters: (() => void)[] = [];
   private block: number | null = null;
   private writing = false;
-  /** Calls whose end is in the transaction in hand. */
-  private closing = 0;
+  /** Calls that have left, or are about to, and whose end is not committed. */
+  private readonly away = new Set<number>();
   private working: Promise<void> | null = null;
   private failed: unknown;
   /** The walk of the log met a row that marks everybody. */
@@ -79,13 +79,20 @@ export class Ledger {
   }
 
   /**
-   * Resolves when so few ended calls wait to be written that another may leave. A kill makes these and those in flight be
-   * sent again: without it a busy database let nine of them gather beside four lanes. What waits is always being written,
-   * and a failure of the writing ends the slice.
+   * Resolves when the call may leave; one that does so again keeps its place. What is over waits for its commit in its place,
+   * so that a busy database holds the sending back. A failure of the writing ends the slice.
    */
-  async room(): Promise<void> {
-    while (this.calls.length + this.closing > this.options.unsettledMost && this.failed === undefined)
+  async leave(call: number): Promise<void> {
+    while (this.away.size >= this.options.awayMost && !this.away.has(call) && this.failed === undefined)
       await new Promise<void>((done) => this.waiters.push(done));
+    this.away.add(call);
+  }
+
+  /** A call that never left is opened anew under another number. */
+  reopened(before: number, call: number): void {
+    this.away.delete(before);
+    this.away.add(call);
+    this.settle([], [before]);
   }
 
   /** Resolves when every outcome so far is written. @throws what the writing met */
@@ -130,12 +137,11 @@ export class Ledger {
     this.calls = [];
     const { pool, turn, judged } = this.options;
     this.writing = true;
-    this.closing = calls.length;
     try {
       await settleRows(pool, turn, { rows, calls, judged });
+      for (const call of calls) this.away.delete(call);
     } finally {
       this.writing = false;
-      this.closing = 0;
     }
   }
 

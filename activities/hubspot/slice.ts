@@ -92,9 +92,8 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
   const { turn } = await takeTurn(pool, plan.claim);
   const settleMs = options.settleSeconds * 1_000;
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
-  const unsettledMost = options.inFlight;
   const log = logOf(connection.no, mapping, probe);
-  const ledger = new Ledger({ pool, turn, log, judged: plan.judged, tally, landMs, unsettledMost });
+  const ledger = new Ledger({ pool, turn, log, judged: plan.judged, tally, landMs, awayMost: options.inFlight });
   const source: FeedOptions = {
     reader: new MappedReader(pool, mapping, probe),
     decider: new Decider(opened, catalog, only !== null),
