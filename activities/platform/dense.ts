@@ -5,10 +5,11 @@ import type { ReadEnd, SliceWriter } from './writer.ts';
 /** Rows above which a window is split, where the stream says nothing: about 100 pages, 10 s at 100 ms a page. */
 const denseRows = 10_000;
 /**
- * Fewer are not worth a slice: the first page of a window that is split is read twice, and a slice costs about six
- * events. The last slice is read alone, below what the budget allows, so a few for each lane keep that short.
+ * Fewer are not worth a slice: the first page of a window that is split is read twice, its last one is half full, and a
+ * slice costs about six events. The last slice is read alone, below what the budget allows, so a few for each lane keep that
+ * short, the more so the more lanes there are.
  */
-const leastRows = 4_000;
+const leastRows = (lanes: number) => Math.max(4_000, 48_000 / lanes);
 const slicesPerLane = 6;
 /** Rows of a first page that covers so many times more or less of its window than its share stand in heaps. */
 const heaped = 4;
@@ -33,7 +34,7 @@ export function partsOf({ opened, state }: SliceWriter, parts: number): Range[] 
 }
 
 function partsFor(total: number, dense: number, lanes: number): number {
-  const parts = Math.ceil(total / Math.min(dense, Math.max(leastRows, total / (slicesPerLane * lanes))));
+  const parts = Math.ceil(total / Math.min(dense, Math.max(leastRows(lanes), total / (slicesPerLane * lanes))));
   return parts > lanes ? Math.ceil(parts / lanes) * lanes : parts;
 }
 
