@@ -5,6 +5,7 @@ import { buryItems } from './items.ts';
 import { type Pass, undone } from './passes.ts';
 import { rejectPipeline } from './rejects.ts';
 import { dropSeen, seenOf } from './seen.ts';
+import { knowRows } from './statistics.ts';
 import { type StreamTable, sqlName } from './streams.ts';
 
 /** Most rows a sweep may take without being asked; the smaller of count and share (see connectors/platform.ts). */
@@ -57,6 +58,9 @@ const mostNumbers = 1_000;
 export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rules: CloseRules): Promise<Closed> {
   const left = await undone(pool, pass.id, mostNumbers);
   if (left.length > 0) return { undone: left };
+  const joined = [...(rules.listed ? [rules.listed] : []), ...(rules.items ?? [])];
+  for (const one of joined.length > 0 ? [table, ...joined] : [])
+    await knowRows(pool, sqlName(one), { connection_id: pass.claim.connection });
   return writeUnderClaim(pool, pass.claim, { name: 'closePass', heavy: true }, async (client) => {
     const ended = await client.query('SELECT counts FROM syncline.passes WHERE id = $1 AND counts IS NOT NULL', [
       pass.id,

@@ -4,7 +4,15 @@ import { type Seats, seatEarly } from '../../db/org/effective.ts';
 import { markGroups } from '../../db/org/groups.ts';
 import { judgePlan } from '../../db/org/limits.ts';
 import { confirmNames } from '../../db/org/names.ts';
-import { type ApplyStep, applySteps, closePlan, type Plan, type Range, type Verdict } from '../../db/org/plan.ts';
+import {
+  type ApplyStep,
+  applySteps,
+  closePlan,
+  knowDirectory,
+  type Plan,
+  type Range,
+  type Verdict,
+} from '../../db/org/plan.ts';
 import type { Stream } from '../../db/org/stageRows.ts';
 import { markUsers } from '../../db/org/users.ts';
 import { untouched } from '../../db/org/written.ts';
@@ -57,6 +65,7 @@ export function orgActivities(deps: Deps) {
     markGroups: step('markGroups', async ({ plan, skipped }: MarkInput) => {
       const options = directoryOptionsOf(await deps.connection(plan.claim.connection));
       const parentsNamed = 'parentAttribute' in options && options.parentAttribute !== undefined;
+      await knowDirectory(pool, plan);
       return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, async (client) => ({
         ...(await markGroups(client, plan, { maxDepth: options.maxDepth, parentsNamed })),
         seats: await seatEarly(client, plan, skipped.includes('addGroups')),
@@ -75,6 +84,7 @@ export function orgActivities(deps: Deps) {
         groupsStay: skipped.includes('addGroups'),
         seats,
       };
+      await knowDirectory(pool, plan);
       return writeUnderClaim(pool, plan.claim, { name: 'markUsers', heavy: true }, (client) =>
         markUsers(client, plan, rules),
       );
@@ -93,11 +103,12 @@ export function orgActivities(deps: Deps) {
       }
       return judgement;
     }),
-    confirmNames: step('confirmNames', ({ plan, skipped }: MarkInput) =>
-      writeUnderClaim(pool, plan.claim, { name: 'confirmNames', heavy: true }, (client) =>
+    confirmNames: step('confirmNames', async ({ plan, skipped }: MarkInput) => {
+      await knowDirectory(pool, plan);
+      return writeUnderClaim(pool, plan.claim, { name: 'confirmNames', heavy: true }, (client) =>
         confirmNames(client, plan, skipped),
-      ),
-    ),
+      );
+    }),
     ...(Object.fromEntries(applySteps.map((name) => [name, apply(name)])) as Record<
       ApplyStep,
       ReturnType<typeof apply>

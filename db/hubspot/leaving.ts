@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { type CaptureMapping, quoted } from '../capture/probe.ts';
 import type { Pool } from '../client.ts';
+import { knowRows } from '../statistics.ts';
 
 /** How many contacts would be archived, or told that their user left, of those that are known. */
 export interface Leaving {
@@ -19,6 +20,8 @@ export async function countLeaving(
   keyType: string,
   told: boolean,
 ): Promise<Leaving> {
+  await knowRows(pool, 'syncline.hubspot_dirty', { connection_id: connection });
+  await knowRows(pool, 'syncline.hubspot_contacts', { connection_id: connection });
   const { rows } = await pool.query(
     `WITH known AS (SELECT key FROM syncline.hubspot_contacts
        WHERE connection_id = $1 AND NOT (told_left AND $2) AND (sent_hash IS NOT NULL OR hubspot_id IS NOT NULL))

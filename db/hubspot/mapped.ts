@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
 import { type Pool, transaction } from '../client.ts';
+import { knowRows } from '../statistics.ts';
 import { type EncodedProperty, encoded } from './encode.ts';
 
 /** A mapping as far as it decides what is sent. */
@@ -70,6 +71,8 @@ export class MappedReader {
   private readonly idProperty: string;
   /** Payload of users who are deleted; null where nothing is sent for them. */
   private readonly gone: string | null;
+  /** Tables whose rows of the connection the planner may not know of: they grow while a first run sends. */
+  private readonly unknown = new Set(['syncline.hubspot_dirty', 'syncline.hubspot_contacts']);
 
   constructor(pool: Pool, mapping: SentMapping, probe: Pick<Probe, 'types' | 'keyType'>) {
     this.pool = pool;
@@ -83,6 +86,8 @@ export class MappedReader {
 
   /** Dirty users in key order with their mapped rows, in one snapshot: a later change has a mark of its own. */
   async read({ connection, after, limit, only, bytes, judged }: MappedRange): Promise<MappedRow[]> {
+    for (const table of this.unknown)
+      if (await knowRows(this.pool, table, { connection_id: connection })) this.unknown.delete(table);
     return transaction(this.pool, { name: `map ${connection}` }, async (client) => {
       // A policy that somebody puts on a table in mid-run is an error: users it hides would read as deleted.
       await client.query('SET TRANSACTION READ ONLY; SET LOCAL row_security = off');

@@ -1,7 +1,7 @@
 import { writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
 import { changeFields } from '../schema/org.ts';
-import type { ApplyStep, Plan, Range } from './plan.ts';
+import { type ApplyStep, knowDirectory, type Plan, type Range } from './plan.ts';
 
 /** Changes applied in one transaction: people and their groups take about 150 ms, so that a kill loses and blocks little. */
 export const chunkSize = 5_000;
@@ -17,6 +17,7 @@ export async function applyChunk(
   step: ApplyStep,
   range: Range,
 ): Promise<{ next: number; applied: number }> {
+  await knowDirectory(pool, plan);
   const to = Math.min(range.to, range.from + chunkSize - 1);
   const applied = await writeUnderClaim(pool, plan.claim, { name: step, durable: false }, async (client) => {
     const chunk: Chunk = { client, plan, values: [plan.id, range.from, to, step, plan.claim.connection] };
@@ -138,6 +139,7 @@ async function deleteGroups({ client, values }: Chunk): Promise<void> {
  * one may take a name that another gives up in a later step. A freed name comes back with the row's own edit.
  */
 export async function releaseNames(pool: Pool, plan: Plan): Promise<void> {
+  await knowDirectory(pool, plan);
   await writeUnderClaim(pool, plan.claim, { name: 'release names', durable: false }, async (client) => {
     await client.query(
       `UPDATE org.users u SET user_name_key = NULL FROM org.change_rows c

@@ -185,6 +185,8 @@ async function parkByDepth(client: Client, plan: Plan, maxDepth: number): Promis
        reason = CASE WHEN EXISTS (SELECT 1 FROM up WHERE up.origin = t.id AND up.at = t.id) THEN 'cycle' ELSE 'below_cycle' END
      WHERE t.depth IS NULL AND t.reason IS NULL`,
   );
+  // Until now no group had a depth, and the planner would expect one group where all are valid.
+  await analyzeStage(client, tree);
 }
 
 /** Living groups the source did not bring, without those that a parked group still hangs below. */

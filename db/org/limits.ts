@@ -1,7 +1,7 @@
 import { writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
 import { changeFields } from '../schema/org.ts';
-import type { ApplyStep, Plan, StepRange } from './plan.ts';
+import { type ApplyStep, knowDirectory, type Plan, type StepRange } from './plan.ts';
 
 export interface Guard {
   count: number;
@@ -55,6 +55,7 @@ const small = 100;
  * same guards: who set one to 0 is asked for everybody.
  */
 export async function judgePlan(pool: Pool, plan: Plan, limits: Limits, dryRun: boolean): Promise<Judgement> {
+  await knowDirectory(pool, plan);
   return writeUnderClaim(pool, plan.claim, { name: 'checkLimits', heavy: true }, async (client) => {
     const counts = await countPlan(client, plan, limits.skipped);
     const breaches = judge(counts, limits);

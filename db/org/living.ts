@@ -1,4 +1,5 @@
 import type { Client, Pool } from '../client.ts';
+import { knowRows } from '../statistics.ts';
 import type { Plan } from './plan.ts';
 import { type ReadEnd, stageTables } from './stage.ts';
 import type { Stream } from './stageRows.ts';
@@ -15,10 +16,11 @@ export async function livingRows(pool: Pool, connection: string, stream: Stream)
 }
 
 /** Ids of living rows that the stage does not hold, at most `most` + 1 of them. */
-export async function missingIds(client: Client | Pool, plan: Plan, stream: Stream, most: number): Promise<string[]> {
+export async function missingIds(pool: Pool, plan: Plan, stream: Stream, most: number): Promise<string[]> {
+  await knowRows(pool, table[stream], { connection_id: plan.claim.connection });
   const stage = stageTables(plan.id)[stream];
   // Materialized: with the LIMIT in sight the planner tried nested loops, for minutes.
-  const { rows } = await client.query(
+  const { rows } = await pool.query(
     `WITH gone AS MATERIALIZED (
        SELECT o.id FROM ${table[stream]} o LEFT JOIN ${stage} s ON s.id = o.id
        WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND s.id IS NULL)

@@ -1,5 +1,6 @@
 import { type Claim, type Execution, writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
+import { knowRows } from '../statistics.ts';
 import { createStage, dropStages } from './stage.ts';
 import { countWritten, returnNames, type Written } from './written.ts';
 
@@ -174,6 +175,13 @@ export async function keepDoubts(client: Client, plan: Plan, list: string, doubt
 /** How a plan ended; `planned` is one that is open, or a dry run's. A failed or cancelled one may be written in part. */
 export type Verdict = 'planned' | 'applied' | 'declined' | 'failed' | 'cancelled';
 
+/** Before steps that compare a directory with ours as a whole, or write many changes: see `knowRows`. */
+export async function knowDirectory(pool: Pool, plan: Plan): Promise<void> {
+  for (const table of ['org.groups', 'org.users', 'org.memberships'])
+    await knowRows(pool, table, { connection_id: plan.claim.connection });
+  await knowRows(pool, 'org.change_rows', { plan_id: plan.id });
+}
+
 /** Rows a plan must have written for fresh statistics to be worth their 100 ms. */
 const manyChanges = 500;
 
@@ -182,6 +190,7 @@ const manyChanges = 500;
  * @returns what a failed or cancelled one has written nevertheless
  */
 export async function closePlan(pool: Pool, plan: Plan, verdict: Verdict): Promise<Written> {
+  if (verdict === 'failed' || verdict === 'cancelled') await knowDirectory(pool, plan);
   return writeUnderClaim(pool, plan.claim, { name: 'finish' }, async (client) => {
     const broken = verdict === 'failed' || verdict === 'cancelled';
     const written = broken ? await countWritten(client, plan) : {};

@@ -1,4 +1,5 @@
 import type { Pool } from '../client.ts';
+import { knowRows } from '../statistics.ts';
 import { type StreamTable, sqlName } from '../streams.ts';
 
 /** Objects of one span of time: how many, and a sum over the hashes of what they hold. */
@@ -133,6 +134,7 @@ export async function orphanedLists(
   items: StreamTable,
   connection: string,
 ): Promise<{ parent: string; items: number }[]> {
+  for (const table of [parents, items]) await knowRows(pool, sqlName(table), { connection_id: connection });
   const { rows } = await pool.query(
     `SELECT i.parent_id AS parent, count(*)::int AS items FROM ${sqlName(items)} i
      JOIN ${sqlName(parents)} p ON p.connection_id = i.connection_id AND p.id = i.parent_id
