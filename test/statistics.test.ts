@@ -5,7 +5,7 @@ import { closePass } from '../db/close.ts';
 import { buryItems } from '../db/items.ts';
 import { openPass, type PassRequest } from '../db/passes.ts';
 import { ensureTable, type StreamTable } from '../db/streams.ts';
-import { orphanedLists } from '../db/stripe/verify.ts';
+import { brokenLists, orphanedLists } from '../db/stripe/verify.ts';
 import { cutIds, type IdSource, keepVisits, waitingIds } from '../db/visits.ts';
 import { openCrm } from './harness/crm.ts';
 import { openWorld } from './harness/world.ts';
@@ -159,6 +159,12 @@ test('rows that are read for others, and items that go with their parents', asyn
   expect(await living()).toBe(25_000);
   await fillTables('whole', 30_000);
   expect(await orphanedLists(world.pool, parents, items, 'whole')).toHaveLength(6_000);
+  await world.pool.query(
+    `UPDATE stale.parents SET data = '{"list": {"has_more": false, "data": [1]}}' WHERE connection_id = 'whole'`,
+  );
+  await world.pool.query(`DELETE FROM stale.items WHERE connection_id = 'whole' AND parent_id = 'p1'`);
+  const all = Array.from({ length: 30_000 }, (_, i) => `p${i + 1}`);
+  expect(await brokenLists(world.pool, parents, items, 'whole', 'list', all)).toEqual(['p1']);
   expect(await readDetails('swift'), 'everyone').toBe(30_000);
   expect(await living(), 'a fifth and, listed as gone, a tenth are deleted').toBe(21_000);
   expect(await readDetails('swift'), 'nobody is another one').toBe(0);

@@ -108,7 +108,10 @@ export async function clocksNamed(pool: Pool, table: StreamTable, connection: st
   return rows.map((r) => r.id);
 }
 
-/** Objects whose list came whole inside of them while the table of its items holds another number: their ids. */
+/**
+ * Objects whose list came whole inside of them while the table of its items holds another number: their ids. The id takes the
+ * collation of the column that names it, else the index on that is of no use, and each object walks all items.
+ */
 export async function brokenLists(
   pool: Pool,
   parents: StreamTable,
@@ -121,7 +124,7 @@ export async function brokenLists(
     `SELECT p.id FROM ${sqlName(parents)} p
      WHERE p.connection_id = $1 AND p.id = ANY($3) AND p.deleted_at IS NULL AND p.data #>> ARRAY[$2, 'has_more'] = 'false'
        AND jsonb_array_length(p.data #> ARRAY[$2, 'data']) <> (
-         SELECT count(*) FROM ${sqlName(items)} i WHERE i.connection_id = $1 AND i.parent_id = p.id AND i.deleted_at IS NULL)`,
+         SELECT count(*) FROM ${sqlName(items)} i WHERE i.connection_id = $1 AND i.parent_id = p.id COLLATE "default" AND i.deleted_at IS NULL)`,
     [connection, field, ids],
   );
   return rows.map((r) => r.id);
