@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { audienceCommands } from './cli/commands.audience.ts';
 import { addHubspotCommands } from './cli/commands.hubspot.ts';
+import { scheduleCommands } from './cli/commands.schedule.ts';
 import type { Session } from './cli/session.ts';
 import { processTerminal, type Terminal } from './cli/terminal.ts';
 import { CommandError, plainMessage } from './cli/trouble.ts';
@@ -14,8 +15,6 @@ export type Run = (load: () => Promise<Handler>) => (...args: unknown[]) => Prom
 
 const collect = (value: string, all: string[] = []) => [...all, value];
 const names = (value: string) => value.split(',').map((name) => name.trim());
-const whichWorkflow = () =>
-  new Option('--workflow <name>', 'orgSync or platformSync, where both read the platform (wecom, dingtalk, feishu)');
 
 function atLeastOne(value: string): number {
   if (/^[1-9]\d{0,5}$/.test(value)) return Number(value);
@@ -171,35 +170,7 @@ function build(run: Run): Command {
 
   audienceCommands(program, run, { names, atLeastOne });
 
-  const schedule = program.command('schedule').description('run a connection again and again');
-  schedule
-    .command('set', { isDefault: true })
-    .description('make or change the schedule of a connection (`syncline schedule acme --every 15m` is enough)')
-    .argument('<connection>')
-    .option('--cron <expression>', "e.g. '*/15 * * * *' or @daily")
-    .option('--every <duration>', 'e.g. 90s, 15m, 6h, 1d (hubspotSync: 3m unless said)')
-    .option('--time-zone <name>', 'of --cron, e.g. Europe/Berlin (default: UTC)')
-    .addOption(new Option('--mode <mode>', 'of its runs (default: what each needs)').choices(['full', 'incremental']))
-    .addOption(whichWorkflow())
-    .action(run(async () => (await import('./cli/schedule.ts')).set));
-  schedule
-    .command('list')
-    .description('all schedules and when they run next')
-    .option('--json', 'for programs')
-    .action(run(async () => (await import('./cli/schedule.ts')).list));
-  const verbs = {
-    pause: 'no run until unpause',
-    unpause: 'goes on',
-    trigger: 'a run at once',
-    delete: 'no more runs; one at work goes on',
-  };
-  for (const name of Object.keys(verbs) as (keyof typeof verbs)[])
-    schedule
-      .command(name)
-      .description(verbs[name])
-      .argument('<connection>')
-      .addOption(whichWorkflow())
-      .action(run(async () => (await import('./cli/schedule.ts')).verbs[name]));
+  scheduleCommands(program, run);
   return program;
 }
 
