@@ -129,6 +129,35 @@ it('deletes what was cut off long ago, never what is at work', async () => {
   expect((await cli(`campaign purge --before ${daysAgo(80)}`)).out).toContain(`Deleted ${name}: 4 rows`);
 });
 
+it('deletes one by its name: a draft, and what a cap still counts; not what is at work', async () => {
+  const { connection } = await someone(3);
+  const old = await sentBefore(20, connection);
+  const draft = await define(world, { connection }, hook, { cap: { messages: 1, days: 30 } });
+  for (const wrong of [`campaign purge ${draft} --before 2026-01-01`, 'campaign purge'])
+    expect(await cli(wrong)).toMatchObject({ code: 2, err: expect.stringContaining('one of both') });
+  expect(await cli('campaign purge nobody')).toMatchObject({ code: 1, err: expect.stringContaining('does not exist') });
+  expect((await cli(`campaign purge ${old.name} --dry-run`)).out).toBe(
+    `Would delete campaign ${old.name}: 3 rows of deliveries. Unsubscribes and grants stay.\n`,
+  );
+  expect(await isThere(old.table)).toBe(true);
+  expect((await cli(`campaign purge ${old.name}`)).out).toContain(`Deleted campaign ${old.name}: 3 rows`);
+  expect(await isThere(old.table)).toBe(false);
+  expect((await cli(`campaign purge ${draft}`)).out).toContain(`Deleted campaign ${draft}: 0 rows`);
+  expect((await cli(`campaign report ${draft}`)).err).toContain('does not exist');
+
+  const name = await define(world, { connection }, hook, { throttle: 0.2 });
+  const run = await launch(world, name);
+  await until('the freeze', async () => (await deliveries(world.pool, name)).length > 0);
+  for (const more of ['', ' --dry-run'])
+    expect(await cli(`campaign purge ${name}${more}`)).toEqual({
+      code: 1,
+      out: '',
+      err: `syncline: A run of campaign ${name} is at work; nothing was deleted. End it with: npx syncline campaign cancel ${name}\n`,
+    });
+  await run.terminate();
+  expect((await cli(`campaign purge ${name}`)).code).toBe(0);
+});
+
 it('says what a day is, and that deliveries are in use', async () => {
   expect(await cli('campaign purge')).toMatchObject({ code: 2 });
   for (const wrong of ['soon', '2026-13-01', '2999-01-01'])

@@ -45,13 +45,14 @@ const lockWait = '5s';
 
 /**
  * Deletes a campaign: its definition, its deliveries, its claims. Under its claim, so that no run of it is at work or begins
- * meanwhile. Unsubscribes and grants stay. @returns false while a run of it is open, or where one ended later
- * after all
+ * meanwhile. Unsubscribes and grants stay.
+ * @param before null: whenever it ended, and also where it was never frozen
+ * @returns false while a run of it is open, or where one ended later after all
  */
 export async function purgeCampaign(
   pool: Pool,
-  { id, no }: PastCampaign,
-  before: Date,
+  { id, no }: Pick<PastCampaign, 'id' | 'no'>,
+  before: Date | null,
   isOpen: (execution: Execution) => Promise<boolean>,
 ): Promise<boolean> {
   const connection = `campaign ${id}`;
@@ -60,12 +61,14 @@ export async function purgeCampaign(
   if ('heldBy' in claim) return false;
   return writeUnderClaim(pool, claim, { name: 'purge' }, async (client) => {
     await client.query(`SET LOCAL lock_timeout = '${lockWait}'`);
-    const { rowCount } = await client.query(
-      `DELETE FROM audience.campaigns WHERE no = $1 AND coalesce(ended_at, (SELECT max(at) FROM ${partitionOf(no)}), frozen_at) < $2`,
-      [no, before],
-    );
+    const { rowCount } = await (before === null
+      ? client.query('DELETE FROM audience.campaigns WHERE no = $1', [no])
+      : client.query(
+          `DELETE FROM audience.campaigns WHERE no = $1 AND coalesce(ended_at, (SELECT max(at) FROM ${partitionOf(no)}), frozen_at) < $2`,
+          [no, before],
+        ));
     if (rowCount === 0) return false;
-    await client.query(`DROP TABLE ${partitionOf(no)}`);
+    await client.query(`DROP TABLE IF EXISTS ${partitionOf(no)}`);
     await client.query('DELETE FROM syncline.claims WHERE connection_id = $1', [connection]);
     return true;
   });

@@ -95,7 +95,8 @@ export function audienceCommands(program: Command, run: Run, { names, atLeastOne
   campaign
     .command('purge')
     .description('delete campaigns that ended before a day, with their deliveries; not those that a cap still counts')
-    .requiredOption('--before <day>', 'e.g. 2026-01-31')
+    .argument('[campaign]', 'this one alone, also one that was never started or that a cap still counts')
+    .option('--before <day>', 'all that ended before, e.g. 2026-01-31')
     .option('--dry-run', 'says what it would delete')
     .action(run(async () => (await import('./campaign.purge.ts')).purge));
 }
