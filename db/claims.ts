@@ -42,9 +42,9 @@ export async function takeClaim(pool: Pool, request: ClaimRequest): Promise<Clai
     if (held?.workflowId === workflowId && held.runId === runId) return { connection, pipeline, epoch: held.epoch };
     if (held && (await request.isOpen(held))) return { heldBy: { workflowId: held.workflowId, runId: held.runId } };
     const taken = await pool.query(
-      `INSERT INTO syncline.claims AS c (connection_id, pipeline, epoch, workflow_id, run_id) VALUES ($1, $2, 1, $3, $4)
+      `INSERT INTO syncline.claims AS c (connection_id, pipeline, epoch, workflow_id, run_id) VALUES ($1, $2, nextval('syncline.epochs'), $3, $4)
        ON CONFLICT (connection_id, pipeline) DO UPDATE
-         SET epoch = c.epoch + 1, workflow_id = $3, run_id = $4, claimed_at = now() WHERE c.epoch = $5
+         SET epoch = greatest(excluded.epoch, c.epoch + 1), workflow_id = $3, run_id = $4, claimed_at = now() WHERE c.epoch = $5
        RETURNING epoch`,
       [connection, pipeline, workflowId, runId, held?.epoch ?? 0],
     );

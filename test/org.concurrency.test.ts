@@ -1,6 +1,6 @@
 import type { ScheduleHandle } from '@temporalio/client';
 import { describe, expect, inject, it } from 'vitest';
-import { ClaimLost, takeClaim, writeUnderClaim } from '../db/claims.ts';
+import { type Claim, ClaimLost, takeClaim, writeUnderClaim } from '../db/claims.ts';
 import { applyChunk, flushCommits, releaseNames } from '../db/org/apply.ts';
 import { judgePlan } from '../db/org/limits.ts';
 import { closePlan, type Plan } from '../db/org/plan.ts';
@@ -143,7 +143,7 @@ describe('a terminated run', () => {
       runId: 'later',
       isOpen: async () => false,
     });
-    expect(later).toMatchObject({ epoch: claim.epoch + 1 });
+    expect((later as Claim).epoch).toBeGreaterThan(claim.epoch);
     const { rows: plans } = await world.pool.query(
       'SELECT max(id)::int AS id FROM org.plans WHERE connection_id = $1',
       [name],

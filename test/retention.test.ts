@@ -50,7 +50,7 @@ it('a settled reject is kept for a month, an open or an accepted one for ever', 
   await put('accepted', 'platform', '31 days', '31 days');
   await put('of another pipeline', 'stripe', '31 days', null);
   const run = { connection, pipeline: 'platform/orders', workflowId: 'w', runId: 'r', isOpen: async () => false };
-  expect(await takeClaim(world.pool, run)).toMatchObject({ epoch: 1 });
+  expect(await takeClaim(world.pool, run)).toMatchObject({ epoch: expect.any(Number) });
   const { rows } = await world.pool.query(
     'SELECT source_id AS id FROM syncline.rejects WHERE connection_id = $1 ORDER BY id',
     [connection],

@@ -32,7 +32,7 @@ export const claims = syncline.table(
   {
     connectionId: text('connection_id').notNull(),
     pipeline: text('pipeline').notNull(),
-    /** Grows by one with every run that takes the claim. */
+    /** Another one, and a larger, with every run that takes the claim. */
     epoch: integer('epoch').notNull(),
     workflowId: text('workflow_id').notNull(),
     /** First run of the execution chain, stable over continue-as-new. */
@@ -41,6 +41,9 @@ export const claims = syncline.table(
   },
   (t) => [primaryKey({ columns: [t.connectionId, t.pipeline] })],
 );
+
+/** Epochs of claims: none is used twice, also where a connection went and another one got its name. */
+export const epochs = syncline.sequence('epochs', { cache: 1 });
 
 /** A record that could not be applied, kept until the source repairs it. One row a record. */
 export const rejects = syncline.table(
