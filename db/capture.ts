@@ -10,7 +10,8 @@ import {
 import { type CaptureMapping, MappingRefused, type Probe, probeMapping, quoted } from './capture/probe.ts';
 import { type MissingRight, missingRights } from './capture/rights.ts';
 import { silentWriters } from './capture/silent.ts';
-import { type Pool, transaction } from './client.ts';
+import { type Client, type Pool, transaction } from './client.ts';
+import { proveStanding } from './connections.ts';
 
 export { type CaptureMapping, MappingRefused, type Probe, probeMapping } from './capture/probe.ts';
 export { type MissingRight, missingRights } from './capture/rights.ts';
@@ -124,11 +125,13 @@ async function removeFrom(pool: Pool, owner: CaptureOwner, table: string): Promi
   ]);
 }
 
-/** Runs statements that need a table for themselves. @throws TableBusy */
+/** Runs statements that need a table for themselves, while the connection stands. @throws TableBusy, ConnectionUnknown */
 async function locked(pool: Pool, owner: CaptureOwner, table: string, statements: readonly string[]): Promise<void> {
   try {
     await transaction(pool, { name: `capture ${owner.id}` }, async (client) => {
       await client.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
+      // A trigger without its log would fail whoever writes the table.
+      await proveStanding(client, owner.id);
       for (const statement of statements) await client.query(statement);
     });
   } catch (error) {
@@ -211,7 +214,22 @@ async function hasLog(pool: Pool, { no }: CaptureOwner): Promise<boolean> {
   return rows[0].there;
 }
 
-async function tablesOf(pool: Pool, no: number): Promise<{ name: string; oid: number }[]> {
+/** Tables that have triggers of a connection, whatever its mapping reads now. */
+export async function capturedTables(pool: Pool | Client, { no }: CaptureOwner): Promise<string[]> {
+  return (await tablesOf(pool, no)).map(({ name }) => name);
+}
+
+/** Drops what no trigger of the connection uses any more: its log, and functions whose table was dropped under them. */
+export async function dropCapture(client: Client, { no }: CaptureOwner): Promise<void> {
+  await client.query(`DROP TABLE IF EXISTS ${logTable(no)}`);
+  const { rows } = await client.query(
+    `SELECT proname AS name FROM pg_proc WHERE pronamespace = 'syncline_capture'::regnamespace AND starts_with(proname, $1)`,
+    [functionPrefix(no)],
+  );
+  for (const { name } of rows) await client.query(`DROP FUNCTION IF EXISTS syncline_capture.${id(name)}()`);
+}
+
+async function tablesOf(pool: Pool | Client, no: number): Promise<{ name: string; oid: number }[]> {
   const { rows } = await pool.query(
     `SELECT DISTINCT n.nspname || '.' || c.relname AS name, c.oid::int AS oid
      FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace

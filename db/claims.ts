@@ -1,4 +1,5 @@
 import { type Client, type Pool, type TransactionOptions, transaction } from './client.ts';
+import { connectionUnknown, isStanding, stands } from './connections.ts';
 import { forgetSettled } from './rejects.ts';
 
 /** Who may write: handed from activity to activity. Holds nothing secret. */
@@ -29,9 +30,13 @@ export class ClaimLost extends Error {
  * Takes the connection for a run. A holder that Temporal calls open keeps it; a closed, terminated or forgotten holder
  * loses it. Two takers at once: the epoch is compared and set, so one wins and the other sees the winner. Asking again
  * from the same run returns the same epoch. A run that begins deletes what the pipeline's records left a month ago.
+ * A connection that goes meanwhile (db/disconnect.ts) gives no claim any more.
+ * @throws ConnectionUnknown
  */
 export async function takeClaim(pool: Pool, request: ClaimRequest): Promise<Claim | { heldBy: Execution }> {
   const { connection, pipeline, workflowId, runId } = request;
+  // Runs of campaigns claim under a name that no connection can have.
+  const ofConnection = !connection.includes(' ');
   for (;;) {
     const { rows } = await pool.query(
       `SELECT epoch, workflow_id AS "workflowId", run_id AS "runId" FROM syncline.claims
@@ -42,13 +47,17 @@ export async function takeClaim(pool: Pool, request: ClaimRequest): Promise<Clai
     if (held?.workflowId === workflowId && held.runId === runId) return { connection, pipeline, epoch: held.epoch };
     if (held && (await request.isOpen(held))) return { heldBy: { workflowId: held.workflowId, runId: held.runId } };
     const taken = await pool.query(
-      `INSERT INTO syncline.claims AS c (connection_id, pipeline, epoch, workflow_id, run_id) VALUES ($1, $2, nextval('syncline.epochs'), $3, $4)
+      `INSERT INTO syncline.claims AS c (connection_id, pipeline, epoch, workflow_id, run_id)
+       SELECT $1, $2, nextval('syncline.epochs'), $3, $4 WHERE ${ofConnection ? stands('$1') : 'true'}
        ON CONFLICT (connection_id, pipeline) DO UPDATE
          SET epoch = greatest(excluded.epoch, c.epoch + 1), workflow_id = $3, run_id = $4, claimed_at = now() WHERE c.epoch = $5
        RETURNING epoch`,
       [connection, pipeline, workflowId, runId, held?.epoch ?? 0],
     );
-    if (!taken.rows[0]) continue;
+    if (!taken.rows[0]) {
+      if (ofConnection && !(await isStanding(pool, connection))) throw await connectionUnknown(pool, connection);
+      continue;
+    }
     const claim = { connection, pipeline, epoch: taken.rows[0].epoch as number };
     await forgetSettled(pool, claim);
     return claim;

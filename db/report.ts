@@ -1,5 +1,5 @@
 import type { Execution } from './claims.ts';
-import type { Pool } from './client.ts';
+import type { Client, Pool } from './client.ts';
 import type { RejectPipeline } from './rejects.ts';
 
 /** Read-only questions of people that every pipeline answers alike. */
@@ -11,7 +11,7 @@ export interface Holder extends Execution {
 }
 
 /** Holders of all claims of a connection, whatever ids their runs were started under. */
-export async function readHolders(pool: Pool, connection: string): Promise<Holder[]> {
+export async function readHolders(pool: Pool | Client, connection: string): Promise<Holder[]> {
   const { rows } = await pool.query(
     `SELECT pipeline, workflow_id AS "workflowId", run_id AS "runId" FROM syncline.claims WHERE connection_id = $1 ORDER BY pipeline`,
     [connection],

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { type Client, type Pool, transaction } from './client.ts';
+import { connectionUnknown } from './connections.ts';
 import { seal, unseal } from './seal.ts';
 
 export interface TokenPair {
@@ -30,6 +31,8 @@ export interface TokenRow {
 /** A row of `syncline.tokens`. */
 export interface TokenKey {
   connection: string;
+  /** Number of the stored connection; 0 for one that is tried before it is saved. */
+  no: number;
   /** From `originOf`. */
   origin: string;
 }
@@ -65,6 +68,7 @@ export async function readToken(pool: Pool, key: Buffer, at: TokenKey, freshMs: 
  * stands is locked for the length of this statement alone; nothing is held while the platform is asked.
  * @returns null when somebody else holds it, the version has moved, or a refusal is younger than `freshMs`. `lostSince`: when a holder before began a request
  * whose answer never came here, else null.
+ * @throws ConnectionUnknown where it is no longer stored
  */
 export async function claimRefresh(
   pool: Pool,
@@ -72,6 +76,7 @@ export async function claimRefresh(
   claim: { holder: string; version: number; heldMs: number; freshMs: number },
 ): Promise<{ lostSince: Date | null } | null> {
   return durably(pool, at, async (client) => {
+    if (!(await isStored(client, at))) throw await connectionUnknown(client, at.connection);
     const { rows } = await client.query(
       `INSERT INTO syncline.tokens AS t (connection_id, origin, version, holder, held_until, open_since)
        VALUES ($1, $2, $4, $3, now() + $5 * interval '1 ms', now())
@@ -89,7 +94,8 @@ export async function claimRefresh(
 /**
  * Writes the pair after `version`, flushed to disk. It asks for no holder: a holder that was slow and was given up may
  * have the only pair that lives. Pairs of earlier consents go 30 days after they came.
- * @returns false when the row has moved on, by somebody whose pair is newer or by this very write whose commit was not heard
+ * @returns false when the row has moved on, by somebody whose pair is newer or by this very write whose commit was not heard,
+ * and where the connection is no longer stored: its pair is kept nowhere
  */
 export async function storeToken(
   pool: Pool,
@@ -101,6 +107,7 @@ export async function storeToken(
   const { access, refresh, askedMs, expiresMs } = grant;
   const sealed = seal(key, at.connection, JSON.stringify({ access, refresh }));
   return durably(pool, at, async (client) => {
+    if (!(await isStored(client, at))) return false;
     const stored = await client.query(
       `INSERT INTO syncline.tokens AS t (connection_id, origin, pair, asked_at, expires_at, version)
        VALUES ($1, $2, $3, $4, $5, $6::int + 1)
@@ -145,4 +152,14 @@ async function durably<T>(pool: Pool, at: TokenKey, work: (client: Client) => Pr
     await client.query('SET LOCAL synchronous_commit = on');
     return work(client);
   });
+}
+
+/** By its number: another connection may have been given the name since. `disconnect` waits for the end of the transaction. */
+async function isStored(client: Client, { connection, no }: TokenKey): Promise<boolean> {
+  if (no === 0) return true;
+  const { rowCount } = await client.query(
+    'SELECT 1 FROM syncline.connections WHERE id = $1 AND no = $2 AND leaving IS NULL FOR KEY SHARE',
+    [connection, no],
+  );
+  return rowCount === 1;
 }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { takeClaim } from '../db/claims.ts';
 import { transaction } from '../db/client.ts';
 import { closePass } from '../db/close.ts';
+import { saveConnection } from '../db/connections.ts';
 import { buryItems } from '../db/items.ts';
 import { openPass, type PassRequest } from '../db/passes.ts';
 import { ensureTable, type StreamTable } from '../db/streams.ts';
@@ -80,6 +81,8 @@ const items: StreamTable = {
 };
 
 async function fillTables(connection: string, count: number): Promise<void> {
+  const directory = { platform: 'scim', baseUrl: 'https://directory.invalid', credential: null, options: {} };
+  await saveConnection(world.pool, world.key, { id: connection, tenant: connection, ...directory });
   const fill = (table: string, more: string, id: string, value: string) =>
     world.pool.query(
       `INSERT INTO stale.${table} (connection_id, id, data, generation, synced_at, row_version${more})

@@ -60,6 +60,18 @@ function build(run: Run): Command {
     .action(run(async () => (await import('./cli/connect.ts')).connect));
 
   program
+    .command('disconnect')
+    .description('delete a connection, its credential and its rows; says before how many of which table')
+    .argument('<connection>')
+    .option(
+      '--keep-rows',
+      'the copied rows stay for others to read (org, streams, stripe, audience with its unsubscribes and grants), and nobody updates them; connected again under its name, it finds them',
+    )
+    .option('--dry-run', 'counts alone')
+    .option('--yes', 'does not ask')
+    .action(run(async () => (await import('./cli/disconnect.ts')).disconnect));
+
+  program
     .command('connectors')
     .description('open platforms: what each reads, pages, windows, limits, how deletions are seen, settings')
     .argument('[platform]', 'with its settings explained')

@@ -58,7 +58,7 @@ export function tokenKey(key: Buffer, { connection, connector, settings }: Token
     refresh && refreshToken
       ? refreshToken
       : JSON.stringify(own.map(([name, value]) => [name, resolveValue(value, { ...settings, nowMs: 0 })]));
-  return { connection: connection.id, origin: originOf(key, connection.id, consent) };
+  return { connection: connection.id, no: connection.no, origin: originOf(key, connection.id, consent) };
 }
 
 /** True once a token is to be replaced: `earlySeconds` before its end, but not in the first half of a short life. */

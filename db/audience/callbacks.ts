@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Client, type Pool, transaction } from '../client.ts';
+import { isStanding } from '../connections.ts';
 import { partitionOf } from './freeze.ts';
 
 /** What a channel tells of a message that left. */
@@ -95,6 +96,7 @@ export async function applyGrants(pool: Pool, channelId: string, events: readonl
   if (events.length === 0) return 0;
   return transaction(pool, { name: `grants ${channelId}` }, async (client) => {
     let applied = 0;
+    if (!(await isStanding(client, channelId))) return applied;
     for (const event of events)
       if (await isNew(client, channelId, event)) applied += await applyGrant(client, channelId, event);
     await client.query(`DELETE FROM audience.callbacks WHERE at < now() - interval '${remembered}'`);

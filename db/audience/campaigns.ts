@@ -1,4 +1,5 @@
 import type { Client, Pool } from '../client.ts';
+import { connectionUnknown, isStanding, stands } from '../connections.ts';
 import type { AudienceCounts } from './people.ts';
 
 export interface StoredCampaign {
@@ -37,7 +38,7 @@ const changeable = ['deadline', 'throttle', 'quiet'];
 /**
  * Writes a campaign's definition; the same again changes nothing. Of a frozen one deadline, throttle and quiet hours can be
  * changed: a run at work goes by them from its next slice on.
- * @throws CampaignFrozen for another definition once the audience is frozen
+ * @throws CampaignFrozen for another definition once the audience is frozen; ConnectionUnknown
  */
 export async function saveCampaign(
   pool: Pool,
@@ -45,13 +46,16 @@ export async function saveCampaign(
   definition: { audience: { connection: string }; channel: string },
 ): Promise<'created' | 'changed' | 'same'> {
   const { rows } = await pool.query(
-    `INSERT INTO audience.campaigns AS c (id, connection_id, channel_id, definition) VALUES ($1, $2, $3, $4)
+    `INSERT INTO audience.campaigns AS c (id, connection_id, channel_id, definition)
+     SELECT $1, $2, $3, $4 WHERE ${stands('$2')} AND ${stands('$3')}
      ON CONFLICT (id) DO UPDATE SET connection_id = $2, channel_id = $3, definition = $4
        WHERE c.definition <> $4::jsonb AND (c.frozen_at IS NULL OR c.definition - $5::text[] = $4::jsonb - $5::text[])
      RETURNING xmax = 0 AS fresh`,
     [id, definition.audience.connection, definition.channel, JSON.stringify(definition), changeable],
   );
   if (rows[0]) return rows[0].fresh ? 'created' : 'changed';
+  for (const name of [definition.audience.connection, definition.channel])
+    if (!(await isStanding(pool, name))) throw await connectionUnknown(pool, name);
   const same = await pool.query('SELECT definition = $2::jsonb AS same FROM audience.campaigns WHERE id = $1', [
     id,
     JSON.stringify(definition),

@@ -1,4 +1,5 @@
 import type { Pool } from '../client.ts';
+import { stands } from '../connections.ts';
 
 export interface Unsubscribe {
   /** Connection of the people. */
@@ -28,7 +29,8 @@ export async function unsubscribe(
         values,
       )
     : await pool.query(
-        'INSERT INTO audience.unsubscribes (connection_id, kind, value, channel) SELECT $1, $2, unnest($3::text[]), $4 ON CONFLICT DO NOTHING',
+        `INSERT INTO audience.unsubscribes (connection_id, kind, value, channel)
+         SELECT $1, $2, unnest($3::text[]), $4 WHERE ${stands('$1')} ON CONFLICT DO NOTHING`,
         values,
       );
   return (rowCount ?? 0) > 0;

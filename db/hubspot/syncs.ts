@@ -1,5 +1,6 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
 import type { Pool } from '../client.ts';
+import { stands } from '../connections.ts';
 import { askMark } from './mark.ts';
 
 /** What is known of a connection's contacts as a whole. */
@@ -99,7 +100,7 @@ export async function setTripped(pool: Pool, connection: string, tripped: Trippe
 export async function releaseParked(pool: Pool, connection: string): Promise<number> {
   await setTripped(pool, connection, null);
   const { rowCount } = await pool.query(
-    `WITH free AS (UPDATE syncline.hubspot_contacts SET parked_under = '' WHERE connection_id = $1 AND parked_hash IS NOT NULL RETURNING key)
+    `WITH free AS (UPDATE syncline.hubspot_contacts SET parked_under = '' WHERE connection_id = $1 AND parked_hash IS NOT NULL AND ${stands('$1')} RETURNING key)
      INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
      SELECT $1, key, nextval('syncline.hubspot_versions') FROM free ORDER BY key
      ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, tries = 0`,

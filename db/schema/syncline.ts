@@ -22,6 +22,8 @@ export const connections = syncline.table('connections', {
   options: jsonb('options').notNull().default({}),
   /** Sealed credential, or null when the source wants none. */
   credential: bytea('credential'),
+  /** Set from the moment on when `disconnect` takes it away: `all`, or `kept` where the copied rows stay. Nobody finds it then. */
+  leaving: text('leaving'),
   createdAt: instant('created_at').notNull().defaultNow(),
   updatedAt: instant('updated_at').notNull().defaultNow(),
 });

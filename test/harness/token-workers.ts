@@ -50,7 +50,7 @@ export function connectionTo(
 ): Connection {
   const id = `v${++made}`;
   const text = JSON.stringify(credential);
-  return { id, no: made, tenant: id, platform: 'vendor', baseUrl: vendor.url, options: {}, credential: text };
+  return { id, no: 0, tenant: id, platform: 'vendor', baseUrl: vendor.url, options: {}, credential: text };
 }
 
 interface Calls {

@@ -2,6 +2,7 @@ import type { Connector } from '../../activities/platform/catalog.ts';
 import type { Pool } from '../../db/client.ts';
 import {
   type Connection,
+  ConnectionLeaving,
   ConnectionUnknown,
   loadConnection,
   type StoredConnection,
@@ -110,6 +111,7 @@ async function find(session: Session, name: string, pool: Pool): Promise<StoredC
   try {
     return await session.connection(name);
   } catch (error) {
+    if (error instanceof ConnectionLeaving) throw error;
     if (error instanceof ConnectionUnknown) return undefined;
     if ((error as { cause?: { code?: string } }).cause?.code !== '42P01') throw error;
     const { migrate } = await import('../../db/migrate.ts');

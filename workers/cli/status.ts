@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { loadCampaign } from '../../db/audience/campaigns.ts';
-import { ConnectionUnknown, listConnections } from '../../db/connections.ts';
+import { ConnectionLeaving, ConnectionUnknown, leavingConnections, listConnections } from '../../db/connections.ts';
 import { readHolders } from '../../db/report.ts';
 import { workflowsOf } from '../pipelines.ts';
 import { findSchedule, otherSchedules, type ScheduleView, scheduleId } from '../schedules.ts';
@@ -51,11 +51,13 @@ export async function status(
     terminal.print('No campaign is open. All of them: npx syncline campaign list');
   for (const one of found) for (const line of show(one)) terminal.print(line);
   for (const one of campaigns) for (const line of showCampaign(one)) terminal.print(line);
+  const leaving = name === undefined ? await leavingConnections(await session.pool()) : [];
+  for (const { id } of leaving) terminal.print(new ConnectionLeaving(id).message);
   return undefined;
 }
 
 /** @throws CommandError for the name of a campaign, else the failure as it is */
-async function orCampaign(session: Session, name: string, error: unknown): Promise<never> {
+export async function orCampaign(session: Session, name: string, error: unknown): Promise<never> {
   if (!(error instanceof ConnectionUnknown)) throw error;
   const campaign = await loadCampaign(await session.pool(), name).catch(() => null);
   if (campaign === null) throw error;

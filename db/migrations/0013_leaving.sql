@@ -1,0 +1,1 @@
+ALTER TABLE "syncline"."connections" ADD COLUMN "leaving" text;
