@@ -33,6 +33,8 @@ export type FailureType =
   | 'DeadlinePassed'
   /** The channel refuses the account or the template: the next recipient would fare the same. */
   | 'CampaignStopped'
+  /** Postgres holds less than this run was told of: it was set back to a backup. */
+  | 'WentBack'
   | 'CampaignUnknown'
   /** A defect of ours. */
   | 'Defect'

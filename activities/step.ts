@@ -7,6 +7,8 @@ export interface Call {
   signal: AbortSignal;
   /** 1 at first; more after an attempt that failed or was lost. */
   attempt: number;
+  /** What the attempt before reported last, a beat behind it at most; empty at first. */
+  before: Readonly<Record<string, number>>;
   /** True once the slice should end: its time is up, or the worker is going down. Throws when the run was cancelled. */
   shouldEnd(): boolean;
   /** Counters shown with the pending activity; sent with the next beat. */
@@ -36,6 +38,7 @@ export function step<I, O>(
     const call: Call = {
       signal,
       attempt: context.info.attempt,
+      before: (context.info.heartbeatDetails as Record<string, number> | undefined) ?? {},
       shouldEnd() {
         if (signal.aborted && !isShutdown(signal.reason)) throw new CancelledFailure('cancelled');
         return signal.aborted || Date.now() >= until;

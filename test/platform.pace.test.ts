@@ -7,7 +7,7 @@ const signal = new AbortController().signal;
 /** A call whose own time is up after `ms`. */
 function callOf(ms: number): Call {
   const until = Date.now() + ms;
-  return { signal, attempt: 1, report: () => undefined, shouldEnd: () => Date.now() >= until };
+  return { signal, attempt: 1, before: {}, report: () => undefined, shouldEnd: () => Date.now() >= until };
 }
 
 describe('slices of one pass', () => {

@@ -163,7 +163,17 @@ export class CampaignRun {
     const small = frozen.recipients <= smallMost;
     const inFlight = Math.max(1, Math.floor(begun.inFlight / lanesOf(begun)));
     const reached = (this.view.states().sent ?? 0) > 0;
-    const input = { campaign, claim: begun.claim, from, to, inFlight, lane: small ? 'live' : 'bulk', reached } as const;
+    const settled = this.view.settledOf(shard);
+    const input = {
+      campaign,
+      claim: begun.claim,
+      from,
+      to,
+      inFlight,
+      lane: small ? 'live' : 'bulk',
+      reached,
+      settled,
+    } as const;
     const result = await this.inScope(() =>
       tried(this.view, 'sendShard', () => this.activities(small).slices.sendShard(input)),
     );

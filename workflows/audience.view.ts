@@ -92,6 +92,11 @@ export class CampaignView {
     this.show();
   }
 
+  /** Recipients of a shard with an outcome, as far as a call has told. */
+  settledOf(shard: number): number {
+    return dealt(this.open.get(shard) ?? {});
+  }
+
   states(): StateCounts {
     const sum: StateCounts = {};
     for (const states of [this.ended, ...this.open.values()]) add(sum, states);
@@ -102,12 +107,12 @@ export class CampaignView {
     const states = this.states();
     const seconds = Math.max(1, (Date.now() - this.started) / 1000);
     const total = this.frozen?.recipients ?? 0;
-    const dealt = Object.entries(states).reduce((sum, [state, n]) => (waiting.includes(state) ? sum : sum + n), 0);
-    const pace = dealt / seconds;
-    const left = Math.max(0, total - dealt);
+    const sofar = dealt(states);
+    const pace = sofar / seconds;
+    const left = Math.max(0, total - sofar);
     const stands = this.paused || this.notes.size > 0;
     const eta =
-      !stands && dealt > 0 && left > 0 ? Math.ceil(Math.max(left / pace, left / (this.perSecond ?? Infinity))) : null;
+      !stands && sofar > 0 && left > 0 ? Math.ceil(Math.max(left / pace, left / (this.perSecond ?? Infinity))) : null;
     const state = this.finished ? 'done' : this.paused ? 'paused' : 'running';
     return {
       ...{ campaign: this.campaign, state, audience: this.frozen, states },
@@ -137,6 +142,9 @@ export class CampaignView {
 
 /** Of these nobody knows yet what becomes of them. */
 const waiting = ['planned', 'claimed', 'sending'];
+
+const dealt = (states: StateCounts) =>
+  Object.entries(states).reduce((sum, [state, n]) => (waiting.includes(state) ? sum : sum + n), 0);
 
 function add(sum: StateCounts, states: StateCounts): void {
   for (const [state, n] of Object.entries(states) as [keyof StateCounts, number][]) sum[state] = (sum[state] ?? 0) + n;

@@ -17,6 +17,7 @@ const verdicts: Record<FailureType, Verdict> = {
   EmptyAudience: 'end',
   DeadlinePassed: 'end',
   CampaignStopped: 'end',
+  WentBack: 'end',
   CampaignUnknown: 'end',
   ClaimLost: 'end',
   TooManyRejects: 'end',

@@ -136,7 +136,7 @@ export class Sender {
     if (deadline !== undefined && now >= Date.parse(deadline)) this.ending ??= { kind: 'deadline' };
     const until = quiet && this.o.checked.zoneColumn === null ? quietUntil(quiet, now) : null;
     if (until !== null) this.ending ??= { kind: 'wait', waitMs: until - now, why: 'quiet' };
-    this.o.report({ done: this.turns.done, onTheWay: this.turns.open });
+    this.o.report(this.turns.counters);
   }
 
   /** Quiet hours by the user's own zone begin at whole minutes: whoever waits is asked about at most once a second. */

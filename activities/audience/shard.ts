@@ -23,6 +23,8 @@ export interface ShardInput {
   lane: 'live' | 'bulk';
   /** Somebody of the campaign was reached already. */
   reached: boolean;
+  /** Recipients of the shard with an outcome, as an earlier call told. Default 0. */
+  settled?: number;
 }
 
 /** Where a shard stands after a call; counts are the shard's own, from its start. */
@@ -49,6 +51,7 @@ export async function sendShard(deps: Deps, input: ShardInput, call: Call): Prom
   const opened = await openCampaign(deps, input.campaign);
   const shard = await takeShard(deps, input, opened.stored.no);
   await takeOver(deps.pool, shard, opened.checked.definition.policy === 'at-least-once', opened.account.id);
+  const settled = await proveOutcomes(deps, shard, Math.max(input.settled ?? 0, call.before.settled ?? 0));
   const use = budgetOf(opened, input.lane);
   const signal = manyWaiters(call.signal);
   const transport = await openTransport(deps, opened, input.lane);
@@ -59,7 +62,8 @@ export async function sendShard(deps: Deps, input: ShardInput, call: Call): Prom
       ...{ pool, throttle, use, transport, shard, untilMs },
       ...{ campaign: opened.stored, checked: opened.checked, channelId: opened.account.id },
       ...{ inFlight: input.inFlight, perSecond: perSecondOf(opened), reached: input.reached },
-      ...{ signal, report: call.report, careful: call.attempt > 1 },
+      ...{ signal, careful: call.attempt > 1 },
+      report: (counters) => call.report({ ...counters, settled: settled + (counters.settled ?? 0) }),
     });
     ending = await sender.run();
   } catch (error) {
@@ -70,6 +74,25 @@ export async function sendShard(deps: Deps, input: ShardInput, call: Call): Prom
   if (ending?.kind === 'away') throw new SyncError('Unavailable', ending.message);
   const { deadline } = opened.checked.definition;
   return told(await countShard(deps.pool, shard), ending, deadline === undefined ? null : Date.parse(deadline));
+}
+
+const waiting: readonly string[] = ['planned', 'claimed', 'sending'];
+
+/** Recipients with an outcome that stays. */
+const settledOf = (states: StateCounts) =>
+  Object.entries(states).reduce((sum, [state, n]) => (waiting.includes(state) ? sum : sum + n), 0);
+
+/**
+ * Outcomes are flushed before they are told, so that fewer of them mean another state of the database: a backup. Whoever got
+ * the message since then stands as planned, and would get a second one.
+ */
+async function proveOutcomes({ pool }: Deps, shard: Shard, told: number): Promise<number> {
+  const settled = settledOf((await countShard(pool, shard)).states);
+  if (settled >= told) return settled;
+  throw new SyncError(
+    'WentBack',
+    `Postgres holds ${settled} outcomes of recipients ${shard.from} to ${shard.to}, of which this run has stored ${told}: it was set back to a backup. Who was sent to since stands as planned, so nothing more leaves. docs/operate.md says what can be done`,
+  );
 }
 
 /** The command in the sentence is about the channel's account; the claim of the step names the campaign. */

@@ -14,7 +14,9 @@ const storeMs = 60_000;
  */
 export class Turns {
   /** Outcomes that are stored. */
-  done = 0;
+  private done = 0;
+  /** Recipients among them who are not sent to again. */
+  private settled = 0;
   private readonly pool: Pool;
   private readonly shard: Shard;
   private readonly scope: ExchangeScope;
@@ -37,6 +39,10 @@ export class Turns {
   /** Messages whose end is not known yet. */
   get open(): number {
     return this.onTheWay;
+  }
+
+  get counters(): { done: number; onTheWay: number; settled: number } {
+    return { done: this.done, onTheWay: this.onTheWay, settled: this.settled };
   }
 
   get hasOutcomes(): boolean {
@@ -64,6 +70,7 @@ export class Turns {
       leaving = new Set(marked.sending);
       busy = marked.busy;
       this.done += outcomes.length;
+      this.settled += outcomes.filter(({ state }) => state !== 'planned').length;
     } catch (error) {
       this.outcomes.unshift(...outcomes);
       this.unsent.push(...marks);
