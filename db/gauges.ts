@@ -11,7 +11,7 @@ interface Question {
 /** What an operator is woken for, over all connections and from the tables alone; what runs do, Temporal tells. */
 export const gauges: Record<string, Question> = {
   syncline_lag_seconds: {
-    help: 'Age of the data: since the watermark of a stream (else its last full pass), the last applied plan of a directory, the settled second of a feed, the oldest change that was not sent, in the capture log or taken from it',
+    help: 'Age of the data: since the watermark of a stream (else its last full pass), the last applied plan of a directory, the settled second of a feed (it stands for all lists of a Stripe account), the oldest change that was not sent, in the capture log or taken from it',
     labels: ['connection', 'platform', 'stream'],
     sql: `SELECT k.connection, c.platform, k.stream, extract(epoch FROM now() - k.at)::float8 AS value
           FROM (SELECT connection_id AS connection, stream, coalesce(watermark, full_at) AS at FROM syncline.streams
@@ -19,7 +19,9 @@ export const gauges: Record<string, Question> = {
                 UNION ALL SELECT connection_id, 'feed', settled_at FROM syncline.stripe_feeds
                 UNION ALL SELECT connection, 'contacts', min(at)
                   FROM (SELECT connection_id AS connection, since AS at FROM syncline.hubspot_dirty UNION ALL SELECT connection, oldest FROM LOGS) c GROUP BY 1) k
-          JOIN syncline.connections c ON c.id = k.connection WHERE k.at IS NOT NULL`,
+          JOIN syncline.connections c ON c.id = k.connection
+          -- Lists of a followed account are as old as its feed, whenever they were read whole.
+          WHERE k.at IS NOT NULL AND c.leaving IS NULL AND (c.platform <> 'stripe' OR k.stream = 'feed')`,
   },
   syncline_doubtful: {
     help: '1 while the last pass of a stream could not prove that it missed no row',

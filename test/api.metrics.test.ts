@@ -7,6 +7,7 @@ import { serveApi } from '../workers/api.ts';
 import { createWorker } from '../workers/worker.ts';
 import { openCrm } from './harness/crm.ts';
 import { openShop } from './harness/platforms.ts';
+import { openStripeAccount } from './harness/stripes.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -70,6 +71,15 @@ it('shows the lag of a directory and the records of a stream that stand aside, a
       { timeout: 30_000 },
     )
     .toBeUndefined();
+});
+
+it('tells the age of a Stripe account by its feed alone: its lists are never read again', async () => {
+  const account = await openStripeAccount(world, { counts: { customers: 20, invoices: 5 } });
+  await account.copy();
+  const place = { connection: account.name, platform: 'stripe' };
+  expect(await gaugeAt('syncline_doubtful', { connection: account.name, stream: 'customers' })).toBe(0);
+  expect(await gaugeAt('syncline_lag_seconds', { ...place, stream: 'customers' })).toBeUndefined();
+  expect(await gaugeAt('syncline_lag_seconds', { ...place, stream: 'feed' })).toBeGreaterThan(0);
 });
 
 it('counts changes of contacts that no run has taken: the lag begins with the oldest of them', async () => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
@@ -17,6 +18,16 @@ const nowhere = {
   TEMPORAL_NAMESPACE: undefined,
   SYNCLINE_SECRET_KEY: undefined,
 };
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
 
 describe('servers', () => {
   test('none named and none running: one line with the next command, and none is started', async () => {
@@ -92,6 +103,7 @@ describe('npm start', () => {
       SYNCLINE_HEALTH_PORT: '0',
       SYNCLINE_WORKFLOW_BUNDLE: inject('shared').bundle,
     };
+    const metricsPort = await freePort();
     const own = { ...nowhere, SYNCLINE_TASK_QUEUE: undefined, SYNCLINE_DATA_DIR: folder };
     const serverOf = (name: string) => JSON.parse(readFileSync(join(folder, name, 'server.json'), 'utf8')).server.pid;
     const addresses = (said: string) => [/^Postgres {4}.*$/m.exec(said)?.[0], /^Temporal {4}.*$/m.exec(said)?.[0]];
@@ -99,8 +111,10 @@ describe('npm start', () => {
       const answer = await fetch(/Health +(http\S+)/.exec(said)?.[1] ?? '');
       return answer.status === 200;
     };
-    const first = startProgram(env);
+    const first = startProgram({ ...env, SYNCLINE_METRICS_PORT: String(metricsPort) });
     const firstSaid = await ready(first);
+    const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    expect(metrics).toMatch(/^temporal_worker_task_slots_available\{.*task_queue="syncline".*\} \d+$/m);
     const source = await sandbox();
     expect(
       await cli(`connect acme --platform scim --url ${source.url} --credential-env ACME_TOKEN`, { env: own }),

@@ -30,6 +30,8 @@ export interface Config {
   liveSlots: number;
   /** TCP port of `/healthz`; 0 takes a free one; absent: not served. */
   healthPort?: number;
+  /** TCP port of the metrics of Temporal's SDK, on `apiHost`; absent: not served. */
+  metricsPort?: number;
   /** TCP port of the HTTP interface (workers/api.ts); 0 takes a free one; absent: not served. */
   apiPort?: number;
   /** Address it listens on. */
@@ -95,6 +97,12 @@ export const variables = {
     accepted: 'a TCP port from 0 (a free one) to 65535',
     default: 'off',
     schema: whole(0, 65_535),
+  },
+  SYNCLINE_METRICS_PORT: {
+    accepted:
+      'a TCP port from 1 to 65535, for the metrics of Temporal about this worker (slots, latencies), without a token',
+    default: 'off',
+    schema: whole(1, 65_535),
   },
   SYNCLINE_API_PORT: {
     accepted: 'a TCP port from 0 (a free one) to 65535; with it SYNCLINE_API_TOKEN',
@@ -181,6 +189,7 @@ export function loadConfig(env: Environment = process.env): Config {
     activitySlots,
     liveSlots: read('SYNCLINE_LIVE_SLOTS') ?? variables.SYNCLINE_LIVE_SLOTS.default,
     healthPort: read('SYNCLINE_HEALTH_PORT'),
+    metricsPort: read('SYNCLINE_METRICS_PORT'),
     apiPort,
     apiHost: read('SYNCLINE_API_HOST') ?? variables.SYNCLINE_API_HOST.default,
     apiToken,

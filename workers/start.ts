@@ -34,7 +34,8 @@ async function main(): Promise<void> {
     await migrate(servers.databaseUrl);
     // After the servers: of the listeners to a signal theirs must be the first to see that the runtime's is there too.
     // The runtime's leaves when it is called, and servers without another listener stop before the worker has drained.
-    installRuntime(config.logLevel);
+    const { metricsPort: port, apiHost: host } = config;
+    installRuntime(config.logLevel, port === undefined ? undefined : { host, port });
     const parts = await createWorker(config, servers, key, await bundle(config));
     try {
       await serve(config, servers, parts);

@@ -130,14 +130,20 @@ export async function bundleWorkflows(): Promise<string> {
   return code;
 }
 
-/** Sends the logs of the native side and of workflows through one logger. Once a process, before any connection. */
-export function installRuntime(level: Config['logLevel']): void {
+/**
+ * Sends the logs of the native side and of workflows through one logger, and serves the SDK's metrics for Prometheus where a
+ * port is given. Once a process, before any connection.
+ */
+export function installRuntime(level: Config['logLevel'], metrics?: { host: string; port: number }): void {
   Runtime.install({
     // The worker of followers has no workflows on purpose.
     logger: new DefaultLogger(level, (entry) => {
       if (!entry.message.startsWith('No workflows registered')) write(entry);
     }),
-    telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: level } } },
+    telemetryOptions: {
+      logging: { forward: {}, filter: { core: 'WARN', other: level } },
+      ...(metrics && { metrics: { prometheus: { bindAddress: `${metrics.host}:${metrics.port}` } } }),
+    },
   });
 }
 

@@ -11,6 +11,8 @@ export interface StoredCampaign {
   definition: unknown;
   createdAt: Date;
   frozenAt: Date | null;
+  /** When its last run ended; null before, and while one is at work. */
+  endedAt: Date | null;
   frozen: Frozen | null;
 }
 
@@ -30,7 +32,7 @@ export class CampaignFrozen extends Error {
   override name = 'CampaignFrozen';
 }
 
-const columns = `id, no, connection_id AS connection, channel_id AS channel, definition, created_at AS "createdAt", frozen_at AS "frozenAt", frozen`;
+const columns = `id, no, connection_id AS connection, channel_id AS channel, definition, created_at AS "createdAt", frozen_at AS "frozenAt", ended_at AS "endedAt", frozen`;
 
 /** When and how fast, which may change after the freeze: it does not change who gets what. */
 const changeable = ['deadline', 'throttle', 'quiet'];

@@ -1,4 +1,4 @@
-import type { StoredCampaign } from '../../db/audience/campaigns.ts';
+import { loadCampaign, type StoredCampaign } from '../../db/audience/campaigns.ts';
 import type { StateCounts } from '../../db/audience/deliveries.ts';
 import { readHolders } from '../../db/report.ts';
 import { campaignId } from '../../workflows/audience.ts';
@@ -25,20 +25,23 @@ export async function findRun(session: Session, name: string): Promise<Run | nul
 
 export interface CampaignState {
   run: Run | null;
-  /** never started | running | completed | failed | cancelled | terminated | timed_out | no longer known to Temporal. */
+  /** running | completed | failed | cancelled | terminated | timed_out; where Temporal knows no run: never started | ended | cut off. */
   state: string;
   /** Why the run failed, as its own sentence; null when it did not. */
   failure: string | null;
 }
 
-/** What Temporal tells of a campaign's run, and where it knows none any more, what the database does. */
-export async function stateOf(session: Session, { id, frozenAt }: StoredCampaign): Promise<CampaignState> {
+/** What Temporal tells of a campaign's run, and where it knows none any more, what the database does: who was cut off did not write its end. */
+export async function stateOf(session: Session, { id, frozenAt, endedAt }: StoredCampaign): Promise<CampaignState> {
   const run = await findRun(session, id);
-  if (run === null) return { run, state: frozenAt ? 'no longer known to Temporal' : 'never started', failure: null };
+  if (run === null) return { run, state: frozenAt ? (endedAt ? 'ended' : 'cut off') : 'never started', failure: null };
   const outcome = run.status === 'FAILED' ? await outcomeOf(await session.client(), run) : null;
+  // A run writes its end before it completes; this one may have done both since it was looked for.
+  const unended = run.status === 'COMPLETED' && frozenAt !== null && endedAt === null;
+  const wentBack = unended && (await loadCampaign(await session.pool(), id)).endedAt === null;
   return {
     run,
-    state: run.status.toLowerCase(),
+    state: wentBack ? 'completed, before Postgres went back to a backup' : run.status.toLowerCase(),
     failure: outcome && 'failure' in outcome ? outcome.failure : null,
   };
 }
