@@ -52,6 +52,17 @@ export interface PassRequest {
   keepsSeen: boolean;
 }
 
+/** Whether an earlier run left a full pass of this scope open, which openPass goes on with when full is asked for. */
+export async function isLeftFull(pool: Pool, connection: string, stream: string, scope: string): Promise<boolean> {
+  // Of several the newest: openPass drops the others.
+  const { rows } = await pool.query(
+    `SELECT kind = 'full' AND scope = $3 AS yes FROM syncline.passes
+     WHERE connection_id = $1 AND stream = $2 AND ended_at IS NULL ORDER BY id DESC LIMIT 1`,
+    [connection, stream, scope],
+  );
+  return rows[0]?.yes ?? false;
+}
+
 /**
  * Goes on with the pass that a terminated run left open, when it is of the same kind, scope and start; drops it otherwise.
  * A resumed incremental pass keeps its old end: the next one reads on from there.

@@ -8,7 +8,7 @@ export const segmentSyncInput = v.strictObject({
   connection: name,
   /** Lists to read: users, segments, memberships, orders. Default: all that the connection maps. */
   streams: v.optional(v.pipe(v.array(v.picklist(['users', 'segments', 'memberships', 'orders'])), v.minLength(1))),
-  /** `full` reads everything again and marks who is gone; default: full the first time and for lists without an updated-at column, else incremental. */
+  /** `full` reads everything again and marks who is gone; default: the rest of a full pass that was cut off; full the first time and for lists without an updated-at column; else incremental. */
   mode: v.optional(v.picklist(['full', 'incremental'])),
   /** `accept`: a person has looked at a withheld deletion; the guard is not asked in this run. Default `ask`. */
   deletions: v.optional(v.picklist(['ask', 'accept']), 'ask'),

@@ -13,7 +13,7 @@ export const platformSyncInput = v.strictObject({
   connection: name,
   /** Streams to read. Default: those of the connection's option `streams`, else all of the connector. */
   streams: v.optional(v.pipe(v.array(stream), v.minLength(1))),
-  /** `full` reads everything again and marks what is gone; default: full the first time and where a stream has no other way, else incremental. */
+  /** `full` reads everything again and marks what is gone; default: the rest of a full pass that was cut off; full the first time and where a stream has no other way; else incremental. */
   mode: v.optional(v.picklist(['full', 'incremental'])),
   /** `accept`: a person has looked at a withheld deletion; the guard is not asked in this run. Doubts still are. Default `ask`. */
   deletions: v.optional(v.picklist(['ask', 'accept']), 'ask'),

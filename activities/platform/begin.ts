@@ -1,7 +1,7 @@
 import { type Execution, takeClaim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
 import { coverageOf } from '../../db/coverage.ts';
-import { openPass, type Pass, type PassKind, type Range, undone } from '../../db/passes.ts';
+import { isLeftFull, openPass, type Pass, type PassKind, type Range, undone } from '../../db/passes.ts';
 import { type DoneSums, doneSums } from '../../db/readings.ts';
 import { ensureTable } from '../../db/streams.ts';
 import { cutIds, keepFound } from '../../db/visits.ts';
@@ -17,7 +17,7 @@ import { cutWindows, type Known, readRange, spanOf } from './windows.ts';
 export interface BeginInput extends Execution {
   connection: string;
   stream: string;
-  /** Null: full the first time, after a change of scope and when the platform's history does not reach back; else incremental. */
+  /** Null: full where a full pass was left open, the first time, after a change of scope and when the platform's history does not reach back; else incremental. */
   mode: 'full' | 'incremental' | null;
   /** A range to read again, as typed by a person, or the records that stand aside; moves no watermark. */
   replay: { from: string; to: string } | 'rejects' | null;
@@ -61,8 +61,8 @@ export async function beginPass(deps: Deps, input: BeginInput, call: Call): Prom
   const columns = await ensureTable(deps.pool, table);
   await fillColumns(deps.pool, table, columns, (data) => columnValues(stream, columns, data), call);
   await ensureNeighbours(deps, opened);
-  const span = await planSpan(deps, opened, input);
   const scope = passScopeOf(opened, input.replay);
+  const span = await planSpan(deps, opened, { ...input, mode: await modeOf(deps, input, scope) });
   const keepsSeen = needsSeen(opened, span.kind);
   const request = { claim, stream: input.stream, scope, keepsSeen, ...span };
   const { pass, resumed } = await openPass(deps.pool, request, async (client, id) =>
@@ -104,6 +104,12 @@ async function ensureNeighbours(deps: Deps, { connector, stream }: OpenStream): 
 function paceOf(opened: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows'> {
   const { paging } = opened.stream;
   return { requestsPerSecond: perSecondOf(opened), pageRows: 'size' in paging ? paging.size.rows : 1 };
+}
+
+/** Whoever asked for a full pass that was cut off still waits for the deletions it looks for: a run that names no mode goes on with it. */
+async function modeOf(deps: Deps, input: BeginInput, scope: string): Promise<BeginInput['mode']> {
+  if (input.mode !== null || input.replay !== null) return input.mode;
+  return (await isLeftFull(deps.pool, input.connection, input.stream, scope)) ? 'full' : null;
 }
 
 interface Span {

@@ -45,7 +45,7 @@ export const streams = syncline.table(
 
 /**
  * One reading of a stream. Its number is the generation of the rows it writes. A pass that a terminated run left open is
- * gone on with by the next run of the same kind and scope.
+ * gone on with by the next run of the same kind and scope, a full one also by a run that names no mode.
  */
 export const passes = syncline.table(
   'passes',
