@@ -52,13 +52,18 @@ export interface PassRequest {
   keepsSeen: boolean;
 }
 
-/** Whether an earlier run left a full pass of this scope open, which openPass goes on with when full is asked for. */
-export async function isLeftFull(pool: Pool, connection: string, stream: string, scope: string): Promise<boolean> {
+/** Whether an earlier run left a full pass of this scope open, begun since so many minutes, which openPass goes on with when full is asked for. */
+export async function isLeftFull(
+  pool: Pool,
+  connection: string,
+  stream: string,
+  { scope, minutes }: { scope: string; minutes: number },
+): Promise<boolean> {
   // Of several the newest: openPass drops the others.
   const { rows } = await pool.query(
-    `SELECT kind = 'full' AND scope = $3 AS yes FROM syncline.passes
+    `SELECT kind = 'full' AND scope = $3 AND started_at > now() - make_interval(mins => $4) AS yes FROM syncline.passes
      WHERE connection_id = $1 AND stream = $2 AND ended_at IS NULL ORDER BY id DESC LIMIT 1`,
-    [connection, stream, scope],
+    [connection, stream, scope, minutes],
   );
   return rows[0]?.yes ?? false;
 }

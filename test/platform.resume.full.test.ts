@@ -122,6 +122,7 @@ async function cutOff(connection: string, stream: string, pages: number): Promis
   const call = {
     signal: new AbortController().signal,
     attempt: 1,
+    before: {},
     shouldEnd: () => ++asked >= pages,
     report: () => undefined,
   };
@@ -132,3 +133,18 @@ async function cutOff(connection: string, stream: string, pages: number): Promis
   await Promise.all([throttle.close(), tokens.close()]);
   return begun.pass;
 }
+
+test('one that cannot come to its end keeps no plain run from reading what changed', async () => {
+  const streams = ['orders'];
+  const shop = await openShop(world, kuaishou, { rows: 500, latencyMs: 50 }, { parallel: 1 });
+  await shop.sync({ streams });
+  const run = await shop.start({ streams, mode: 'full' });
+  await until('a page of the full pass', async () => ((await passesOf(shop.name)).at(-1)?.pages ?? 0) >= 1);
+  await run.terminate('somebody lost patience');
+  await world.pool.query(
+    `UPDATE syncline.passes SET started_at = started_at - interval '31 minutes' WHERE connection_id = $1 AND ended_at IS NULL`,
+    [shop.name],
+  );
+  expect(resultOf(await shop.sync({ streams }), 'orders')).toMatchObject({ outcome: 'whole', kind: 'incremental' });
+  expect((await passesOf(shop.name)).map(({ verdict }) => verdict)).toEqual(['whole', 'dropped', 'whole']);
+});

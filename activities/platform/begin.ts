@@ -62,7 +62,7 @@ export async function beginPass(deps: Deps, input: BeginInput, call: Call): Prom
   await fillColumns(deps.pool, table, columns, (data) => columnValues(stream, columns, data), call);
   await ensureNeighbours(deps, opened);
   const scope = passScopeOf(opened, input.replay);
-  const span = await planSpan(deps, opened, { ...input, mode: await modeOf(deps, input, scope) });
+  const span = await planSpan(deps, opened, { ...input, mode: await modeOf(deps, opened, input, scope) });
   const keepsSeen = needsSeen(opened, span.kind);
   const request = { claim, stream: input.stream, scope, keepsSeen, ...span };
   const { pass, resumed } = await openPass(deps.pool, request, async (client, id) =>
@@ -106,10 +106,21 @@ function paceOf(opened: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows
   return { requestsPerSecond: perSecondOf(opened), pageRows: 'size' in paging ? paging.size.rows : 1 };
 }
 
+/** One that cannot come to its end must not keep plain runs from reading what changed. */
+const leftMinutes = 24 * 60;
+/** The oldest windows of a history that moves along are soon served no more; connectors leave an hour for that. */
+const leftMinutesOfHistory = 30;
+
 /** Whoever asked for a full pass that was cut off still waits for the deletions it looks for: a run that names no mode goes on with it. */
-async function modeOf(deps: Deps, input: BeginInput, scope: string): Promise<BeginInput['mode']> {
+async function modeOf(
+  deps: Deps,
+  { stream }: OpenStream,
+  input: BeginInput,
+  scope: string,
+): Promise<BeginInput['mode']> {
   if (input.mode !== null || input.replay !== null) return input.mode;
-  return (await isLeftFull(deps.pool, input.connection, input.stream, scope)) ? 'full' : null;
+  const minutes = stream.window?.floorMs === undefined ? leftMinutes : leftMinutesOfHistory;
+  return (await isLeftFull(deps.pool, input.connection, input.stream, { scope, minutes })) ? 'full' : null;
 }
 
 interface Span {
