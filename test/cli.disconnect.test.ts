@@ -126,7 +126,12 @@ test('refuses while a run is open or a schedule is there, with the commands', as
     out: '',
     err: `syncline: ${name} is in use; nothing was deleted: a run is open (orgSync-${name}): npx syncline cancel ${name}; a schedule runs it: npx syncline schedule delete ${name}; a schedule made outside runs it: temporal schedule delete --schedule-id ${outside}. Then: npx syncline disconnect ${name}\n`,
   });
-  expect((await cli(`disconnect ${name} --dry-run`)).code).toBe(0);
+  const tried = await cli(`disconnect ${name} --dry-run`);
+  expect(tried).toMatchObject({ code: 0, err: '' });
+  expect(tried.out).toMatch(/^Would delete connection /);
+  expect(tried.out.split('It would be refused now, and nothing deleted:\n')[1]).toBe(
+    `  a run is open (orgSync-${name}): npx syncline cancel ${name}\n  a schedule runs it: npx syncline schedule delete ${name}\n  a schedule made outside runs it: temporal schedule delete --schedule-id ${outside}\n`,
+  );
   expect((await cli(`schedule delete ${name}`)).code).toBe(0);
   await world.client.schedule.getHandle(outside).delete();
   expect((await cli(`cancel ${name}`)).code).toBe(0);
@@ -174,6 +179,12 @@ test('unknown names, campaigns, platforms of somebody, and what is begun already
   expect((await cli(`disconnect ${name} --yes`)).err).toContain(
     `campaign ${campaign} uses it: npx syncline campaign purge ${campaign}`,
   );
+  expect(await cli(`disconnect ${name} --dry-run`)).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(
+      new RegExp(`deleted:\n  campaign ${campaign} uses it: npx syncline campaign purge ${campaign}\n$`),
+    ),
+  });
   expect(await cli(`campaign purge ${campaign}`)).toMatchObject({ code: 0, err: '' });
 
   const { no } = await storedConnection(pool, name);

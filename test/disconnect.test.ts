@@ -116,6 +116,9 @@ describe('two connections of each pipeline', () => {
         `^syncline: ${crmName} is in use; nothing was deleted: changes of .* are captured for it: npx syncline capture remove ${crmName}. Then: `,
       ),
     );
+    expect((await cli(`disconnect ${crmName} --dry-run`)).out).toMatch(
+      new RegExp(`^ {2}changes of .* are captured for it: npx syncline capture remove ${crmName}$`, 'm'),
+    );
     expect(await everyRow(pool)).toEqual(before);
     expect((await cli(`campaign purge ${a.name} --dry-run`)).out).toContain(`Would delete campaign ${a.name}: 3 rows`);
     expect((await cli(`campaign purge ${a.name}`)).out).toContain(`Deleted campaign ${a.name}: 3 rows of deliveries.`);

@@ -67,7 +67,7 @@ function build(run: Run): Command {
       '--keep-rows',
       'the copied rows stay for others to read (org, streams, stripe, audience with its unsubscribes and grants), and nobody updates them; connected again under its name, it finds them',
     )
-    .option('--dry-run', 'counts alone')
+    .option('--dry-run', 'counts, and says what it would be refused for')
     .option('--yes', 'does not ask')
     .action(run(async () => (await import('./cli/disconnect.ts')).disconnect));
 

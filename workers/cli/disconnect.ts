@@ -46,10 +46,16 @@ export async function disconnect(
   const target = await find(session, name, keepRows);
   const pool = await session.pool();
   const isOpen = async (held: Execution) => (await describeRun(await session.client(), held))?.status === 'RUNNING';
-  if (!dryRun && !target.begun) refuse(name, await inUse(session, target, isOpen));
+  const reasons = async () => (target.begun ? [] : inUse(session, target, isOpen));
+  if (!dryRun) refuse(name, await reasons());
   const found = await countRows(pool, name, await tablesOf(session, target));
   for (const line of described(target, found, dryRun)) terminal.print(line);
-  if (dryRun) return undefined;
+  if (dryRun) {
+    const standing = await reasons();
+    if (standing.length > 0) terminal.print('It would be refused now, and nothing deleted:');
+    for (const reason of standing) terminal.print(`  ${reason}`);
+    return undefined;
+  }
   if (!yes && !(await confirmed(session, target))) return 1;
   const uses = await leave(pool, target, isOpen).catch((error) => busy(error, name));
   if (uses) refuse(name, sentences(name, uses));
