@@ -3,7 +3,8 @@ import { capturedTables, dropCapture } from './capture.ts';
 import type { Execution } from './claims.ts';
 import { type Client, type Pool, transaction } from './client.ts';
 import { ConnectionLeaving, connectionUnknown } from './connections.ts';
-import type { OwnedTable } from './disconnect/tables.ts';
+import { type Reference, referencesTo } from './disconnect/references.ts';
+import { budgetTable, connectionTable, type OwnedTable, parents, whose } from './disconnect/tables.ts';
 import { dropStages } from './org/stage.ts';
 import { type Holder, readHolders } from './report.ts';
 import { sqlName } from './streams.ts';
@@ -45,32 +46,54 @@ export interface InUse {
   captured: string[];
   /** Names of campaigns that are not purged. */
   campaigns: string[];
+  /** Rows of tables that are not ours, which point at rows that would go. */
+  references: Reference[];
 }
 
 /** Looks for what stands in the way; schedules and runs without a claim Temporal alone knows. */
-export async function usesOf(
-  pool: Pool | Client,
-  { id, no }: Omit<Leaving, 'keepRows'>,
+export async function readUses(
+  pool: Pool,
+  leaving: Leaving,
+  tables: readonly OwnedTable[],
+  isOpen: (execution: Execution) => Promise<boolean>,
+): Promise<InUse> {
+  return transaction(pool, inOne(leaving), (client) => usesOf(client, leaving, tables, isOpen));
+}
+
+/** References are looked up among all rows of tables that may be larger than ours. */
+const inOne = ({ id }: Leaving) => ({ name: `disconnect ${id}`, heavy: true });
+
+async function usesOf(
+  client: Client,
+  { id, no, keepRows }: Leaving,
+  tables: readonly OwnedTable[],
   isOpen: (execution: Execution) => Promise<boolean>,
 ): Promise<InUse> {
   const holders: Holder[] = [];
-  for (const holder of await readHolders(pool, id)) if (await isOpen(holder)) holders.push(holder);
-  const { rows } = await pool.query(
+  for (const holder of await readHolders(client, id)) if (await isOpen(holder)) holders.push(holder);
+  const { rows } = await client.query(
     'SELECT id FROM audience.campaigns WHERE $1 IN (connection_id, channel_id) ORDER BY no',
     [id],
   );
-  return { holders, captured: await capturedTables(pool, { id, no }), campaigns: rows.map((row) => row.id) };
+  return {
+    holders,
+    captured: await capturedTables(client, { id, no }),
+    campaigns: rows.map((row) => row.id),
+    references: await referencesTo(client, id, [...going(tables, keepRows), budgetTable, connectionTable], tables),
+  };
 }
 
-const isUsed = ({ holders, captured, campaigns }: InUse) => holders.length + captured.length + campaigns.length > 0;
+const isUsed = (uses: InUse) => Object.values(uses).some(({ length }) => length > 0);
 
 /** The first step; see above. @returns null when done, else what stands in the way: then nothing was changed. @throws ConnectionUnknown, ConnectionLeaving */
 export async function leave(
   pool: Pool,
-  { id, no, keepRows }: Leaving,
+  leaving: Leaving,
+  tables: readonly OwnedTable[],
   isOpen: (execution: Execution) => Promise<boolean>,
 ): Promise<InUse | null> {
-  return transaction(pool, { name: `disconnect ${id}` }, async (client) => {
+  const { id, no, keepRows } = leaving;
+  return transaction(pool, inOne(leaving), async (client) => {
     await client.query(`SET LOCAL lock_timeout = '${lockWait}'`);
     const { rows } = await client.query(
       'SELECT leaving FROM syncline.connections WHERE id = $1 AND no = $2 FOR UPDATE',
@@ -82,7 +105,7 @@ export async function leave(
     // Somebody else began, and said otherwise what stays.
     if (rows[0].leaving !== null) throw new ConnectionLeaving(id);
     // Nobody gets a claim while the row is locked: what is open now is all.
-    const uses = await usesOf(client, { id, no }, isOpen);
+    const uses = await usesOf(client, leaving, tables, isOpen);
     if (isUsed(uses)) return uses;
     await client.query('DELETE FROM syncline.claims WHERE connection_id = $1', [id]);
     await client.query('DELETE FROM syncline.tokens WHERE connection_id = $1', [id]);
@@ -99,33 +122,19 @@ export interface Counted extends OwnedTable {
   rows: number;
 }
 
-const parents = { plan: 'org.plans', pass: 'syncline.passes' };
-
-/** SQL of whose rows of a table are meant; $1 is the connection. */
-const ownersOf = ({ by }: OwnedTable) =>
-  by === 'connection' ? '$1' : `ANY (ARRAY(SELECT id FROM ${parents[by]} WHERE connection_id = $1))`;
 const column = ({ owner }: OwnedTable) => pg.escapeIdentifier(owner);
 
 /** How many rows of a connection stand in each table; only those that have some. */
 export async function countRows(pool: Pool, connection: string, tables: readonly OwnedTable[]): Promise<Counted[]> {
   const counted: Counted[] = [];
-  for (const table of tables) {
-    const { rows } = await pool.query(
-      `SELECT count(*)::float8 AS n FROM ${sqlName(table)} WHERE ${column(table)} = ${ownersOf(table)}`,
-      [connection],
-    );
+  for (const table of [...tables, budgetTable]) {
+    const { rows } = await pool.query(`SELECT count(*)::float8 AS n FROM ${sqlName(table)} WHERE ${whose(table)}`, [
+      connection,
+    ]);
     if (rows[0].n > 0) counted.push({ ...table, rows: rows[0].n });
   }
-  const budgets = await pool.query(`SELECT count(*)::int AS n FROM syncline.budgets WHERE ${ofScope}`, [connection]);
-  if (budgets.rows[0].n > 0) counted.push({ ...budgetTable, rows: budgets.rows[0].n });
   return counted;
 }
-
-const budgetTable: OwnedTable = {
-  ...{ schema: 'syncline', name: 'budgets', owner: 'scope', by: 'connection', kept: false },
-};
-/** No connection has a slash in its name, and other scopes begin with it or are empty. */
-const ofScope = `(scope = $1 OR starts_with(scope, $1 || '/'))`;
 
 /** The second and the third step. `told` hears of each page. Asked again after a kill, or by two at once, it deletes what is left. */
 export async function deleteRows(
@@ -146,7 +155,7 @@ export async function deleteRows(
       }
   }
   const { rowCount } = await pool.query(
-    `DELETE FROM syncline.budgets WHERE ${ofScope} AND ${stillLeaving('$1', '$2')}`,
+    `DELETE FROM syncline.budgets WHERE ${whose(budgetTable)} AND ${stillLeaving('$1', '$2')}`,
     [leaving.id, leaving.no],
   );
   if (rowCount) told(budgetTable, rowCount);

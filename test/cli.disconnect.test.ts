@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { storedConnection } from '../db/connections.ts';
 import { leave } from '../db/disconnect.ts';
 import { define, people } from './harness/audience.ts';
 import { openCli } from './harness/cli.ts';
+import { everyRow } from './harness/whole.ts';
 
 const { world, cli, connected, decimated, fresh, liveUsers, pausedRun, sandbox, shop } = await openCli();
 const { pool } = world;
@@ -188,7 +189,7 @@ test('unknown names, campaigns, platforms of somebody, and what is begun already
   expect(await cli(`campaign purge ${campaign}`)).toMatchObject({ code: 0, err: '' });
 
   const { no } = await storedConnection(pool, name);
-  expect(await leave(pool, { id: name, no, keepRows: false }, async () => false)).toBeNull();
+  expect(await leave(pool, { id: name, no, keepRows: false }, [], async () => false)).toBeNull();
   expect(await cli(`disconnect ${name} --keep-rows --yes`)).toMatchObject({
     code: 2,
     err: `syncline: --keep-rows: the rows of "${name}" are being deleted already. Finish that with: npx syncline disconnect ${name}\n`,
@@ -197,8 +198,43 @@ test('unknown names, campaigns, platforms of somebody, and what is begun already
   expect((await cli(`disconnect ${name} --yes`)).out).toContain(`To be deleted: what is left of connection ${name}`);
 });
 
-test('rows that others point at are named, and it goes on behind them', async () => {
+test.each(['NO ACTION', 'CASCADE', 'SET NULL'])(
+  'rows of others that point at it keep it, ON DELETE %s',
+  async (rule) => {
+    const [name, other] = [await synced(), await synced()];
+    await pool.query(
+      `CREATE TABLE public.desks (connection_id text, person text COLLATE "C", FOREIGN KEY (connection_id, person) REFERENCES org.users (connection_id, id) ON DELETE ${rule});
+     INSERT INTO public.desks SELECT connection_id, id FROM org.users`,
+    );
+    onTestFinished(async () => void (await pool.query('DROP TABLE public.desks')));
+    const before = await everyRow(pool);
+    const { rows } = await pool.query('SELECT count(*)::int AS n FROM public.desks WHERE connection_id = $1', [name]);
+    expect(rows[0].n).toBe(60);
+    const reason = `60 rows of public.desks point at rows of org.users that would go (desks_connection_id_person_fkey): delete or move them first, or let those stay: npx syncline disconnect ${name} --keep-rows`;
+    expect(await cli(`disconnect ${name} --yes`)).toEqual({
+      code: 1,
+      out: '',
+      err: `syncline: ${name} is in use; nothing was deleted: ${reason}. Then: npx syncline disconnect ${name}\n`,
+    });
+    const tried = await cli(`disconnect ${name} --dry-run`);
+    expect(tried).toMatchObject({ code: 0, err: '' });
+    expect(tried.out).toMatch(/^ {2}org\.users +60$/m);
+    expect(tried.out.endsWith(`\nIt would be refused now, and nothing deleted:\n  ${reason}\n`)).toBe(true);
+    expect(await everyRow(pool)).toEqual(before);
+
+    expect((await cli(`disconnect ${name} --keep-rows --dry-run`)).out).not.toContain('refused');
+    expect((await cli(`disconnect ${name} --keep-rows --yes`)).code).toBe(0);
+    expect(await rowsOf('public.desks', name)).toBe(60);
+    await pool.query('DELETE FROM public.desks WHERE connection_id = $1', [other]);
+    expect((await cli(`disconnect ${other} --yes`)).code).toBe(0);
+    expect([await rowsOf('org.users', name), await rowsOf('org.users', other)]).toEqual([60, 0]);
+  },
+);
+
+test('a row that points at it from in between is named, and it goes on behind it', async () => {
   const name = await synced();
+  const { no } = await storedConnection(pool, name);
+  expect(await leave(pool, { id: name, no, keepRows: false }, [], async () => false)).toBeNull();
   await pool.query(
     `CREATE TABLE public.desks (connection_id text, person text COLLATE "C", FOREIGN KEY (connection_id, person) REFERENCES org.users (connection_id, id));
      INSERT INTO public.desks SELECT connection_id, id FROM org.users WHERE connection_id = '${name}' LIMIT 1`,

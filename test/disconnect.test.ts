@@ -13,6 +13,7 @@ import { unsubscribe } from '../db/audience/unsubscribes.ts';
 import { installCapture } from '../db/capture.ts';
 import { type Claim, ClaimLost, takeClaim, writeUnderClaim } from '../db/claims.ts';
 import { ConnectionUnknown, saveConnection, storedConnection } from '../db/connections.ts';
+import { referencesTo } from '../db/disconnect/references.ts';
 import { ownedTables, schemaTables } from '../db/disconnect/tables.ts';
 import { countRows, deleteRows, leave, pageRows } from '../db/disconnect.ts';
 import { ensureTable, sqlName } from '../db/streams.ts';
@@ -235,12 +236,14 @@ describe('a run that begins in between', () => {
     const name = await stranger();
     const leaving = { id: name, no: await numberOf(name), keepRows: false };
     await claimOf(name, 'org');
-    expect(await leave(pool, leaving, async () => true)).toMatchObject({ holders: [{ pipeline: 'org', ...run }] });
+    expect(await leave(pool, leaving, await tablesOf(leaving.id), async () => true)).toMatchObject({
+      holders: [{ pipeline: 'org', ...run }],
+    });
     expect(await storedConnection(pool, name)).toMatchObject({ hasCredential: true });
 
     // The row is locked while Temporal is asked: who takes a claim then waits, and finds nothing.
     let late: Promise<unknown> | undefined;
-    const done = await leave(pool, leaving, async () => {
+    const done = await leave(pool, leaving, await tablesOf(leaving.id), async () => {
       late = claimOf(name, 'platform/orders').catch((error: unknown) => error);
       await until('the claim to wait', async () => {
         const { rows } = await pool.query(
@@ -289,7 +292,7 @@ describe('a run that begins in between', () => {
     });
     expect(await storedConnection(pool, name)).toMatchObject({ hasCredential: true });
     let gone = false;
-    const going = leave(pool, leaving, closed).then((uses) => {
+    const going = leave(pool, leaving, await tablesOf(leaving.id), closed).then((uses) => {
       gone = true;
       return uses;
     });
@@ -312,7 +315,7 @@ describe('a run that begins in between', () => {
     const name = await stranger();
     const claim = await claimOf(name, 'org');
     const leaving = { id: name, no: await numberOf(name), keepRows: false };
-    await leave(pool, leaving, closed);
+    await leave(pool, leaving, await tablesOf(leaving.id), closed);
     await deleteRows(pool, leaving, await tablesOf(name), () => undefined);
     await saveConnection(pool, key, directory(name));
     const mine = await claimOf(name, 'org');
@@ -330,7 +333,7 @@ describe('a run that begins in between', () => {
     expect(await claimRefresh(pool, tokenAt, asks)).toEqual({ lostSince: null });
     for (const id of [name, crm.name]) {
       const leaving = { id, no: await numberOf(id), keepRows: false };
-      await leave(pool, leaving, closed);
+      await leave(pool, leaving, await tablesOf(leaving.id), closed);
       if (when === 'gone') await deleteRows(pool, leaving, await tablesOf(id), () => undefined);
     }
     const grant = { access: 'a', askedMs: Date.now(), expiresMs: Date.now() + 1_000 };
@@ -423,9 +426,11 @@ test('two at once: the slower deletes nothing of a connection that got the name 
      SELECT $1, lpad(i::text, 9, '0'), 'g', true, 1 FROM generate_series(1, $2) i`,
     [name, 2.5 * pageRows],
   );
-  expect(await leave(pool, leaving, closed)).toBeNull();
-  expect(await leave(pool, leaving, closed)).toBeNull();
-  await expect(leave(pool, { ...leaving, keepRows: true }, closed)).rejects.toThrow('is being disconnected');
+  expect(await leave(pool, leaving, await tablesOf(leaving.id), closed)).toBeNull();
+  expect(await leave(pool, leaving, await tablesOf(leaving.id), closed)).toBeNull();
+  await expect(leave(pool, { ...leaving, keepRows: true }, await tablesOf(name), closed)).rejects.toThrow(
+    'is being disconnected',
+  );
   const holder = await pool.connect();
   await holder.query('BEGIN');
   await holder.query('SELECT 1 FROM org.memberships WHERE connection_id = $1 AND user_id = $2 FOR UPDATE', [
@@ -447,4 +452,105 @@ test('two at once: the slower deletes nothing of a connection that got the name 
   await slower;
   expect(await left(name)).toMatchObject([{ name: 'memberships', rows: pageRows / 2 }]);
   expect(await storedConnection(pool, name)).toMatchObject({ id: name });
+});
+
+describe('rows of a table that is none of ours', () => {
+  const member = async () => {
+    const name = await stranger();
+    await pool.query(
+      `INSERT INTO org.users (connection_id, id, tenant, user_name, generation) SELECT $1, i::text, $1, i::text, 1 FROM generate_series(1, 3) i`,
+      [name],
+    );
+    return name;
+  };
+  const pointing = async (name: string, keepRows = false) => {
+    const tables = await tablesOf(name);
+    const uses = await leave(pool, { id: name, no: await numberOf(name), keepRows }, tables, async () => true);
+    return uses?.references.map(({ table, constraint, rows, to }) => [table, constraint, rows, sqlName(to)]);
+  };
+
+  test('keep the connection whose rows they point at, by whatever key; others do not', async () => {
+    const [name, other] = [await member(), await member()];
+    const plans = (await tablesOf(name)).filter((table) => sqlName(table) === '"org"."plans"');
+    await plant(pool, name, plans);
+    const { rows } = await pool.query('SELECT id FROM org.plans WHERE connection_id = $1', [name]);
+    // Of another collation than ours, a part of them without a key, in partitions, and with children that the key does not bind.
+    await pool.query(`
+      CREATE SCHEMA "my app";
+      CREATE TABLE "my app".desks (whose text, person text, CONSTRAINT sits FOREIGN KEY (whose, person) REFERENCES org.users (connection_id, id) ON DELETE CASCADE);
+      INSERT INTO "my app".desks SELECT connection_id, id FROM org.users WHERE id <> '3' UNION ALL VALUES ('${name}', NULL);
+      CREATE TABLE "my app".loose () INHERITS ("my app".desks);
+      INSERT INTO "my app".loose SELECT connection_id, id FROM org.users;
+      CREATE TABLE "my app".keys (person text, whose varchar, CONSTRAINT opens FOREIGN KEY (person, whose) REFERENCES org.users (id, connection_id) ON DELETE SET NULL) PARTITION BY LIST (whose);
+      CREATE TABLE "my app".its_keys PARTITION OF "my app".keys FOR VALUES IN ('${name}');
+      INSERT INTO "my app".keys SELECT id, connection_id FROM org.users WHERE connection_id = '${name}';
+      CREATE TABLE "my app".reviews (plan int, CONSTRAINT reviews FOREIGN KEY (plan) REFERENCES org.plans (id));
+      INSERT INTO "my app".reviews VALUES (${rows[0].id});
+      CREATE TABLE "my app".customers (sync text CONSTRAINT synced REFERENCES syncline.connections (id) ON DELETE SET NULL);
+      INSERT INTO "my app".customers VALUES ('${name}');
+      CREATE TABLE "my app".unused (sync text CONSTRAINT unused REFERENCES syncline.connections (id));
+    `);
+    onTestFinished(async () => void (await pool.query('DROP SCHEMA "my app" CASCADE')));
+    const before = await everyRow(pool);
+    const always = [
+      ['my app.customers', 'synced', 1, '"syncline"."connections"'],
+      ['my app.reviews', 'reviews', 1, '"org"."plans"'],
+    ];
+    expect(await pointing(name, true)).toEqual(always);
+    expect(await pointing(name)).toEqual([
+      always[0],
+      ['my app.desks', 'sits', 2, '"org"."users"'],
+      ['my app.keys', 'opens', 3, '"org"."users"'],
+      always[1],
+    ]);
+    expect(await everyRow(pool)).toEqual(before);
+    await pool.query(`DELETE FROM "my app".desks WHERE whose = '${other}'`);
+    expect(await pointing(other)).toBeUndefined();
+  });
+
+  test('that may not be read keep it, if it has rows to point at', async () => {
+    const [name, other] = [await member(), await stranger()];
+    const tables = await tablesOf(name);
+    const users = tables.filter((table) => sqlName(table) === '"org"."users"');
+    const schemas = [...new Set(tables.map(({ schema }) => schema))];
+    const role = `r_${name.replaceAll('-', '_')}`;
+    await pool.query(`
+      CREATE TABLE public.secrets (whose text, person text, CONSTRAINT hides FOREIGN KEY (whose, person) REFERENCES org.users (connection_id, id));
+      CREATE ROLE ${role}; GRANT USAGE ON SCHEMA ${schemas.join(', ')} TO ${role}; GRANT SELECT ON org.users TO ${role}`);
+    onTestFinished(
+      async () => void (await pool.query(`DROP TABLE public.secrets; DROP OWNED BY ${role}; DROP ROLE ${role}`)),
+    );
+    const client = await pool.connect();
+    onTestFinished(async () => {
+      await client.query('ROLLBACK');
+      client.release();
+    });
+    await client.query(`BEGIN; SET LOCAL ROLE ${role}`);
+    const seen = async (id: string) =>
+      (await referencesTo(client, id, users, users)).map(({ table, constraint, rows }) => [table, constraint, rows]);
+    const hidden = [['public.secrets', 'hides', null]];
+    expect([await seen(name), await seen(other)]).toEqual([hidden, []]);
+    await pool.query(`GRANT SELECT ON public.secrets TO ${role}; ALTER TABLE public.secrets ENABLE ROW LEVEL SECURITY`);
+    expect(await seen(name)).toEqual(hidden);
+    await pool.query('ALTER TABLE public.secrets DISABLE ROW LEVEL SECURITY');
+    expect(await seen(name)).toEqual([]);
+  });
+
+  test('are looked up within seconds for a connection that came after its tables were analysed', async () => {
+    const [before, name] = [await member(), await stranger()];
+    await pool.query(`
+      CREATE TABLE public.badges (whose text, person text, CONSTRAINT opens FOREIGN KEY (whose, person) REFERENCES org.users (connection_id, id)) WITH (autovacuum_enabled = off);
+      INSERT INTO public.badges SELECT connection_id, id FROM org.users WHERE connection_id = '${before}';
+      ALTER TABLE org.users SET (autovacuum_enabled = off);
+      ANALYZE org.users, public.badges`);
+    onTestFinished(async () => void (await pool.query('DROP TABLE public.badges')));
+    await pool.query(
+      `INSERT INTO org.users (connection_id, id, tenant, user_name, generation) SELECT $1, i::text, $1, i::text, 1 FROM generate_series(1, 60000) i`,
+      [name],
+    );
+    await pool.query('INSERT INTO public.badges SELECT connection_id, id FROM org.users WHERE connection_id = $1', [
+      name,
+    ]);
+    expect(await pointing(name)).toEqual([['public.badges', 'opens', 60_000, '"org"."users"']]);
+  });
 });

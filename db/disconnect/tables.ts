@@ -1,5 +1,6 @@
 import { is } from 'drizzle-orm';
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core';
+import pg from 'pg';
 import type { Pool } from '../client.ts';
 import * as audience from '../schema/audience.ts';
 import * as hubspot from '../schema/hubspot.ts';
@@ -54,6 +55,32 @@ const apart = new Map<PgTable, string>([
 const everyTable = [audience, hubspot, org, platform, stripe, syncline]
   .flatMap((file) => Object.values<unknown>(file))
   .filter((one): one is PgTable => is(one, PgTable));
+
+/** By their scope, see `whose`. */
+export const budgetTable: OwnedTable = {
+  ...{ schema: 'syncline', name: 'budgets', owner: 'scope', by: 'connection', kept: false },
+};
+export const connectionTable: OwnedTable = {
+  ...{ schema: 'syncline', name: 'connections', owner: 'id', by: 'connection', kept: false },
+};
+
+/** What has the numbers that hanging rows hold. */
+export const parents = { plan: 'org.plans', pass: 'syncline.passes' };
+
+/** SQL of whose rows of a table are meant; $1 is the connection. */
+export function whose(table: OwnedTable): string {
+  const column = pg.escapeIdentifier(table.owner);
+  // No connection has a slash in its name, and other scopes begin with it or are empty.
+  if (table === budgetTable) return `(${column} = $1 OR starts_with(${column}, $1 || '/'))`;
+  if (table.by === 'connection') return `${column} = $1`;
+  return `${column} = ANY (ARRAY(SELECT id FROM ${parents[table.by]} WHERE connection_id = $1))`;
+}
+
+/** Names of all tables of the schema, those met in a way of their own as well. */
+export const schemaNames = everyTable.map((table) => {
+  const { schema = 'public', name } = getTableConfig(table);
+  return sqlName({ schema, name });
+});
 
 /** Children first: who deletes in this order loses nobody's owner on the way. */
 const order = ['plan', 'pass', 'connection'];

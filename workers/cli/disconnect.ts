@@ -1,5 +1,6 @@
 import type { Execution } from '../../db/claims.ts';
 import { leavingConnections } from '../../db/connections.ts';
+import type { Reference } from '../../db/disconnect/references.ts';
 import { ownedTables } from '../../db/disconnect/tables.ts';
 import {
   type Counted,
@@ -10,7 +11,7 @@ import {
   type Leaving,
   leave,
   pageRows,
-  usesOf,
+  readUses,
 } from '../../db/disconnect.ts';
 import { drawBar } from '../../workflows/progress.ts';
 import { syncWorkflows, workflowsOf } from '../pipelines.ts';
@@ -46,9 +47,10 @@ export async function disconnect(
   const target = await find(session, name, keepRows);
   const pool = await session.pool();
   const isOpen = async (held: Execution) => (await describeRun(await session.client(), held))?.status === 'RUNNING';
-  const reasons = async () => (target.begun ? [] : inUse(session, target, isOpen));
+  const tables = await tablesOf(session, target);
+  const reasons = async () => (target.begun ? [] : inUse(session, target, tables, isOpen));
   if (!dryRun) refuse(name, await reasons());
-  const found = await countRows(pool, name, await tablesOf(session, target));
+  const found = await countRows(pool, name, tables);
   for (const line of described(target, found, dryRun)) terminal.print(line);
   if (dryRun) {
     const standing = await reasons();
@@ -57,7 +59,7 @@ export async function disconnect(
     return undefined;
   }
   if (!yes && !(await confirmed(session, target))) return 1;
-  const uses = await leave(pool, target, isOpen).catch((error) => busy(error, name));
+  const uses = await leave(pool, target, tables, isOpen).catch((error) => busy(error, name));
   if (uses) refuse(name, sentences(name, uses));
   // Asked for again: while a person was asked, a run may have made another table.
   await remove(session, target, await tablesOf(session, target), found);
@@ -95,15 +97,18 @@ async function tablesOf(session: Session, { id, platform }: Target) {
   return ownedTables(await session.pool(), id, streamTables(), schema);
 }
 
+type Tables = Awaited<ReturnType<typeof tablesOf>>;
+
 /** What stands in the way, each a sentence with the next command. */
 async function inUse(
   session: Session,
   target: Target,
+  tables: Tables,
   isOpen: (held: Execution) => Promise<boolean>,
 ): Promise<string[]> {
   const { id, platform } = target;
   const client = await session.client();
-  const uses = await usesOf(await session.pool(), target, isOpen);
+  const uses = await readUses(await session.pool(), target, tables, isOpen);
   // Runs that have not taken their claim yet, and those that take none.
   const open = await findOpen(session, { id, platform });
   const found = sentences(id, { ...uses, holders: open.length > 0 ? [] : uses.holders });
@@ -126,7 +131,7 @@ async function inUse(
 
 const outside = (id: string) => `a schedule made outside runs it: temporal schedule delete --schedule-id ${id}`;
 
-function sentences(name: string, { holders, captured, campaigns }: InUse): string[] {
+function sentences(name: string, { holders, captured, campaigns, references }: InUse): string[] {
   const runs = new Set(holders.map(({ workflowId }) => workflowId));
   return [
     ...[...runs].map((id) => `a run is open (${id}): npx syncline cancel ${name}`),
@@ -134,7 +139,16 @@ function sentences(name: string, { holders, captured, campaigns }: InUse): strin
       ? [`changes of ${captured.join(', ')} are captured for it: npx syncline capture remove ${name}`]
       : []),
     ...campaigns.map((id) => `campaign ${id} uses it: npx syncline campaign purge ${id}`),
+    ...references.map((one) => pointing(name, one)),
   ];
+}
+
+function pointing(name: string, { table, constraint, rows, to }: Reference): string {
+  const at = `at rows of ${to.schema}.${to.name} that would go (${constraint})`;
+  const keep = to.kept ? `, or let those stay: npx syncline disconnect ${name} --keep-rows` : '';
+  if (rows === null)
+    return `rows of ${table} may point ${at}, and not all of that table can be read here: give our database user SELECT on it, free of row security, or drop the constraint${keep}`;
+  return `${counted(rows, 'row')} of ${table} point${rows === 1 ? 's' : ''} ${at}: delete or move ${rows === 1 ? 'it' : 'them'} first${keep}`;
 }
 
 /** @throws CommandError with all of it */
@@ -186,12 +200,7 @@ function busy(error: unknown, name: string): never {
 const sum = (tables: readonly Counted[]) => tables.reduce((total, { rows }) => total + rows, 0);
 const foreignKey = '23503';
 
-async function remove(
-  session: Session,
-  target: Target,
-  tables: Awaited<ReturnType<typeof tablesOf>>,
-  found: readonly Counted[],
-): Promise<void> {
+async function remove(session: Session, target: Target, tables: Tables, found: readonly Counted[]): Promise<void> {
   const { terminal } = session;
   const total = sum(going(found, target.keepRows));
   let done = 0;
