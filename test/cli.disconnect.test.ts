@@ -176,6 +176,10 @@ test('unknown names, campaigns, platforms of somebody, and what is begun already
     code: 2,
     err: expect.stringContaining(`"${campaign}" is a campaign, no connection.`),
   });
+  // What was to stay is not deleted by the command that is to follow.
+  expect((await cli(`disconnect ${name} --keep-rows --yes`)).err).toMatch(
+    new RegExp(`\\. Then: npx syncline disconnect ${name} --keep-rows\n$`),
+  );
   // A draft too: nobody else says where it is to be deleted.
   expect((await cli(`disconnect ${name} --yes`)).err).toContain(
     `campaign ${campaign} uses it: npx syncline campaign purge ${campaign}`,

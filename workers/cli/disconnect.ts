@@ -49,7 +49,7 @@ export async function disconnect(
   const isOpen = async (held: Execution) => (await describeRun(await session.client(), held))?.status === 'RUNNING';
   const tables = await tablesOf(session, target);
   const reasons = async () => (target.begun ? [] : inUse(session, target, tables, isOpen));
-  if (!dryRun) refuse(name, await reasons());
+  if (!dryRun) refuse(target, await reasons());
   const found = await countRows(pool, name, tables);
   for (const line of described(target, found, dryRun)) terminal.print(line);
   if (dryRun) {
@@ -59,8 +59,8 @@ export async function disconnect(
     return undefined;
   }
   if (!yes && !(await confirmed(session, target))) return 1;
-  const uses = await leave(pool, target, tables, isOpen).catch((error) => busy(error, name));
-  if (uses) refuse(name, sentences(name, uses));
+  const uses = await leave(pool, target, tables, isOpen).catch((error) => busy(error, target));
+  if (uses) refuse(target, sentences(name, uses));
   // Asked for again: while a person was asked, a run may have made another table.
   await remove(session, target, await tablesOf(session, target), found);
   const stay = found.filter(({ kept }) => kept && target.keepRows);
@@ -86,13 +86,14 @@ async function find(session: Session, name: string, keepRows: boolean): Promise<
 }
 
 /** @throws CommandError where nobody here knows which tables the platform has */
-async function tablesOf(session: Session, { id, platform }: Target) {
+async function tablesOf(session: Session, target: Target) {
+  const { id, platform } = target;
   await openCatalog(session);
   const { schemaOf, streamTables } = await import('../../activities/tables.ts');
   const schema = schemaOf(platform);
   if (schema === undefined)
     throw new CommandError(
-      `"${id}" is of platform ${platform}, which has no connector here, so its tables are not known; nothing was deleted. Set SYNCLINE_CONNECTORS to the module that has it, as the worker does, then: npx syncline disconnect ${id}`,
+      `"${id}" is of platform ${platform}, which has no connector here, so its tables are not known; nothing was deleted. Set SYNCLINE_CONNECTORS to the module that has it, as the worker does, then: ${again(target)}`,
     );
   return ownedTables(await session.pool(), id, streamTables(), schema);
 }
@@ -151,12 +152,14 @@ function pointing(name: string, { table, constraint, rows, to }: Reference): str
   return `${counted(rows, 'row')} of ${table} point${rows === 1 ? 's' : ''} ${at}: delete or move ${rows === 1 ? 'it' : 'them'} first${keep}`;
 }
 
+/** The command as it was given: without its --keep-rows it would delete what was to stay. What is begun knows it. */
+const again = ({ id, keepRows, begun }: Target) =>
+  `npx syncline disconnect ${id}${keepRows && !begun ? ' --keep-rows' : ''}`;
+
 /** @throws CommandError with all of it */
-function refuse(name: string, reasons: readonly string[]): void {
+function refuse(target: Target, reasons: readonly string[]): void {
   if (reasons.length === 0) return;
-  throw new CommandError(
-    `${name} is in use; nothing was deleted: ${reasons.join('; ')}. Then: npx syncline disconnect ${name}`,
-  );
+  throw new CommandError(`${target.id} is in use; nothing was deleted: ${reasons.join('; ')}. Then: ${again(target)}`);
 }
 
 function described({ id, platform, begun, keepRows }: Target, found: readonly Counted[], dryRun: boolean): string[] {
@@ -177,11 +180,10 @@ function described({ id, platform, begun, keepRows }: Target, found: readonly Co
   ];
 }
 
-async function confirmed({ terminal }: Session, { id, keepRows, begun }: Target): Promise<boolean> {
+async function confirmed({ terminal }: Session, target: Target): Promise<boolean> {
+  const { id, begun } = target;
   if (!terminal.interactive)
-    throw wrongUse(
-      `Nobody can be asked here; nothing was deleted. Delete it with: npx syncline disconnect ${id}${keepRows && !begun ? ' --keep-rows' : ''} --yes`,
-    );
+    throw wrongUse(`Nobody can be asked here; nothing was deleted. Delete it with: ${again(target)} --yes`);
   const typed = await terminal.ask(`Nothing brings this back. Type the name of the connection to delete it: `);
   if (typed.trim() === id) return true;
   terminal.print(begun ? 'Nothing more was deleted.' : 'Nothing was deleted.');
@@ -190,10 +192,10 @@ async function confirmed({ terminal }: Session, { id, keepRows, begun }: Target)
 
 const lockNotAvailable = '55P03';
 
-function busy(error: unknown, name: string): never {
+function busy(error: unknown, target: Target): never {
   if ((error as { code?: string }).code !== lockNotAvailable) throw error;
   throw new CommandError(
-    `A write for ${name} is still under way, of a run that was ended a moment ago or of a command; nothing was deleted. Try again: npx syncline disconnect ${name}`,
+    `A write for ${target.id} is still under way, of a run that was ended a moment ago or of a command; nothing was deleted. Try again: ${again(target)}`,
   );
 }
 
