@@ -15,6 +15,7 @@ import type { Activities } from '../activities/index.ts';
 import type { Frozen } from '../db/audience/campaigns.ts';
 import type { Report } from '../db/audience/report.ts';
 import { type CarriedShards, Shards } from './audience.shards.ts';
+import { stoppedBy } from './audience.stop.ts';
 import { type CampaignProgress, type CampaignResult, type CampaignShown, CampaignView } from './audience.view.ts';
 import { pause, resume } from './control.ts';
 import { quick, slice, whole } from './options.ts';
@@ -200,12 +201,7 @@ export class CampaignRun {
     this.late ||= late;
     if (stop) {
       this.endSlices();
-      this.fault ??= ApplicationFailure.nonRetryable(
-        stop.own
-          ? ownSentence(stop.code, this.campaign)
-          : `The channel refuses the campaign (${stop.code}): ${stop.hint}. Who was not sent to stays planned; start it again when that is repaired: npx syncline campaign start ${this.campaign}`,
-        'CampaignStopped',
-      );
+      this.fault ??= stoppedBy(stop, this.campaign);
     }
     if (why !== 'account' && why !== 'quiet') return;
     const until = this.shards.waitUntil(Date.now() + waitMs);
@@ -252,7 +248,3 @@ export class CampaignRun {
 function historyIsLong(): boolean {
   return workflowInfo().continueAsNewSuggested && !CancellationScope.current().consideredCancelled;
 }
-
-/** The frozen template stands: what can be repaired under this name are the values. */
-const ownSentence = (code: string, campaign: string) =>
-  `No message can be made (${code}): the first recipients were refused alike before anything was sent, and stay refused; everybody else stays planned. The template is frozen: correct it under another name: npx syncline campaign create NAME FILE. If the values are wrong, correct and copy them, then go on with: npx syncline campaign start ${campaign}`;
