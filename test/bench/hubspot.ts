@@ -15,7 +15,7 @@ const latencyMs = 200;
 const badName = 'Mallory';
 /** What no catalog tells. */
 const rules = { firstname: `^(?!${badName})` };
-const quickest = { callsPerWindow: 10_000, inFlight: 16 };
+const quickest = { callsPerWindow: 10_000 };
 
 export const hubspotCases: typeof orgCases = {
   'limited-60000': (figures, name) => limited(figures, name, 60_000),
