@@ -6,7 +6,7 @@ import { startWebhookSandbox } from '../sandbox/webhook.ts';
 import { upToDate } from '../workers/cli/campaign.find.ts';
 import { nextCommand } from '../workers/pipelines.ts';
 import { define, people, userOf } from './harness/audience.ts';
-import { openCli } from './harness/cli.ts';
+import { fresh, openCli } from './harness/cli.ts';
 import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();
@@ -65,7 +65,7 @@ it('lists recipients of a state that there is, and says when there are more', as
 });
 
 it('points to what fits: channels for a channel, the report for a campaign, a word for an id that nobody has', async () => {
-  const path = join(tmpdir(), `${connection}-nobody.json`);
+  const path = join(tmpdir(), `${fresh()}.json`);
   writeFileSync(path, JSON.stringify({ audience: { connection }, channel: 'nobody', template: { text: 'Hi' } }));
   expect((await cli(['campaign', 'create', 'spring', path])).err).toContain(
     'npx syncline connect nobody --platform smtp --credential-env VARIABLE (or --platform webhook, wechat)',
@@ -83,7 +83,7 @@ it('points to what fits: channels for a channel, the report for a campaign, a wo
 });
 
 it('calls a campaign’s name by what it is, and hints at a segment without members', async () => {
-  const path = join(tmpdir(), `${connection}.json`);
+  const path = join(tmpdir(), `${fresh()}.json`);
   writeFileSync(path, '{}');
   expect(await cli(['campaign', 'create', 'Bad Name', path])).toMatchObject({
     code: 2,

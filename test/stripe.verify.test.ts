@@ -116,7 +116,7 @@ describe('verifyStripe', () => {
     for (const one of [known, under])
       await world.pool.query(
         `INSERT INTO stripe.customers (connection_id, id, data, source_time, generation, synced_at, test_clock)
-         SELECT connection_id, 'cus_gone' || length(coalesce(test_clock, '')), '{"deleted": true}', source_time, generation, synced_at, test_clock
+         SELECT connection_id, 'cus_gone' || length(coalesce(test_clock, '')), '{"deleted": true}', date_trunc('second', now() + interval '5 s'), generation, synced_at, test_clock
          FROM stripe.customers WHERE connection_id = $1 AND id = $2`,
         [account.name, one?.id],
       );

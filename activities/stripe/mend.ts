@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Resource } from '../../connectors/stripe/catalog.ts';
 import { type Claim, claimHolder, writeUnderClaim } from '../../db/claims.ts';
 import { readFeed } from '../../db/stripe/feed.ts';
-import { standingsOf } from '../../db/stripe/objects.ts';
+import { type Standing, standingsOf } from '../../db/stripe/objects.ts';
 import { differing, extraIds } from '../../db/stripe/verify.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater } from '../errors.ts';
@@ -17,7 +17,7 @@ import { rowOf, type StripeObject } from './rows.ts';
 import { type Read, readSpan, type Span, spanOf, withinOf } from './spans.ts';
 import { requireResource, tableOf } from './tables.ts';
 import { broken, settleOrphans } from './torn.ts';
-import { readTime } from './version.ts';
+import { laterTime } from './version.ts';
 import { noRows, writeObjects } from './writer.ts';
 
 export interface MendInput {
@@ -114,9 +114,9 @@ export async function mendType(
         for (const counts of [result, done]) counts.mended += 1;
         done[kindOf(id)] += 1;
       }
-    for (const id of await stillLiving(deps, table, connection, extras)) {
+    for (const one of await stillLiving(deps, table, connection, extras)) {
       const mayBury = mend && buried + result.buried < guard;
-      const fate = await settleExtra(deps, opened, claim, resource, id, mayBury, call);
+      const fate = await settleExtra(deps, opened, claim, resource, one, mayBury, call);
       if (fate === 'there') continue;
       result.extra += 1;
       if (fate === 'stays') {
@@ -183,22 +183,25 @@ async function stillLiving(
   table: ReturnType<typeof tableOf>,
   connection: string,
   ids: readonly string[],
-): Promise<string[]> {
+): Promise<Standing[]> {
   const standings = await standingsOf(deps.pool, table, connection, ids);
-  return ids.filter((id) => standings.get(id)?.deleted === false);
+  return [...standings.values()].filter(({ deleted }) => !deleted);
 }
 
-/** A row whose object no list shows: asked for by id, since a list may hide it. It is marked deleted only under the guard. */
+/**
+ * A row whose object no list shows: asked for by id, since a list may hide it. It is marked deleted only under the guard. It
+ * stood before it was asked for, so the answer is newer, also within one second.
+ */
 async function settleExtra(
   deps: Deps,
   opened: OpenStripe,
   claim: Claim,
   resource: Resource,
-  id: string,
+  { id, timeMs }: Standing,
   mayBury: boolean,
   call: Call,
 ): Promise<'there' | 'stays' | 'buried'> {
-  const { read } = await readObject(opened, resource, id, (secondMs) => readTime(secondMs), call.signal);
+  const { read } = await readObject(opened, resource, id, (secondMs) => laterTime(secondMs, timeMs), call.signal);
   if (!('gone' in read)) return 'there';
   if (!mayBury) return 'stays';
   await writeUnderClaim(deps.pool, claim, { name: `mend ${resource.key}` }, (client) =>
