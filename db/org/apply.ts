@@ -17,21 +17,30 @@ export async function applyChunk(
   step: ApplyStep,
   range: Range,
 ): Promise<{ next: number; applied: number }> {
-  await knowDirectory(pool, plan);
   const to = Math.min(range.to, range.from + chunkSize - 1);
-  const applied = await writeUnderClaim(pool, plan.claim, { name: step, durable: false }, async (client) => {
-    const chunk: Chunk = { client, plan, values: [plan.id, range.from, to, step, plan.claim.connection] };
-    const plain = step === 'addUsers' && (await allNew(chunk));
-    if (step === 'addGroups') await writeGroups(chunk);
-    if (step === 'addUsers' || step === 'editUsers') await writeUsers(chunk, plain);
-    await removeMemberships(chunk);
-    if (step === 'addUsers' || step === 'moveUsers') await writeMemberships(chunk, plain);
-    if (step === 'deleteUsers') await deleteUsers(chunk);
-    if (step === 'deleteGroups') await deleteGroups(chunk);
-    return countChanges(chunk);
+  const values = [plan.id, range.from, to, step, plan.claim.connection];
+  const { applied, fresh } = await lookAt(pool, values);
+  const write = async (plain: boolean) => {
+    if (!plain) await knowDirectory(pool, plan);
+    await writeUnderClaim(pool, plan.claim, { name: step, durable: false }, async (client) => {
+      const chunk: Chunk = { client, plan, values };
+      if (step === 'addGroups') await writeGroups(chunk);
+      if (step === 'addUsers' || step === 'editUsers') await writeUsers(chunk, plain);
+      if (!plain) await removeMemberships(chunk);
+      if (step === 'addUsers' || step === 'moveUsers') await writeMemberships(chunk, plain);
+      if (step === 'deleteUsers') await deleteUsers(chunk);
+      if (step === 'deleteGroups') await deleteGroups(chunk);
+    });
+  };
+  await write(fresh).catch((error) => {
+    // The chunk was committed before, and its answer was lost: its own rows are there.
+    if (fresh && error.code === uniqueViolation) return write(false);
+    throw error;
   });
   return { next: to + 1, applied };
 }
+
+const uniqueViolation = '23505';
 
 /**
  * Makes every commit before it durable. A slice ends with it: Temporal must not count a chunk as done that a crash of
@@ -50,12 +59,18 @@ interface Chunk {
 
 const ofChunk = 'c.plan_id = $1 AND c.no BETWEEN $2 AND $3 AND c.step = $4';
 
-async function countChanges({ client, values }: Chunk): Promise<number> {
-  const { rows } = await client.query(
-    `SELECT count(*)::int AS n FROM org.change_rows c WHERE ${ofChunk}`,
+/**
+ * How many changes the chunk has, and whether it brings only people whom nobody held when it was planned. They are inserted
+ * plainly: no other row is looked at, which costs a fifth less than an upsert. Asking whether they are there would be a join
+ * with a table that two lanes fill, and of which the planner knows nothing yet: 18 s for 5,000 people.
+ */
+async function lookAt(pool: Pool, values: unknown[]): Promise<{ applied: number; fresh: boolean }> {
+  const { rows } = await pool.query(
+    `SELECT count(*)::int AS applied, coalesce(bool_and(c.kind = 'user' AND c.action = 'add' AND c.before IS NULL), false) AS fresh
+     FROM org.change_rows c WHERE ${ofChunk}`,
     values.slice(0, 4),
   );
-  return rows[0].n;
+  return rows[0];
 }
 
 async function writeGroups({ client, plan, values }: Chunk): Promise<void> {
@@ -67,19 +82,6 @@ async function writeGroups({ client, plan, values }: Chunk): Promise<void> {
        generation = excluded.generation, synced_at = now(), deleted_at = NULL`,
     [...values, plan.tenant],
   );
-}
-
-/**
- * Whether the chunk brings only people whom nobody holds: they are inserted plainly, which costs a fifth less than an
- * upsert. A chunk that was committed before its answer was lost finds its own rows here.
- */
-async function allNew({ client, values }: Chunk): Promise<boolean> {
-  const { rows } = await client.query(
-    `SELECT NOT EXISTS (SELECT 1 FROM org.change_rows c LEFT JOIN org.users u ON u.connection_id = $5 AND u.id = c.source_id
-       WHERE ${ofChunk} AND (c.kind <> 'user' OR u.id IS NOT NULL)) AS all_new`,
-    values,
-  );
-  return rows[0].all_new;
 }
 
 async function writeUsers({ client, plan, values }: Chunk, plain: boolean): Promise<void> {
