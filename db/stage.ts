@@ -38,7 +38,7 @@ export async function sendCopy(
   client: Client,
   table: string,
   columns: readonly string[],
-  texts: readonly Buffer[],
+  texts: readonly Uint8Array[],
 ): Promise<void> {
   const stream = client.query(copyFrom(`COPY ${table} (${columns.join(', ')}) FROM STDIN`));
   stream.end(Buffer.concat(texts));

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
+import v8 from 'node:v8';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import {
   bundleWorkflowCode,
@@ -13,6 +14,7 @@ import type { Deps } from '../activities/deps.ts';
 import { openTokens } from '../activities/http/auth.ts';
 import { openThrottle } from '../activities/http/throttle.ts';
 import { createActivities } from '../activities/index.ts';
+import { endThread } from '../activities/org/thread.ts';
 import { loadConnectors } from '../activities/platform/catalog.ts';
 import type { Execution } from '../db/claims.ts';
 import { createPool, type Pool } from '../db/client.ts';
@@ -77,6 +79,8 @@ export async function createWorker(
     // A plain error in workflow code would retry its task for ever: the run would look alive and do nothing.
     workflowFailureErrorTypes: { '*': ['Error'] },
   };
+  // Read by threads as they start. Workflows live on few objects: the young ones of their thread need no 24 MB.
+  v8.setFlagsFromString('--max-semi-space-size=1');
   const runs = await Worker.create({
     ...common,
     taskQueue: config.taskQueue,
@@ -95,6 +99,7 @@ export async function createWorker(
     client,
     deps,
     async close() {
+      await endThread();
       await client.connection.close();
       await connection.close();
       await listener.close();

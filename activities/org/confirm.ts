@@ -1,7 +1,7 @@
 import { doubtOf, holdsPerson, missingIds, otherPeople, shownIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
 import { addPage, appendStage, emptyBatch, readStage } from '../../db/org/stage.ts';
-import type { StagePage, Stream } from '../../db/org/stageRows.ts';
+import { encodePage, type StagePage, type Stream } from '../../db/org/stageRows.ts';
 import { untouched } from '../../db/org/written.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
@@ -180,12 +180,13 @@ async function stageOne(asking: Asking, page: StagePage, at: Asked, doubt: strin
   const { deps, plan, stream } = asking;
   const state = await readStage(deps.pool, plan.id, stream);
   const batch = emptyBatch();
-  addPage(batch, page, stream);
+  const encoded = encodePage(page, stream);
+  addPage(batch, encoded);
   await appendStage(deps.pool, plan.claim, plan.id, stream, batch, {
     ...state,
     cursor: { ...(state.cursor as object | null), ...at },
-    rows: state.rows + page.groups.length + page.users.length,
-    members: state.members + page.members.length,
+    rows: state.rows + encoded.rows,
+    members: state.members + encoded.members,
     unkeyed: state.unkeyed + page.unkeyed.length,
     requests: state.requests + 1,
     ended: state.ended && { ...state.ended, doubt: doubt ?? state.ended.doubt },

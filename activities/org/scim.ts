@@ -5,8 +5,8 @@ import { SyncError } from '../errors.ts';
 import { send, where } from '../http/request.ts';
 import { errorCode, readJson, requireGone } from '../http/verdict.ts';
 import { addGroup, addUser } from './records.ts';
-import { advance, type Cursor, type List, readList, start } from './scim.pages.ts';
-import { emptyPage, type OrgSource, type Probe, type SourcePage } from './source.ts';
+import { advance, type Cursor, readList, start } from './scim.pages.ts';
+import { emptyPage, type OrgSource, type Probe, type SourcePage, type StagedGroups } from './source.ts';
 
 const endpoint: Record<Stream, string> = { groups: '/Groups', users: '/Users' };
 /** Pages shrink to this before a server that refuses the count is given up. */
@@ -31,12 +31,15 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
 
   const filters: Record<Stream, string | undefined> = { users: options.userFilter, groups: options.groupFilter };
 
-  async function list(stream: Stream, cursor: Cursor, signal: AbortSignal): Promise<List> {
+  function ask(stream: Stream, { at, count }: Pick<Cursor, 'at' | 'count'>, signal: AbortSignal) {
     const filter = filters[stream];
     const position: Record<string, string> =
-      options.paging === 'index' ? { startIndex: String(cursor.at) } : { cursor: String(cursor.at) };
-    const query = { ...position, count: String(cursor.count), ...(filter && { filter }) };
-    const { answer, url } = await get(endpoint[stream], query, signal);
+      options.paging === 'index' ? { startIndex: String(at) } : { cursor: String(at) };
+    return get(endpoint[stream], { ...position, count: String(count), ...(filter && { filter }) }, signal);
+  }
+
+  async function list(stream: Stream, cursor: Cursor, signal: AbortSignal, asked = ask(stream, cursor, signal)) {
+    const { answer, url } = await asked;
     if (answer.status === 501) {
       const hint = options.paging === 'cursor' ? '. Try the option paging: "index"' : '';
       throw new SyncError('BadAnswer', `${shown}${endpoint[stream]} does not implement what was asked (501)${hint}`);
@@ -92,20 +95,40 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     return out;
   }
 
-  async function* pages(stream: Stream, from: unknown, signal: AbortSignal): AsyncIterable<SourcePage> {
+  async function* pages(
+    stream: Stream,
+    from: unknown,
+    signal: AbortSignal,
+    _staged: StagedGroups,
+    most = Number.POSITIVE_INFINITY,
+  ): AsyncIterable<SourcePage> {
     const cursor = (from ?? start(options)) as Cursor;
-    let ahead = list(stream, cursor, signal);
+    const until = cursor.seen + most;
+    const askAt = (at: number | string) => {
+      const asked = ask(stream, { at, count: cursor.count }, signal);
+      // Its failure is met by the turn that reads it, or by nobody when the slice ends before.
+      asked.catch(() => undefined);
+      return { at, asked };
+    };
+    let next = askAt(cursor.at);
+    // While pages come full, the one behind the next is asked for too: a page takes as long to read as to come.
+    let behind: typeof next | null = null;
     for (;;) {
-      const answer = await ahead;
+      const answer = await list(stream, cursor, signal, next.asked);
       const ended = advance(cursor, answer, stream, `${shown}${endpoint[stream]}`);
-      if (!ended) {
-        ahead = list(stream, cursor, signal);
-        // Its failure is met by the next turn, or by nobody when the slice ends here.
-        ahead.catch(() => undefined);
+      const last = ended !== null || cursor.seen >= until;
+      let requests = 1;
+      if (!last) {
+        const guessed = behind?.at === cursor.at;
+        if (behind !== null && !guessed) requests += 1;
+        next = guessed && behind !== null ? behind : askAt(cursor.at);
+        const full = typeof cursor.at === 'number' && answer.resources.length === cursor.count;
+        const at = full ? Number(cursor.at) + cursor.count : Number.POSITIVE_INFINITY;
+        behind = at <= Math.min(cursor.lastTotal ?? Number.MAX_SAFE_INTEGER, until) ? askAt(at) : null;
       }
       const page = ended?.sign === 'wrapped' ? emptyPage() : toPage(stream, answer.resources, cursor.pages);
-      yield { page, cursor: { ...cursor }, requests: 1, ended };
-      if (ended) return;
+      yield { page, cursor: { ...cursor }, requests, ended };
+      if (last) return;
     }
   }
 
@@ -113,6 +136,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     resumable: true,
     absentMeansNone: false,
     narrowed: options.userFilter !== undefined,
+    elsewhere: { platform: 'scim', baseUrl, token, options },
     pages,
     async readOne(stream, id, signal) {
       const filter = filters[stream];

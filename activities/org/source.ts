@@ -1,3 +1,4 @@
+import type { ScimOptions } from '../../connectors/scim.ts';
 import type { ReadEnd } from '../../db/org/stage.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 
@@ -35,9 +36,18 @@ export interface OrgSource {
   readonly narrowed: boolean;
   /**
    * Reads a list from the cursor on (null: from its start), one page at a time, in the source's order. `staged`: groups
-   * that were read before, for a source that is asked group by group.
+   * that were read before, for a source that is asked group by group. `most`: rows behind which a source with `elsewhere`
+   * stops, and asks for no more.
    */
-  pages(stream: Stream, cursor: unknown, signal: AbortSignal, staged: StagedGroups): AsyncIterable<SourcePage>;
+  pages(
+    stream: Stream,
+    cursor: unknown,
+    signal: AbortSignal,
+    staged: StagedGroups,
+    most?: number,
+  ): AsyncIterable<SourcePage>;
+  /** How another thread opens the same source. Absent where that needs more than plain values. */
+  readonly elsewhere?: Elsewhere;
   /**
    * What of the directory the credential may see, as a mark that differs when that does. Where it changed, whoever is
    * missing may only be out of sight, and every deletion is asked for. Absent where the source does not tell.
@@ -51,6 +61,14 @@ export interface OrgSource {
   /** Reads one page of each list for `connect` and says what it saw; throws the same errors as a run. */
   probe(signal: AbortSignal): Promise<Probe>;
   close(): Promise<void>;
+}
+
+/** A source in plain values. `token` is the credential: it goes to the thread and nowhere else. */
+export interface Elsewhere {
+  platform: 'scim';
+  baseUrl: string;
+  token: string | null;
+  options: ScimOptions;
 }
 
 /** What `connect` tells about a source. Counts and names of settings only. */

@@ -2,11 +2,12 @@ import { livingRows, missingIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
 import { addPage, appendStage, emptyBatch, readStage, restartStream, type StageState } from '../../db/org/stage.ts';
 import { countGroups, groupIds, levelIds } from '../../db/org/stagedGroups.ts';
-import type { StagePage, Stream } from '../../db/org/stageRows.ts';
+import { type EncodedPage, encodePage, type Stream } from '../../db/org/stageRows.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { requireRows } from './confirm.ts';
+import { readPages } from './pages.ts';
 import { emptyPage, type OrgSource, type StagedGroups } from './source.ts';
 import { openSource } from './sources.ts';
 
@@ -56,13 +57,10 @@ async function readInto(writer: StageWriter, source: OrgSource, call: Call): Pro
   try {
     if (stream === 'users' && plan.only !== null) await readPerson(writer, source, plan.only, call);
     else {
-      for await (const { page, cursor, requests, ended } of source.pages(
-        stream,
-        writer.state.cursor,
-        call.signal,
-        writer.staged(),
-      )) {
-        await writer.add(plan.only === null ? page : onlyMember(page, plan.only), { cursor, requests, ended });
+      const { cursor: from } = writer.state;
+      const reading = { stream, from, only: plan.only, staged: writer.staged(), signal: call.signal };
+      for await (const { page, cursor, requests, ended } of readPages(source, reading)) {
+        await writer.add(page, { cursor, requests, ended });
         const { rows, pages } = writer.state;
         const total = totalOf(cursor);
         call.report({ rows, pages, ...(total !== null && { total }) });
@@ -87,15 +85,11 @@ async function readPerson(writer: StageWriter, source: OrgSource, id: string, ca
       'The option only.user needs a source that reads one person directly; this one does not',
     );
   const page = await source.readOne('users', id, call.signal);
-  await writer.add(page ?? emptyPage(), {
+  await writer.add(encodePage(page ?? emptyPage(), 'users'), {
     cursor: null,
     requests: 1,
     ended: { sign: 'direct read', firstTotal: null, lastTotal: null, doubt: null },
   });
-}
-
-function onlyMember(page: StagePage, id: string): StagePage {
-  return { ...page, members: page.members.filter((m) => m.memberId === id || m.isGroup !== false) };
 }
 
 /** Collects pages and writes one batch while the next pages are read. */
@@ -116,15 +110,15 @@ class StageWriter {
     this.state = state;
   }
 
-  async add(page: StagePage, at: Pick<StageState, 'cursor' | 'ended'> & { requests: number }): Promise<void> {
+  async add(page: EncodedPage, at: Pick<StageState, 'cursor' | 'ended'> & { requests: number }): Promise<void> {
     const { batch, state } = this;
-    addPage(batch, page, this.stream);
+    addPage(batch, page);
     this.state = {
       cursor: at.cursor,
       ended: at.ended,
       pages: state.pages + 1,
-      rows: state.rows + page.groups.length + page.users.length,
-      members: state.members + page.members.length,
+      rows: state.rows + page.rows,
+      members: state.members + page.members,
       unkeyed: state.unkeyed + page.unkeyed.length,
       requests: state.requests + at.requests,
       passes: state.passes,

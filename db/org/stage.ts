@@ -1,16 +1,14 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
-import { copyText, sendCopy } from '../stage.ts';
+import { sendCopy } from '../stage.ts';
 import {
+  type EncodedPage,
   groupColumns,
-  groupValues,
   memberColumns,
-  type StagePage,
   type Stream,
   type Unkeyed,
   userColumns,
   userFields,
-  userValues,
 } from './stageRows.ts';
 
 export interface ReadEnd {
@@ -104,26 +102,25 @@ export async function restartStream(
   });
 }
 
-/** Pages as COPY takes them, collected until they are enough for one. */
+/** Pages collected until they are enough for one COPY. */
 export interface StageBatch {
   rows: number;
-  groups: Buffer[];
-  users: Buffer[];
-  members: Buffer[];
+  groups: Uint8Array[];
+  users: Uint8Array[];
+  members: Uint8Array[];
   unkeyed: Unkeyed[];
 }
 
 export const emptyBatch = (): StageBatch => ({ rows: 0, groups: [], users: [], members: [], unkeyed: [] });
 
 /** Puts a page behind those that a batch holds. */
-export function addPage(batch: StageBatch, page: StagePage, stream: Stream): void {
-  const { groups, users, members } = page;
-  if (groups.length > 0) batch.groups.push(copyText(groups.map(groupValues)));
-  if (users.length > 0) batch.users.push(copyText(users.map(userValues)));
-  if (members.length > 0)
-    batch.members.push(copyText(members.map((m) => [m.groupId, m.memberId, m.isGroup, m.isPrimary, stream])));
-  batch.unkeyed.push(...page.unkeyed);
-  batch.rows += groups.length + users.length + members.length;
+export function addPage(batch: StageBatch, { rows, members, texts, unkeyed }: EncodedPage): void {
+  for (const table of ['groups', 'users', 'members'] as const) {
+    const text = texts[table];
+    if (text !== null) batch[table].push(text);
+  }
+  batch.unkeyed.push(...unkeyed);
+  batch.rows += rows + members;
 }
 
 /** Copies pages and moves the cursor in one transaction. The last call of a list (`ended`) commits durably. */

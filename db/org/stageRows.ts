@@ -1,4 +1,4 @@
-import type { CopyValue } from '../stage.ts';
+import { type CopyValue, copyText } from '../stage.ts';
 
 export type Stream = 'groups' | 'users';
 
@@ -51,6 +51,16 @@ export interface StagePage {
   unkeyed: Unkeyed[];
 }
 
+/** A page as COPY takes it: bytes, which another thread may have made. */
+export interface EncodedPage {
+  /** Groups and people. */
+  rows: number;
+  members: number;
+  /** By table of the stage; null where the page has nothing for it. */
+  texts: { groups: Uint8Array | null; users: Uint8Array | null; members: Uint8Array | null };
+  unkeyed: Unkeyed[];
+}
+
 /** Columns of org.users that a source fills, in the order of UserRow.fields. */
 export const userFields = [
   'user_name',
@@ -70,11 +80,28 @@ export const groupColumns = ['id', 'name', 'parent_id', 'parent_told', 'members_
 export const memberColumns = ['group_id', 'member_id', 'is_group', 'is_primary', 'stream'];
 export const userColumns = ['id', ...userFields, 'attributes', 'told', ...faultColumns];
 
-export function groupValues(g: GroupRow): CopyValue[] {
+/** As bytes a page costs the collector nothing until it is written: its objects would be copied over and over. */
+export function encodePage({ groups, users, members, unkeyed }: StagePage, stream: Stream): EncodedPage {
+  return {
+    rows: groups.length + users.length,
+    members: members.length,
+    texts: {
+      groups: groups.length > 0 ? copyText(groups.map(groupValues)) : null,
+      users: users.length > 0 ? copyText(users.map(userValues)) : null,
+      members:
+        members.length > 0
+          ? copyText(members.map((m) => [m.groupId, m.memberId, m.isGroup, m.isPrimary, stream]))
+          : null,
+    },
+    unkeyed,
+  };
+}
+
+function groupValues(g: GroupRow): CopyValue[] {
   return [g.id, g.name ?? null, g.parentId ?? null, g.parentId !== undefined, g.membersRead, ...faultValues(g.fault)];
 }
 
-export function userValues(u: UserRow): CopyValue[] {
+function userValues(u: UserRow): CopyValue[] {
   let told = u.attributes === undefined ? 0 : 1 << userFields.length;
   const values: CopyValue[] = [u.id];
   for (let i = 0; i < userFields.length; i++) {
