@@ -8,6 +8,7 @@ import { Connection } from '@temporalio/client';
 import pg from 'pg';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type Config, ConfigError, loadConfig, programFolders } from '../workers/config.ts';
+import { freePort } from '../workers/embedded/launch.ts';
 import { withLock } from '../workers/embedded/lock.ts';
 import { isRoot } from '../workers/embedded/places.ts';
 import { type EmbeddedPostgres, startPostgres } from '../workers/embedded/postgres.ts';
@@ -344,6 +345,12 @@ describe('the program of Temporal', () => {
     });
     await expect(search).rejects.toThrow(`"temporal" in ${folder}, /home/me/go/bin, /none/bin\n`);
   });
+});
+
+test("a port of the system's choice goes to one server only, however long that takes to listen there", async () => {
+  const given = new Set<number>();
+  for (let i = 0; i < 1_000; i++) given.add(await freePort());
+  expect(given.size).toBe(1_000);
 });
 
 describe('both servers', () => {

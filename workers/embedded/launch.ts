@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { identify, type ProcessIdentity, signalProcess } from './process.ts';
 
@@ -106,9 +107,14 @@ export async function onFreePort<T>(wish: PortWish, start: (port: number) => Pro
   }
 }
 
-/** A TCP port of 127.0.0.1 that nobody listens on at this moment: `preferred` when it is free, else one of the system's choice. */
+/**
+ * A TCP port of 127.0.0.1 that nobody listens on at this moment: `preferred` when it is free, else one of the system's
+ * choice. The latter is kept for the server that will take it, which needs a second or two to get there: until it has, two
+ * of them could be given one port, and the slower one would take the other for itself. A connection that this side ended is
+ * remembered by the system for a minute, and it gives such a port to nobody who does not name it.
+ */
 export async function freePort(preferred = 0): Promise<number> {
-  const server = createServer();
+  const server = createServer((socket) => socket.end());
   const bound = await new Promise<boolean>((resolve) => {
     server.once('error', () => resolve(false));
     server.listen(preferred, '127.0.0.1', () => resolve(true));
@@ -118,7 +124,8 @@ export async function freePort(preferred = 0): Promise<number> {
     return freePort();
   }
   const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('127.0.0.1 gave no TCP address');
+  await once(connect(address.port, '127.0.0.1').resume(), 'close');
+  await new Promise((resolve) => server.close(resolve));
   return address.port;
 }
