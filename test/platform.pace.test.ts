@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { tell, toldOften } from '../activities/platform/pace.ts';
+import { openPace } from '../activities/platform/pace.ts';
 import type { Call } from '../activities/step.ts';
 import { coveredOf, paceOf, type Standing } from '../workflows/platform.estimate.ts';
 
@@ -15,14 +15,15 @@ describe('slices of one pass', () => {
     vi.useFakeTimers();
     try {
       const begun = Date.now();
-      const lanes = Array.from({ length: 4 }, () => ({ call: toldOften(callOf(20_000), 1), endedMs: [] as number[] }));
+      const pace = openPace();
+      const lanes = Array.from({ length: 4 }, () => ({ call: pace.often(callOf(20_000), 1), endedMs: [] as number[] }));
       for (let second = 1; second <= 60; second++) {
         vi.setSystemTime(begun + second * 1_000);
         for (const lane of lanes)
           if (lane.call.shouldEnd()) {
             lane.endedMs.push(second);
-            tell(1);
-            lane.call = toldOften(callOf(20_000), 1);
+            pace.told(1);
+            lane.call = pace.often(callOf(20_000), 1);
           }
       }
       const all = lanes.flatMap(({ endedMs }) => endedMs).sort((a, b) => a - b);
@@ -38,16 +39,30 @@ describe('slices of one pass', () => {
     vi.useFakeTimers();
     try {
       const begun = Date.now();
-      const call = toldOften(callOf(20_000), 2);
-      const other = toldOften(callOf(20_000), 3);
+      const pace = openPace();
+      const call = pace.often(callOf(20_000), 2);
+      const other = pace.often(callOf(20_000), 3);
       for (let second = 1; second < 20; second++) {
         vi.setSystemTime(begun + second * 1_000);
-        if (second % 5 === 0) tell(2);
+        if (second % 5 === 0) pace.told(2);
         expect(call.shouldEnd(), `second ${second}`).toBe(false);
       }
       expect(other.shouldEnd()).toBe(true);
       vi.setSystemTime(begun + 20_000);
       expect(call.shouldEnd(), 'its own time is up').toBe(true);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('know nothing of another worker, whose passes have the same numbers in another database', () => {
+    vi.useFakeTimers();
+    try {
+      const begun = Date.now();
+      const call = openPace().often(callOf(20_000), 1);
+      vi.setSystemTime(begun + 8_000);
+      openPace().told(1);
+      expect(call.shouldEnd()).toBe(true);
     } finally {
       vi.useRealTimers();
     }

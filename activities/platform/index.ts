@@ -5,7 +5,7 @@ import { step } from '../step.ts';
 import { type BeginInput, beginPass } from './begin.ts';
 import { listStreams, type StreamsInput } from './list.ts';
 import { openStream, scopeOf, tableOf } from './open.ts';
-import { tell, toldOften } from './pace.ts';
+import { openPace } from './pace.ts';
 import { replayRejects } from './rejected.ts';
 import { readSlice, type SliceInput } from './slice.ts';
 
@@ -17,12 +17,13 @@ export interface CloseInput {
 
 /** Parts that platformSync, streamSync and replayWindow are made of. */
 export function platformActivities(deps: Deps) {
+  const pace = openPace();
   return {
     listStreams: step('listStreams', (input: StreamsInput) => listStreams(deps, input)),
     beginPass: step('beginPass', (input: BeginInput, call) => beginPass(deps, input, call)),
     readSlice: step('readSlice', async (input: SliceInput, call) => {
-      const result = await readSlice(deps, input, toldOften(call, input.pass.id));
-      tell(input.pass.id);
+      const result = await readSlice(deps, input, pace.often(call, input.pass.id));
+      pace.told(input.pass.id);
       return result;
     }),
     closePass: step('closePass', async ({ pass, force }: CloseInput): Promise<Closed> => {
