@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { type Ground, openGround } from '../harness/ground.ts';
 import { killAudiencesAtRandom } from './audience.kills.ts';
 
@@ -7,7 +7,7 @@ const seed = Math.floor(Date.now() / 1000) % 1_000_000;
 
 let ground: Ground;
 beforeAll(async () => {
-  ground = await openGround({ durable: true });
+  ground = await openGround({ durable: true, bundle: inject('shared').bundle });
 });
 afterAll(() => ground.close());
 

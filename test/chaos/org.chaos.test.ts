@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { expectSameAsSource } from '../harness/compare.ts';
 import { changeForEveryStep } from '../harness/every-step.ts';
 import { type Directory, type Ground, openGround, type Run } from '../harness/ground.ts';
@@ -33,7 +33,7 @@ const size = { users: 120, groups: 14, depth: 3, paging: 'cursor', pageSize: 40,
 let ground: Ground;
 let holds: Holds;
 beforeAll(async () => {
-  ground = await openGround({ durable: true });
+  ground = await openGround({ durable: true, bundle: inject('shared').bundle });
   holds = await Holds.open(ground.servers.databaseUrl);
   await auditWrites(ground.pool);
 });

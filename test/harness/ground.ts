@@ -51,10 +51,13 @@ export interface GroundOptions {
   taskQueue?: string;
   /** Events from which Temporal suggests another execution. Default: the server's own, 4,096. Never durable. */
   shortHistories?: number;
+  /** File with the workflow code bundled ahead. Default: bundled here. */
+  bundle?: string;
 }
 
 /** Starts both servers in a fresh temporary folder, migrates and bundles. */
-export async function openGround({ durable, taskQueue = 'syncline', shortHistories }: GroundOptions): Promise<Ground> {
+export async function openGround(options: GroundOptions): Promise<Ground> {
+  const { durable, taskQueue = 'syncline', shortHistories } = options;
   const folder = mkdtempSync(join(tmpdir(), 'syncline-ground-'));
   // The OS user `postgres` must be able to walk through it when we run as root.
   chmodSync(folder, 0o755);
@@ -65,8 +68,8 @@ export async function openGround({ durable, taskQueue = 'syncline', shortHistori
   const servers = await openServers(config, { durable, dataDir: folder });
   const key = randomBytes(32);
   await migrate(servers.databaseUrl);
-  const bundle = join(folder, 'workflows.bundle.js');
-  writeFileSync(bundle, await bundleWorkflows());
+  const bundle = options.bundle ?? join(folder, 'workflows.bundle.js');
+  if (!options.bundle) writeFileSync(bundle, await bundleWorkflows());
   const pool = createPool({ url: servers.databaseUrl, size: 8, name: 'syncline test' });
   const client = await connectClient(servers.temporal);
   const workers: WorkerProcess[] = [];

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -6,7 +6,7 @@ import type { TestProject } from 'vitest/node';
 import { migrate } from '../../db/migrate.ts';
 import { loadConfig } from '../../workers/config.ts';
 import { openServers } from '../../workers/embedded/servers.ts';
-import { bundleWorkflows } from '../../workers/worker.ts';
+import { build } from './build.ts';
 
 /** What every test file gets from the one set-up of a run. */
 export interface Shared {
@@ -15,6 +15,7 @@ export interface Shared {
   template: string;
   temporalAddress: string;
   namespace: string;
+  /** File with the workflow code, in a build of the sources: worker processes are started from there. */
   bundle: string;
 }
 
@@ -24,24 +25,21 @@ declare module 'vitest' {
   }
 }
 
-/** One Temporal, one Postgres, one migrated template database and one workflow bundle a run. */
+/** One Temporal, one Postgres, one migrated template database and one build a run. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(join(tmpdir(), 'syncline-test-'));
   // The OS user `postgres` must be able to walk through it when the tests run as root.
   chmodSync(folder, 0o755);
-  const config = loadConfig();
-  const servers = await openServers(config, {
-    durable: false,
-    dataDir: join(folder, 'servers'),
-    onProgress: (line) => process.stdout.write(`${line}\n`),
-  });
+  const onProgress = (line: string) => void process.stdout.write(`${line}\n`);
+  const [servers, bundle] = await Promise.all([
+    openServers(loadConfig(), { durable: false, dataDir: join(folder, 'servers'), onProgress }),
+    build(join(folder, 'app')),
+  ]);
   const template = `syncline_template_${process.pid}`;
   await admin(servers.databaseUrl, `CREATE DATABASE ${template}`);
   const url = new URL(servers.databaseUrl);
   url.pathname = template;
   await migrate(url.href);
-  const bundle = join(folder, 'workflows.bundle.js');
-  writeFileSync(bundle, await bundleWorkflows());
   const { address: temporalAddress, namespace } = servers.temporal;
   project.provide('shared', { adminUrl: servers.databaseUrl, template, temporalAddress, namespace, bundle });
   return async () => {

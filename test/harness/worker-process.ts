@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../workers/config.ts';
 import type { Servers } from '../../workers/embedded/servers.ts';
@@ -25,7 +27,7 @@ export interface WorkerProcessOptions {
   servers: Servers;
   taskQueue: string;
   key: Buffer;
-  /** File with the workflow code bundled ahead. */
+  /** File with the workflow code bundled ahead. Where it stands in a build, the build is started, else the sources. */
   bundle: string;
   /** Activities at once. Default 20, with four database connections more. */
   slots?: number;
@@ -34,14 +36,16 @@ export interface WorkerProcessOptions {
   logLevel?: Config['logLevel'];
 }
 
-const entry = fileURLToPath(new URL('../../workers/start.ts', import.meta.url));
+const source = fileURLToPath(new URL('../../workers/start.ts', import.meta.url));
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Starts `npm start` as a process; it takes work about two seconds later. Its environment is what stands here and nothing else. */
+/** Starts a worker as a process; it takes work one or two seconds later. Its environment is what stands here and nothing else. */
 export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess {
   const { servers, slots = 20 } = options;
   const heap = options.heapMb === undefined ? [] : [`--max-old-space-size=${options.heapMb}`];
-  const child = spawn(process.execPath, [...heap, '--import', 'tsx', entry], {
+  const built = join(dirname(options.bundle), 'workers/start.js');
+  const program = existsSync(built) ? [built] : ['--import', 'tsx', source];
+  const child = spawn(process.execPath, [...heap, ...program], {
     cwd: checkout,
     env: {
       DATABASE_URL: servers.databaseUrl,
