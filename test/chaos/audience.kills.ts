@@ -70,15 +70,15 @@ export async function killAudiencesAtRandom(options: AudienceKillOptions): Promi
         open.push(await begin(ground, account, policy, options.recipients, offset));
         offset += options.recipients;
       }
-    while (report.kills < options.kills && open.some(({ ended }) => !ended)) {
+    while (report.kills < options.kills && !over(open)) {
       const total = () => accounts.reduce((sum, { received }) => sum + received.size, 0);
       const wanted = total() + 1 + Math.floor(random() * options.recipients);
       await until(
         'the moment to kill',
-        async () => (total() >= wanted && (await meetsAnother(ground, open, report))) || (await allEnded(open)),
+        async () => (total() >= wanted && (await meetsAnother(ground, open, report))) || over(open),
         300_000,
       );
-      await allEnded(open);
+      await noteEnds(open);
       await worker.kill();
       report.kills++;
       const takers = await Promise.all(open.map((one) => takersOfSending(ground, one)));
@@ -164,13 +164,20 @@ async function begin(
     attempts: 20,
   });
   const run = await launch(ground, name);
-  return { name, policy, account, run, ended: false, offset, kills: 0, killed: new Set() };
+  const one: Open = { name, policy, account, run, ended: false, offset, kills: 0, killed: new Set() };
+  const done = () => {
+    one.ended = true;
+  };
+  // How it ended is asked for when all have.
+  void run.result().then(done, done);
+  return one;
 }
 
-/** Notes which campaigns have ended. */
-async function allEnded(open: Open[]): Promise<boolean> {
+const over = (open: Open[]) => open.every(({ ended }) => ended);
+
+/** Notes which campaigns have ended, also those whose news of it is still on its way. */
+async function noteEnds(open: Open[]): Promise<void> {
   for (const one of open) one.ended ||= (await one.run.describe()).status.name !== 'RUNNING';
-  return open.every(({ ended }) => ended);
 }
 
 async function grantAll(
