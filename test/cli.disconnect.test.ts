@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { connectors } from '../connectors/index.ts';
 import { storedConnection } from '../db/connections.ts';
 import { leave } from '../db/disconnect.ts';
 import { define, people } from './harness/audience.ts';
@@ -167,6 +168,7 @@ test('unknown names, campaigns, platforms of somebody, and what is begun already
     err: expect.stringContaining(`"${name}" is of platform lanterns, which has no connector here`),
   });
   const own = join(import.meta.dirname, 'harness/lanterns/connector.ts');
+  onTestFinished(() => void delete connectors.lanterns);
   expect((await cli(`disconnect ${name} --dry-run`, { env: { SYNCLINE_CONNECTORS: own } })).code).toBe(0);
   await pool.query(`UPDATE syncline.connections SET platform = 'scim' WHERE id = $1`, [name]);
 

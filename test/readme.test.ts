@@ -17,9 +17,10 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { getTableConfig, getViewConfig } from 'drizzle-orm/pg-core';
 import * as v from 'valibot';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { directoryOptions } from '../connectors/directory.ts';
+import { connectors } from '../connectors/index.ts';
 import { platformOptions } from '../connectors/platform.ts';
 import { gauges } from '../db/gauges.ts';
 import { applySteps } from '../db/org/plan.ts';
@@ -57,6 +58,8 @@ const operatePage = readFileSync(operateFile, 'utf8');
 const source = (path: string) => readFileSync(join(checkout, path), 'utf8');
 const guide = readFileSync(guideFile, 'utf8');
 const example = writeExample();
+// Commands that were given it have added it for the whole process.
+afterAll(() => void delete connectors.desk);
 world.onClose(async () => example.remove());
 const name = `acme-${randomBytes(4).toString('hex')}`;
 /** An identifier of TypeScript too. */
