@@ -128,13 +128,13 @@ export const kuaishou: Connector = {
       { code: [300011], verdict: 'gone' },
       {
         text: '验签失败|签名校验失败',
-        verdict: 'bad-request',
+        verdict: 'app',
         hint: 'The signature was refused: check signSecret and signMethod.',
       },
       { code: [300003, 300005, 2001], verdict: 'bad-request' },
       {
         code: [100200100, 100200101, 100200103, 100200104, 100200105, 100200107],
-        verdict: 'bad-request',
+        verdict: 'app',
         hint: 'The call for a token was refused: check appKey and appSecret.',
       },
       { code: [100200500], verdict: 'busy', waitMs: 5000 },

@@ -109,11 +109,12 @@ export interface SignedCall {
  * - `busy`: the platform is; try again soon
  * - `token`: replace the token and try again
  * - `consent`: a person must consent again; the connection stops
+ * - `app`: the app, its secret, signature or clock is refused, whatever a call asks for; the connection stops
  * - `permission`: this stream is not allowed; others go on
  * - `too-big`: the window holds too much or is too long; split it
  * - `too-deep`: pages beyond the platform's depth; split the window
  * - `quota`: used up until the moment the rule names
- * - `bad-request`: our call is wrong, or one id of it is; never tried again
+ * - `bad-request`: our call is wrong, or one id of it is; never tried again. What every call would meet is `app`: else each id is set aside
  * - `gone`: the one record asked for does not exist
  * - `unknown`: tried a few times, then the stream stops
  */
@@ -124,6 +125,7 @@ export type Verdict =
   | 'busy'
   | 'token'
   | 'consent'
+  | 'app'
   | 'permission'
   | 'too-big'
   | 'too-deep'

@@ -93,7 +93,7 @@ export const youzan: Connector = {
       {
         code: [4202],
         text: 'client',
-        verdict: 'bad-request',
+        verdict: 'app',
         hint: 'The app was refused: check clientId, clientSecret and kdtId.',
       },
       { text: 'token', verdict: 'token' },

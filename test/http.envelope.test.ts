@@ -82,6 +82,7 @@ describe('failure inside HTTP 200: each class of rule', () => {
     'busy',
     'token',
     'consent',
+    'app',
     'permission',
     'too-big',
     'too-deep',

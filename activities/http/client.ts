@@ -154,6 +154,11 @@ function requireGood({ judgement, place }: Reply, stream: string, hasTokens: boo
         'Unauthorized',
         `${place} wants a person to consent again (${code}).${hint} Then store the fresh credential: ${connect}`,
       );
+    case 'app':
+      throw new SyncError(
+        'Unauthorized',
+        `${place} refuses every call of this app (${code}).${hint} Correct it: ${connect}`,
+      );
     case 'permission':
       throw new SyncError(
         'Forbidden',

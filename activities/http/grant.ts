@@ -33,7 +33,7 @@ export class TokenRefused extends Error {
 
 /** A life of more than ten years is a wrong unit or nonsense; it must still fit a timestamp. */
 const longestLifeMs = 10 * 366 * 86_400_000;
-const refusing = ['token', 'consent', 'permission', 'bad-request', 'gone'];
+const refusing = ['token', 'consent', 'app', 'permission', 'bad-request', 'gone'];
 const waiting = ['retry-after', 'busy', 'quota'];
 /** RFC 6749, 5.2, for servers whose connector has no rule for it. */
 const oauthRefusals = ['invalid_grant', 'invalid_client', 'unauthorized_client'];

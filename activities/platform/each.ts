@@ -71,6 +71,7 @@ async function readBatch(
     writer.visit({ visited: ids.map((one) => ({ ...one, atMs })) });
   } catch (error) {
     if (!(error instanceof Refused) || (error.verdict !== 'gone' && error.verdict !== 'bad-request')) throw error;
+    writer.move({ requests: writer.state.requests + 1 });
     if (ids.length > 1) {
       for (const one of ids) await readBatch(client, writer, over, [one], call);
       return;

@@ -86,5 +86,6 @@ async function keepNode(writer: SliceWriter, { node, atMs, pages, gone }: NodeRe
     });
     await writer.add(page, origin, { requests: writer.state.requests + requests });
   }
+  if (gone) writer.move({ requests: writer.state.requests + 1 });
   writer.visit({ visited: [{ id: node, atMs }], ...(gone && { gone: [{ id: node, atMs }] }) });
 }

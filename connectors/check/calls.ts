@@ -96,6 +96,7 @@ const verdict = word(
     'busy',
     'token',
     'consent',
+    'app',
     'permission',
     'too-big',
     'too-deep',

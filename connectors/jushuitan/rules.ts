@@ -13,7 +13,7 @@ export const rules: readonly VerdictRule[] = [
     hint: 'The app may not call this API, or there is none of that name: ask for it on the page of the app.',
   },
   { text: '频率|频繁|限流|调用次数', verdict: 'retry-after', waitMs: 5000 },
-  { text: '签名', verdict: 'bad-request', hint: 'The signature was refused: check the secret of the app.' },
+  { text: '签名', verdict: 'app', hint: 'The signature was refused: check the secret of the app.' },
   { text: 'token|授权', verdict: 'token' },
   { text: '时间间隔|时间跨度|7天', verdict: 'too-big' },
   { text: '参数|page_size|page_index|时间', verdict: 'bad-request' },
