@@ -7,22 +7,10 @@ import { rejectPipeline } from './rejects.ts';
 import { dropSeen, seenOf } from './seen.ts';
 import { knowRows } from './statistics.ts';
 import { type StreamTable, sqlName } from './streams.ts';
+import { type SweepRules, sweep } from './sweep.ts';
 
-/** Most rows a sweep may take without being asked; the smaller of count and share (see connectors/platform.ts). */
-export interface SweepGuard {
-  count: number;
-  percent: number;
-  smallCount: number;
-  smallPercent: number;
-}
-
-export interface CloseRules {
+export interface CloseRules extends SweepRules {
   scope: string;
-  /** Rows missing from a whole full pass are marked deleted. */
-  sweep: boolean;
-  guard: SweepGuard;
-  /** A person has looked and said yes: the guard is not asked. Doubts still withhold the sweep. */
-  force: boolean;
   /** Table whose rows name the ids that are gone. */
   listed: StreamTable | null;
   /** Tables of items that go with the rows that are marked deleted; they name them in `parent_id`. */
@@ -42,6 +30,8 @@ export interface PassCounts {
   deleted: number;
   /** Living rows that the pass did not bring and that stay. */
   withheld: number;
+  /** Living rows that this pass missed, the one before did not, and that stay until another one misses them too. */
+  unsure: number;
   /** Why; also why rows may be missing. Null when the pass is proven whole. */
   doubt: string | null;
 }
@@ -77,7 +67,13 @@ export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rule
     if (pass.kind === 'full' && rules.snapshots > 0) await snapshot(client, pass, table, rules.snapshots);
     if (pass.kind === 'full' && doubt === null) await resolveRejects(client, pass);
     const { seen: _seen, doubtFrom: _from, ...sum } = sums;
-    const counts: PassCounts = { ...sum, deleted, withheld: swept.withheld, doubt: swept.why ?? doubt };
+    const counts: PassCounts = {
+      ...sum,
+      deleted,
+      withheld: swept.withheld,
+      unsure: swept.unsure,
+      doubt: swept.why ?? doubt,
+    };
     await client.query('UPDATE syncline.passes SET ended_at = now(), verdict = $2, counts = $3 WHERE id = $1', [
       pass.id,
       doubt === null ? 'whole' : 'doubtful',
@@ -97,7 +93,7 @@ async function sumSlices(client: Client, pass: Pass) {
      FROM syncline.slices WHERE pass_id = $1`,
     [pass.id],
   );
-  return rows[0] as Omit<PassCounts, 'deleted' | 'withheld'> & { seen: number; doubtFrom: number | null };
+  return rows[0] as Omit<PassCounts, 'deleted' | 'withheld' | 'unsure'> & { seen: number; doubtFrom: number | null };
 }
 
 /** An unlogged set is empty after a crash of the server: then nobody knows who is missing. */
@@ -106,52 +102,6 @@ async function seenLost(client: Client, pass: Pass, committed: number): Promise<
   return rows[0].n === committed
     ? null
     : `the set of ids seen holds ${rows[0].n} of ${committed}: the database restarted during the pass`;
-}
-
-interface Swept {
-  deleted: number;
-  withheld: number;
-  why: string | null;
-}
-
-async function sweep(
-  client: Client,
-  pass: Pass,
-  table: StreamTable,
-  rules: CloseRules,
-  { doubt, cameEmpty }: { doubt: string | null; cameEmpty: boolean },
-): Promise<Swept> {
-  if (pass.kind !== 'full' || !rules.sweep) return { deleted: 0, withheld: 0, why: null };
-  const values = [pass.claim.connection, pass.startedMs, pass.fromMs, pass.toMs];
-  // A row that was read after the pass began is alive, whoever read it.
-  const missing = `t.connection_id = $1 AND t.deleted_at IS NULL AND t.synced_at < to_timestamp($2::float8 / 1000)
-    AND ($3::float8 IS NULL OR t.source_time >= to_timestamp($3::float8 / 1000) AND t.source_time < to_timestamp($4::float8 / 1000))
-    AND NOT EXISTS (SELECT 1 FROM ${seenOf(pass)} s WHERE s.id = t.id)`;
-  const { rows } = await client.query(
-    `SELECT count(*) FILTER (WHERE ${missing})::int AS missing, count(*)::int AS living FROM ${sqlName(table)} t
-     WHERE t.connection_id = $1 AND t.deleted_at IS NULL`,
-    values,
-  );
-  const { missing: gone, living } = rows[0] as { missing: number; living: number };
-  if (gone === 0) return { deleted: 0, withheld: 0, why: null };
-  if (doubt !== null) return { deleted: 0, withheld: gone, why: doubt };
-  if (cameEmpty && !rules.force)
-    return { deleted: 0, withheld: gone, why: `the list came empty where ${living} rows live: nothing was deleted` };
-  const most = allowed(rules.guard, living);
-  if (gone > most && !rules.force) {
-    const why = `${gone} of ${living} rows are missing at the source, allowed without asking ${most}: nothing was deleted`;
-    return { deleted: 0, withheld: gone, why };
-  }
-  const { rowCount } = await client.query(
-    `UPDATE ${sqlName(table)} t SET deleted_at = to_timestamp($2::float8 / 1000), generation = $5 WHERE ${missing}`,
-    [...values, pass.id],
-  );
-  return { deleted: rowCount ?? 0, withheld: 0, why: null };
-}
-
-function allowed(guard: SweepGuard, living: number): number {
-  const [count, percent] = living < 100 ? [guard.smallCount, guard.smallPercent] : [guard.count, guard.percent];
-  return Math.min(count, Math.floor((living * percent) / 100));
 }
 
 async function dropListed(client: Client, pass: Pass, table: StreamTable, listed: StreamTable | null): Promise<number> {

@@ -74,6 +74,7 @@ export interface IdSource {
  * Cuts a pass into batches of at most `size` ids, in order of time and id of the rows that name them. Each batch holds its
  * ids, so that ties at an edge, rows that change their time and kills lose nothing. Rows that come or change later differ
  * from the version that is noted here: the next pass asks for them.
+ * @returns how many batches there are
  */
 export async function cutIds(
   client: Client,
@@ -81,11 +82,11 @@ export async function cutIds(
   passId: number,
   source: IdSource,
   size: number,
-): Promise<void> {
+): Promise<number> {
   // Both sides are whole sets. Of one that came after its table was analysed the planner expects a single row, and a nested
   // loop walks 20,000 visits for each of 20,000 rows.
   await client.query('SET LOCAL enable_nestloop = off');
-  await client.query(
+  const { rowCount } = await client.query(
     `INSERT INTO syncline.slices (pass_id, no, ids, versions)
      SELECT $3, 1 + (n - 1) / $4, array_agg(id ORDER BY n), array_agg(version ORDER BY n)
      FROM (SELECT i.id, i.version, row_number() OVER (ORDER BY i.at, i.id) AS n FROM (${idsQuery(source)}) i
@@ -94,6 +95,7 @@ export async function cutIds(
      GROUP BY 2`,
     [pass.claim.connection, pass.stream, passId, size, ...(source.path ? [source.path] : [])],
   );
+  return rowCount ?? 0;
 }
 
 /** Ids with the time and the version of the rows that name them. */

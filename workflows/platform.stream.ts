@@ -180,6 +180,25 @@ export const isScheduled = () => workflowInfo().searchAttributes.TemporalSchedul
 
 /** Of a stream that a run left to another one. */
 export function skippedResult(stream: string): StreamResult {
-  const none = { slices: 0, pages: 0, rows: 0, written: 0, rejected: 0, requests: 0, deleted: 0, withheld: 0 };
+  const none = {
+    slices: 0,
+    pages: 0,
+    rows: 0,
+    written: 0,
+    rejected: 0,
+    requests: 0,
+    deleted: 0,
+    withheld: 0,
+    unsure: 0,
+  };
   return { stream, outcome: 'skipped', kind: null, ...none, doubt: 'another run reads this stream', durationMs: 0 };
+}
+
+/** Of a stream that was read twice: what both did, and what the second one says of it. */
+export function together(first: StreamResult, second: StreamResult): StreamResult {
+  if (second.outcome === 'skipped') return first;
+  const sum = { ...second };
+  for (const key of ['slices', 'pages', 'written', 'rejected', 'requests', 'deleted', 'durationMs'] as const)
+    sum[key] += first[key];
+  return sum;
 }

@@ -19,7 +19,7 @@ import { pause, resume } from './control.ts';
 import { quick } from './options.ts';
 import { readInput } from './org.input.ts';
 import { type PlatformSyncInput, platformSyncInput } from './platform.input.ts';
-import { hold, isScheduled, type StreamResult, skippedResult, streamSync } from './platform.stream.ts';
+import { hold, isScheduled, type StreamResult, skippedResult, streamSync, together } from './platform.stream.ts';
 import { type Bar, showDetails } from './progress.ts';
 import { shownFailure, tried } from './tries.ts';
 
@@ -119,9 +119,21 @@ class PlatformRun {
 
   /** Reads a stream after those whose rows it needs, however those ended. */
   async read(stream: ListedStream): Promise<StreamOutcome> {
-    const outcome = await this.outcomeOf(stream);
+    const first = await this.outcomeOf(stream);
+    // Results of earlier versions have no `unsure`: their histories go no other way than they went.
+    const outcome = 'unsure' in first && first.unsure > 0 ? await this.readAgain(stream, first) : first;
     this.ended.set(stream.name, outcome);
     return outcome;
+  }
+
+  /** Who is missing may have moved while it was read: a second reading tells, for the rows that its parents have by then. */
+  private async readAgain({ name, after }: ListedStream, first: StreamResult): Promise<StreamOutcome> {
+    for (const one of after) {
+      const { outcome } = await this.outcomeOf({ name: one, after: [] });
+      if (outcome !== 'whole') return first;
+    }
+    const second = await this.outcomeOf({ name, after: [] });
+    return 'reason' in second ? second : together(first, second);
   }
 
   /** What a stream ends with is told, never thrown. */

@@ -137,6 +137,7 @@ export class StreamView {
     this.passing.clear();
     if (counts.doubt !== null) this.passing.set('doubt', counts.doubt);
     if (counts.withheld > 0) this.passing.set('withheld', `${counts.withheld} missing rows stay`);
+    if (counts.unsure > 0) this.passing.set('unsure', `${counts.unsure} missing rows stay until they are missed again`);
     this.show();
   }
 

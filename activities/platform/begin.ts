@@ -1,6 +1,7 @@
 import { type Execution, takeClaim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
 import { coverageOf } from '../../db/coverage.ts';
+import { doubtPass } from '../../db/parents.ts';
 import { isLeftFull, openPass, type Pass, type PassKind, type Range, undone } from '../../db/passes.ts';
 import { type DoneSums, doneSums } from '../../db/readings.ts';
 import { ensureTable } from '../../db/streams.ts';
@@ -11,6 +12,7 @@ import { idSource } from './each.ts';
 import { columnValues } from './extract.ts';
 import { fillColumns } from './fill.ts';
 import { type OpenStream, openStream, perSecondOf, scopeOf, tableOf } from './open.ts';
+import { doubtOfParent } from './parents.ts';
 import { rootOf } from './tree.ts';
 import { cutWindows, type Known, readRange, spanOf } from './windows.ts';
 
@@ -157,7 +159,9 @@ async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Prom
 async function cut(client: Client, opened: OpenStream, pass: Pass): Promise<Range[]> {
   const { window, over } = opened.stream;
   if (over?.kind === 'each') {
-    await cutIds(client, pass, pass.id, idSource(opened, over, pass), idsPerSlice);
+    const parts = await cutIds(client, pass, pass.id, idSource(opened, over, pass), idsPerSlice);
+    const doubt = await doubtOfParent(client, opened, over, { ...pass, parts });
+    if (doubt !== null) await doubtPass(client, pass.id, doubt);
     return [];
   }
   if (window && pass.fromMs !== null && pass.toMs !== null) return cutWindows(window, pass.fromMs, pass.toMs);

@@ -85,15 +85,18 @@ function refuse(writer: SliceWriter, over: Each, { id, version }: Asked, error: 
   if (error.verdict === 'gone') {
     // Rows that are not named by the id that was asked for are found missing by the sweep.
     if (String(writer.opened.stream.key) === '$over') writer.visit({ gone: [{ id, atMs }] });
-  } else
-    writer.refuse({
-      id,
-      keyed: true,
-      reason: 'refused',
-      field: over.param,
-      record: JSON.stringify({ [over.param]: id, code: error.code }),
-      position: `${over.param} of ${over.stream}`,
-    });
+    return;
+  }
+  if (writer.opened.stream.deletes.kind === 'sweep')
+    writer.move({ doubt: `${over.stream} that the platform refuses (${error.code}) hide what belongs to them` });
+  writer.refuse({
+    id,
+    keyed: true,
+    reason: 'refused',
+    field: over.param,
+    record: JSON.stringify({ [over.param]: id, code: error.code }),
+    position: `${over.param} of ${over.stream}`,
+  });
 }
 
 async function readPages(

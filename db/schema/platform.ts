@@ -135,6 +135,20 @@ export const visits = syncline.table(
   ],
 );
 
+/**
+ * Living rows that the last full pass missed, of streams that are read part by part (`over`): one that the next full pass
+ * misses too is gone. A pass in doubt forgets them.
+ */
+export const missed = syncline.table(
+  'missed',
+  {
+    connectionId: text('connection_id').notNull(),
+    stream: text('stream').notNull(),
+    id: id('id').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.connectionId, t.stream, t.id] })],
+);
+
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
 
 /**

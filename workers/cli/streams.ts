@@ -45,6 +45,8 @@ export interface StreamStatus {
   withheld: number;
   /** Records that stand aside. */
   rejects: number;
+  /** Streams for whose rows it is read: one that lacks rows is read again with them. */
+  over: string[];
 }
 
 type Doing = Pick<StreamStatus, 'state' | 'run' | 'progress' | 'covered' | 'reason' | 'rows'>;
@@ -54,6 +56,11 @@ export function streamsOf({ platform, options }: Pick<StoredConnection, 'platfor
   if (Array.isArray(options.streams)) return options.streams.map(String);
   if (platform === databasePlatform) return segmentStreams.filter((name) => options[name] !== undefined);
   return Object.keys(connectors[platform]?.streams ?? {});
+}
+
+function overOf({ platform }: Pick<StoredConnection, 'platform'>, stream: string): string[] {
+  const over = connectors[platform]?.streams[stream]?.over;
+  return over?.kind === 'each' ? [over.stream] : [];
 }
 
 /** @throws CommandError (usage) for a stream that the connector does not have */
@@ -95,7 +102,8 @@ export async function lookAtStreams(
       const holder = holders.find(({ pipeline }) => streamOf(pipeline) === stream) ?? null;
       const reading = readings.findLast((one) => one.stream === stream) ?? null;
       const doing = await doingOf(client, { stream, holder, reading, told, polled });
-      return { stream, ...doing, ...factsOf(known.find((one) => one.stream === stream)) };
+      const over = overOf(connection, stream);
+      return { stream, ...doing, ...factsOf(known.find((one) => one.stream === stream)), over };
     }),
   );
   const trouble = runs.flatMap(({ pending }) => pending.flatMap(describeTrouble));
@@ -190,7 +198,7 @@ function ended(one: PlatformProgress['streams'][number]): Doing {
   };
 }
 
-function factsOf(known: StreamStanding | undefined): Omit<StreamStatus, keyof Doing | 'stream'> {
+function factsOf(known: StreamStanding | undefined): Omit<StreamStatus, keyof Doing | 'stream' | 'over'> {
   const at = (ms: number | null | undefined) => (typeof ms === 'number' ? new Date(ms) : null);
   const watermark = at(known?.watermarkMs);
   return {

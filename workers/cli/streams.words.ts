@@ -49,8 +49,8 @@ const atWork = ['unattended', 'waiting', 'running', 'paused'];
 
 /** What a person should know or do about a stream, each with the command for it. */
 export function advise(connection: string, one: StreamStatus, workflow: SyncWorkflow = 'platformSync'): string[] {
-  const { stream, state, reason, rejects, doubt, withheld } = one;
-  const again = `npx syncline start ${workflow} ${connection} --streams ${stream}`;
+  const { stream, state, reason, rejects, doubt, withheld, over } = one;
+  const again = `npx syncline start ${workflow} ${connection} --streams ${[...over, stream].join(',')}`;
   const idle = !atWork.includes(state);
   const lines: string[] = [];
   if (reason !== null) lines.push(`${stream} ${state}: ${reason}`);
