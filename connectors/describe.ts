@@ -66,8 +66,9 @@ function authOf({ auth, gateway }: Connector): string {
   return [token, auth.obtain && auth.refresh ? 'refreshed' : '', signed].filter(Boolean).join(', ');
 }
 
-function readsOf({ call, sql, over }: Stream): string {
+function readsOf({ call, sql, over, instead }: Stream): string {
   const source = call ? [call.api, call.version].filter(Boolean).join(' ') : `table ${sql?.from}`;
+  if (instead) return `${source}; level by level where that is too big`;
   if (!over) return source;
   if (over.kind === 'tree') return `${source}, one call a node of the tree`;
   const ids = over.batch === 1 ? 'for each id of' : `for each ${number(over.batch)} ids of`;

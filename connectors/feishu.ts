@@ -85,6 +85,8 @@ export const feishu: Connector = {
       rows: 'items',
       key: 'open_department_id',
       paging: pages,
+      // A very large company is refused with all below its root (43010).
+      instead: { params: { fetch_child: false }, over: { kind: 'tree', root: '0', param: 'department_id' } },
       deletes: { kind: 'sweep' },
       columns: {
         name: { path: 'name', type: 'text' },

@@ -16,6 +16,11 @@ export interface Stream {
   paging: Paging;
   window?: Window;
   over?: Over;
+  /**
+   * Another way to the same rows, gone to the end of a pass whose list the platform calls too big (`too-big`): level by level,
+   * with these parameters in place of the call's. Not where there is a window, which is split.
+   */
+  instead?: { params: Record<string, Value>; over: Extract<Over, { kind: 'tree' }> };
   /** How the platform shows that a row is gone. */
   deletes: Deletes;
   /** Typed columns beside `data`. A new one fills from `data` without a call. */

@@ -153,6 +153,12 @@ const streams: WrongPart[] = [
     '~streams.gone.deletes.by: got "gone", accepted another stream: orders, details, pushed',
   ],
   [
+    'another way where a window is split',
+    'streams.orders.instead',
+    { params: {}, over: { kind: 'tree', root: '0', param: 'below' } },
+    '~streams.orders.instead: got an object, accepted nothing, since the stream has window, which is split',
+  ],
+  [
     'ids of no stream',
     'streams.details.over.stream',
     'order',

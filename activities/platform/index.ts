@@ -31,7 +31,7 @@ export function platformActivities(deps: Deps) {
       const { stream, connector, options } = opened;
       return closePass(deps.pool, pass, opened.table, {
         scope: scopeOf(opened),
-        sweep: stream.deletes.kind === 'sweep' && (stream.over ? 'twice' : true),
+        sweep: stream.deletes.kind === 'sweep' && (stream.over || stream.instead ? 'twice' : true),
         guard: options.guard,
         force,
         listed: stream.deletes.kind === 'listed' ? tableOf(connector, stream.deletes.by) : null,

@@ -9,7 +9,7 @@ import { denser, partsOf } from './dense.ts';
 import { readIds } from './each.ts';
 import { openStream } from './open.ts';
 import { readRows } from './sql.ts';
-import { readTree } from './tree.ts';
+import { readTree, rootOf, treeInstead } from './tree.ts';
 import { windowParams } from './windows.ts';
 import { type ReadEnd, report, SliceWriter } from './writer.ts';
 
@@ -67,7 +67,9 @@ async function readKind(deps: Deps, writer: SliceWriter, call: Call): Promise<Re
   if (dense !== null) return dense;
   if (stream.sql) return readRows(deps, writer, call);
   if (stream.over?.kind === 'each') return readIds(deps, writer, stream.over, call);
-  if (stream.over?.kind === 'tree') return readTree(deps, writer, stream.over, call);
+  if (stream.over?.kind === 'tree') return readTree(deps, writer, { over: stream.over, stream }, call);
+  const instead = treeInstead(writer.opened);
+  if (instead && isInstead(writer.state.cursor)) return readTree(deps, writer, instead, call);
   return readWindow(deps, writer, call);
 }
 
@@ -131,9 +133,19 @@ async function settle(writer: SliceWriter, end: Extract<ReadEnd, { kind: 'done' 
   } else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt });
 }
 
+/** In the place of a list's cursor: it goes on as the tree that stands in place of it. */
+const goesInstead = { family: 'instead' };
+const isInstead = (cursor: unknown) => (cursor as typeof goesInstead | null)?.family === 'instead';
+
 /** A window that cannot be cut further is read as deep as the platform lets us, and says what it lacks. */
 function tooMuch(writer: SliceWriter, refused: Refused): ReadEnd {
   if (partsOf(writer, Number.POSITIVE_INFINITY) !== null) return { kind: 'split', parts: Number.POSITIVE_INFINITY };
+  const instead = treeInstead(writer.opened);
+  if (instead && !isInstead(writer.state.cursor)) {
+    writer.visit({ found: [rootOf(writer.opened, instead.over)] });
+    writer.move({ cursor: goesInstead });
+    return { kind: 'more' };
+  }
   if (!writer.opened.stream.window) throw refused;
   writer.move({ rereads: rereadsMost });
   return {

@@ -1,4 +1,4 @@
-import type { Over } from '../../connectors/shape.ts';
+import type { Over, Stream } from '../../connectors/shape.ts';
 import { waitingNodes } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
 import { openClient, type PlatformClient, Refused } from '../http/client.ts';
@@ -11,12 +11,28 @@ import { type ReadEnd, report, type SliceWriter } from './writer.ts';
 
 type Tree = Extract<Over, { kind: 'tree' }>;
 
+/** A tree, and the stream as each of its nodes is asked. */
+export interface TreeRead {
+  over: Tree;
+  stream: Stream;
+}
+
+/** The tree that stands in place of a list; null where the connector has none. */
+export function treeInstead({ stream }: Pick<OpenStream, 'stream'>): TreeRead | null {
+  const { instead, call } = stream;
+  if (!instead || !call) return null;
+  return {
+    over: instead.over,
+    stream: { ...stream, call: { ...call, params: { ...call.params, ...instead.params } } },
+  };
+}
+
 /** Nodes asked for at once: a tree of 30,000 nodes takes 30,000 calls, one after the other an hour. */
 const inFlight = 4;
 const nodesAtOnce = 100;
 
 /** Reads a tree breadth first, one call a node. The frontier stands in Postgres, so that a kill costs the nodes in flight. */
-export async function readTree(deps: Deps, writer: SliceWriter, over: Tree, call: Call): Promise<ReadEnd> {
+export async function readTree(deps: Deps, writer: SliceWriter, tree: TreeRead, call: Call): Promise<ReadEnd> {
   const { opened, pass } = writer;
   const client = openClient(deps, opened.connection, opened.connector);
   for (;;) {
@@ -25,7 +41,7 @@ export async function readTree(deps: Deps, writer: SliceWriter, over: Tree, call
     if (nodes.length === 0) return { kind: 'done', doubt: null };
     for (let at = 0; at < nodes.length; at += inFlight) {
       const read = await Promise.allSettled(
-        nodes.slice(at, at + inFlight).map((node) => readNode(client, writer, over, node, call)),
+        nodes.slice(at, at + inFlight).map((node) => readNode(client, writer, tree, node, call)),
       );
       for (const one of read) if (one.status === 'fulfilled') await keepNode(writer, one.value);
       for (const one of read) if (one.status === 'rejected') throw one.reason;
@@ -52,11 +68,11 @@ interface NodeRead {
 async function readNode(
   client: PlatformClient,
   writer: SliceWriter,
-  over: Tree,
+  { over, stream }: TreeRead,
   node: string,
   call: Call,
 ): Promise<NodeRead> {
-  const { name, stream } = writer.opened;
+  const { name } = writer.opened;
   const read: NodeRead = { node, atMs: Date.now(), pages: [], gone: false };
   const params = { [over.param]: /^\d{1,15}$/.test(node) ? Number(node) : node };
   try {

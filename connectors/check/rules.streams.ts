@@ -13,6 +13,7 @@ export function* streamProblems(connector: Connector, name: string): Generator<P
     ...pagingProblems(stream),
     ...windowProblems(stream),
     ...parameterProblems(stream),
+    ...insteadProblems(stream),
     ...neighbourProblems(connector, name, stream),
   ];
   for (const problem of found) yield { ...problem, at: `streams.${name}.${problem.at}` };
@@ -133,6 +134,14 @@ function* parameterProblems({ paging, window, over }: Stream): Generator<Problem
     if (before !== undefined) yield { at, got: quoted(name), accepted: `another parameter than that of ${before}` };
     else set.set(name, at);
   }
+}
+
+function* insteadProblems({ instead, call, window, over, paging }: Stream): Generator<Problem> {
+  if (!instead) return;
+  const taken = window ? 'window, which is split' : over ? 'over' : call ? undefined : 'sql';
+  if (taken) yield { at: 'instead', got: 'an object', accepted: `nothing, since the stream has ${taken}` };
+  if ('param' in paging && paging.param === instead.over.param)
+    yield { at: 'instead.over.param', got: quoted(paging.param), accepted: 'another parameter than that of paging' };
 }
 
 function* neighbourProblems({ streams }: Connector, name: string, { over, deletes }: Stream): Generator<Problem> {

@@ -120,6 +120,7 @@ const window = object({
   denseRows: v.optional(whole(1, 1_000_000_000)),
   count: v.optional(object({ call: v.optional(object(apiCall)), params: v.optional(values), total: path })),
 });
+const tree = object({ kind: kind('tree'), root: value, param: text });
 const over = kinds([
   object({
     kind: kind('each'),
@@ -130,7 +131,7 @@ const over = kinds([
     also: v.optional(filled(text, 'a list of ids')),
     when: word('changed', 'all'),
   }),
-  object({ kind: kind('tree'), root: value, param: text }),
+  tree,
 ]);
 const deletes = kinds([
   object({ kind: kind('sweep') }),
@@ -177,6 +178,7 @@ export const stream = object({
   paging,
   window: v.optional(window),
   over: v.optional(over),
+  instead: v.optional(object({ params: values, over: tree })),
   deletes,
   columns: v.record(columnName, column, 'an object of columns'),
   jsonText: v.optional(filled(path, 'a list of paths')),
