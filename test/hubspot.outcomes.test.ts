@@ -469,6 +469,36 @@ describe('modes', () => {
     expect(contact(crm, '7')).toMatchObject({ firstname: 'theirs' });
   });
 
+  test.each(['trace', 'all-or-nothing'] as const)(
+    'insert takes no contact of another for its own, which mirror would archive later (%s)',
+    async (mode) => {
+      const crm = await open({ users: 60, options: { mode: 'insert' }, sandbox: { mode } });
+      const foreign = crm.source.contacts.create({ properties: { email: 'user3@example.org', firstname: 'theirs' } });
+      crm.source.contacts.upsert({ id: '7', idProperty: 'app_user_id', properties: { firstname: 'theirs' } });
+      expect(await crm.sync()).toMatchObject({ outcome: 'partial', written: 58, passed: 1, refusedThere: 1 });
+      expect(await crm.parked()).toEqual(new Map([['3', 'conflict']]));
+      await crm.options({ mode: 'mirror' });
+      await crm.sql('DELETE FROM users WHERE id IN (3, 7)');
+      expect(await crm.sync()).toMatchObject({ archived: 1 });
+      expect('contact' in foreign && foreign.contact, 'nobody of ours').toMatchObject({
+        archived: false,
+        properties: { firstname: 'theirs' },
+      });
+    },
+  );
+
+  test('insert makes nobody sure of a contact while HubSpot does not say whose it is', async () => {
+    const crm = await open({
+      users: 60,
+      options: { mode: 'insert' },
+      sandbox: { faults: [{ type: 'status', status: 503, on: 'read', times: 1 }] },
+    });
+    crm.source.contacts.create({ properties: { email: 'user3@example.org' } });
+    crm.source.contacts.upsert({ id: '7', idProperty: 'app_user_id', properties: { firstname: 'theirs' } });
+    expect(await crm.sync()).toMatchObject({ written: 58, unanswered: 2, passed: 1, refusedThere: 1 });
+    expect(await crm.parked()).toEqual(new Map([['3', 'conflict']]));
+  });
+
   test('a full run sends everybody again', async () => {
     const crm = await open({ users: 250 });
     await crm.sync();

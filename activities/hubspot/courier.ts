@@ -1,30 +1,24 @@
 import { type BatchVerdict, type RowOutcome, readBatch, untilMidnight } from '../../connectors/hubspot/answers.ts';
 import { paths } from '../../connectors/hubspot.ts';
 import { RetryLater, SyncError } from '../errors.ts';
-import { type HubspotAnswer, type HubspotClient, NeverLeft, Unanswered } from './client.ts';
+import { type HubspotAnswer, NeverLeft, Unanswered } from './client.ts';
 import type { Batch } from './feed.ts';
-import { existing, halves, isolate, type Refused, unowned } from './isolation.ts';
+import { Finder, type FinderOptions } from './finder.ts';
+import { halves, isolate, type Refused } from './isolation.ts';
 import type { Ledger } from './ledger.ts';
 import { bodyOf, flyingOf, Outgoing, parked, settled } from './outgoing.ts';
 import { Recorder } from './recorder.ts';
-import { type Tally, waitOf } from './tally.ts';
+import { waitOf } from './tally.ts';
 import { accountFailure, strangeAnswer } from './troubles.ts';
 
-export interface CourierOptions {
-  client: HubspotClient;
+export interface CourierOptions extends FinderOptions {
   ledger: Ledger;
-  tally: Tally;
-  idProperty: string;
-  /** Contacts that have the mail address of a row and no id of ours become its own. */
-  adopts: boolean;
-  connection: string;
   /** A call that ended without an answer may still be applied for so long, ms. */
   settleMs: number;
   /** A call leaves within this time after it was opened, or is opened anew, ms. */
   leaveMs: number;
   /** Zone in whose midnight the daily limit ends. */
   timeZone: string;
-  signal: AbortSignal;
   /** True once nothing more should leave. */
   shouldEnd: () => boolean;
 }
@@ -33,10 +27,12 @@ export interface CourierOptions {
 export class Courier {
   private readonly options: CourierOptions;
   private readonly recorder: Recorder;
+  private readonly finder: Finder;
 
   constructor(options: CourierOptions) {
     this.options = options;
     this.recorder = new Recorder(options);
+    this.finder = new Finder(options);
   }
 
   async deliver(batch: Batch): Promise<void> {
@@ -122,22 +118,17 @@ export class Courier {
 
   /** Whose value another contact has, which is nobody's, is sent to that one; the others are written down. */
   private async record(batch: Batch, outcomes: readonly RowOutcome[], place: string): Promise<void> {
-    const taken = (one: RowOutcome | undefined) => one?.kind === 'bad' && one.code === 'conflict';
-    const found = await this.unowned(batch.rows.filter((_, at) => taken(outcomes[at])));
-    const rows = batch.rows.filter((one) => !found.has(one));
-    const left = outcomes.filter((_, at) => !found.has(batch.rows[at]!));
-    if (rows.length > 0) this.recorder.record({ ...batch, rows }, left, place);
+    const proven = await this.finder.proven(batch.rows, outcomes);
+    const taken = (one: RowOutcome | null | undefined) => one?.kind === 'bad' && one.code === 'conflict';
+    const found = await this.finder.unowned(batch.rows.filter((_, at) => taken(proven[at])));
+    const unsure = batch.rows.filter((_, at) => proven[at] === null);
+    if (unsure.length > 0) this.recorder.hold(batch, unsure);
+    const goes = batch.rows.map((one, at) => proven[at] !== null && !found.has(one));
+    const rows = batch.rows.filter((_, at) => goes[at]);
+    const told = proven.flatMap((one, at) => (one !== null && goes[at] ? [one] : []));
+    if (rows.length > 0) this.recorder.record({ ...batch, rows }, told, place);
     else this.recorder.giveBack(batch);
     await this.adopt(found);
-  }
-
-  private async unowned(rows: readonly Outgoing[]): Promise<ReadonlyMap<Outgoing, string>> {
-    const { adopts, tally, client, idProperty, connection, signal } = this.options;
-    if (!adopts || rows[0]?.kind !== 'upsert') return new Map();
-    const found = await unowned(client, idProperty, rows, connection, signal);
-    if (found instanceof Map) return found;
-    if (found !== null && found.type !== 'Unavailable') tally.end({ kind: 'failure', error: found });
-    return new Map();
   }
 
   private async adopt(found: ReadonlyMap<Outgoing, string>): Promise<void> {
@@ -150,8 +141,8 @@ export class Courier {
     const { ledger, tally } = this.options;
     const { rows, call } = batch;
     if (verdict.code === 'conflict') {
-      if (rows[0]!.kind === 'create') return this.passBy(batch);
-      const found = await this.unowned(rows);
+      if (rows[0]!.kind === 'create') return this.passBy(batch, verdict);
+      const found = await this.finder.unowned(rows);
       if (found.size > 0) {
         ledger.settle([], [call]);
         await this.adopt(found);
@@ -173,33 +164,30 @@ export class Courier {
   }
 
   /** Some of them are there already, and the answer names one at most: those are asked for, the rest is made. */
-  private async passBy({ rows, call }: Batch): Promise<void> {
-    const { ledger, tally, client, idProperty, connection, signal } = this.options;
-    ledger.settle([], [call]);
-    if (!tally.isolate(1)) return;
-    const alone = new Map<number, string | null>([[0, null]]);
-    const found = rows.length === 1 ? alone : await existing(client, { idProperty, rows }, connection, signal);
-    const there = found instanceof Map ? found : new Map<number, string | null>();
-    tally.counts.passed += there.size;
+  private async passBy(batch: Batch, { contact }: Refused): Promise<void> {
+    const { ledger, tally } = this.options;
+    const { rows, call } = batch;
+    if (!tally.isolate(1)) return void this.recorder.giveBack(batch);
+    const found = await this.finder.find(rows);
+    if (found === null) return this.recorder.hold(batch, rows);
+    if (rows.length === 1 && found.size === 0)
+      return this.recorder.record(batch, [{ kind: 'bad', code: 'conflict', property: null, contact }], '');
+    tally.counts.passed += found.size;
     ledger.settle(
-      [...there].map(([at, hubspotId]) => this.recorder.confirmed(rows[at]!, { kind: 'present', hubspotId })),
+      [...found].map(([at, hubspotId]) => this.recorder.confirmed(rows[at]!, { kind: 'present', hubspotId })),
+      [call],
     );
-    const rest = rows.filter((_, at) => !there.has(at));
     // None has the id: another value is taken that must be unique.
-    const parts = there.size > 0 ? [rest] : halves(rest);
-    return this.again(parts, there.size > 0 ? 1 : 2);
+    const rest = rows.filter((_, at) => !found.has(at));
+    return found.size > 0 ? this.again([rest], 1) : this.again(halves(rest), 2);
   }
 
   /** Who has no record id yet is looked for; who is not there needs no archiving. Whose id is another one is decided anew. */
   private async lookUp(batch: Batch): Promise<void> {
-    const { ledger, tally, client, idProperty, connection, signal } = this.options;
+    const { ledger } = this.options;
     const unknown = batch.rows.filter(({ byRecord }) => !byRecord);
-    const found = await existing(client, { idProperty, rows: unknown }, connection, signal);
-    if (!(found instanceof Map)) {
-      this.recorder.hold(batch, batch.rows);
-      if (found !== null && found.type !== 'Unavailable') tally.end({ kind: 'failure', error: found });
-      return found === null ? undefined : tally.silence(found);
-    }
+    const found = await this.finder.find(unknown);
+    if (found === null) return this.recorder.hold(batch, batch.rows);
     if (batch.rows[0]!.kind === 'read')
       return ledger.settle(
         unknown.map((one, at) => this.recorder.located(one, found.get(at) ?? null)),

@@ -34,7 +34,8 @@ export class Recorder {
       const outcome = outcomes[at]!;
       if (outcome.kind === 'unaccounted') return this.unanswered(one, settleMs, left < rows.length);
       const taken = outcome.kind === 'bad' && outcome.code === 'conflict';
-      const holdMs = taken ? tally.conflictWait(one.row.tries, settleMs) : null;
+      // Where nobody is changed no value becomes free.
+      const holdMs = taken && one.kind !== 'create' ? tally.conflictWait(one.row.tries, settleMs) : null;
       if (holdMs !== null) {
         tally.counts.again += 1;
         return settled(one.row, { kind: 'held', holdMs, counts: true, doubt: null });

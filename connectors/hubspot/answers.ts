@@ -16,8 +16,11 @@ export type RowOutcome =
   | { kind: 'bad'; code: string; property: string | null; contact?: string }
   /** An update found no such contact. */
   | { kind: 'absent' }
-  /** A creation found the contact there. */
-  | { kind: 'present'; hubspotId: string | null }
+  /**
+   * A creation found a contact in its way, which may be another's: `contact` is named by the answer, `hubspotId` proven to be
+   * the row's own.
+   */
+  | { kind: 'present'; hubspotId: string | null; contact?: string }
   /** The answer says nothing of it: neither written nor refused is proved. */
   | { kind: 'unaccounted' };
 
