@@ -23,6 +23,8 @@ export type FailureType =
   | 'TooManyRejects'
   /** A run would archive more contacts than its connection allows. */
   | 'TooManyArchives'
+  /** HubSpot refused every row of a run and does not say why. */
+  | 'NothingTaken'
   /** The calls for finding the bad rows of refused batches are used up. */
   | 'IsolationSpent'
   /** Postgres refused a statement for its data (SQLSTATE 22, 23). */

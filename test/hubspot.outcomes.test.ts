@@ -382,6 +382,44 @@ describe('trouble of the account or the mapping stops the run and parks nobody',
     await crm.expectSame(bad);
   });
 
+  const unexplained = {
+    type: 'status' as const,
+    status: 400,
+    body: { status: 'error', message: 'Invalid input', category: 'VALIDATION_ERROR' },
+  };
+
+  test('a refusal of everybody without a word why parks nobody, and all are sent once it is over', async () => {
+    const crm = await open({ users: 300 });
+    await crm.sync();
+    await crm.sql(`UPDATE users SET name = 'later' WHERE id <= 49`);
+    crm.source.setFaults([{ ...unexplained, on: 'upsert' }]);
+    expect(await failureOfRun(crm.sync())).toMatchObject({
+      type: 'NothingTaken',
+      message: expect.stringMatching(/^sendContacts: HubSpot refused every row of this run \(validation_error\)/),
+    });
+    expect(await crm.parked()).toEqual(new Map());
+    crm.source.setFaults([]);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 49 });
+    await crm.expectSame();
+  });
+
+  test('one row that is refused without a word why is parked once HubSpot took another one, or a person has looked', async () => {
+    for (const alone of [false, true]) {
+      const crm = await open({ users: 20, options: { inFlight: 1 } });
+      await crm.sync();
+      await crm.sql(`UPDATE users SET name = 'later' WHERE id <= ${alone ? 1 : 5}`);
+      // The first row of five is found by three more calls, each of which has it, before any other row is taken.
+      crm.source.setFaults([{ ...unexplained, on: 'upsert', times: alone ? 1 : 4 }]);
+      if (alone) {
+        expect(await failureOfRun(crm.sync())).toMatchObject({ type: 'NothingTaken' });
+        crm.source.setFaults([{ ...unexplained, on: 'upsert' }]);
+      }
+      const result = await crm.sync(alone ? { rejects: 'accept' } : {});
+      expect(result).toMatchObject({ outcome: 'partial', written: alone ? 0 : 4, refusedThere: 1 });
+      expect(await crm.parked()).toEqual(new Map([['1', 'validation_error']]));
+    }
+  });
+
   test('isolation has a budget of its own, and what it found stays found', async () => {
     const crm = await open({
       users: 400,

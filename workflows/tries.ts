@@ -23,6 +23,7 @@ const verdicts: Record<FailureType, Verdict> = {
   TooManyRejects: 'end',
   TooManyArchives: 'end',
   IsolationSpent: 'end',
+  NothingTaken: 'end',
   BadAnswer: 'again',
   ChainBroken: 'again',
   DataRefused: 'again',

@@ -4,15 +4,17 @@ import { RetryLater, SyncError } from '../errors.ts';
 import { type HubspotAnswer, NeverLeft, Unanswered } from './client.ts';
 import type { Batch } from './feed.ts';
 import { Finder, type FinderOptions } from './finder.ts';
-import { halves, isolate, type Refused } from './isolation.ts';
+import { halves, isolate, isUnexplained, type Refused } from './isolation.ts';
 import type { Ledger } from './ledger.ts';
 import { bodyOf, flyingOf, Outgoing, parked, settled } from './outgoing.ts';
 import { Recorder } from './recorder.ts';
 import { waitOf } from './tally.ts';
 import { accountFailure, strangeAnswer } from './troubles.ts';
+import type { Unexplained } from './unexplained.ts';
 
 export interface CourierOptions extends FinderOptions {
   ledger: Ledger;
+  unexplained: Unexplained;
   /** A call that ended without an answer may still be applied for so long, ms. */
   settleMs: number;
   /** A call leaves within this time after it was opened, or is opened anew, ms. */
@@ -150,6 +152,7 @@ export class Courier {
       }
     }
     if (rows.length === 1) {
+      if (isUnexplained(verdict)) return this.options.unexplained.add(rows[0]!, verdict.code, call);
       const { code, property } = verdict.named.get(0) ?? verdict;
       return this.recorder.record(batch, [{ kind: 'bad', code, property, contact: verdict.contact }], '');
     }

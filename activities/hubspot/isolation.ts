@@ -3,6 +3,10 @@ import type { Outgoing } from './outgoing.ts';
 
 export type Refused = Extract<BatchVerdict, { kind: 'refused' }>;
 
+/** It names neither a row nor a property, nor a contact that has a value: it may be about the account. */
+export const isUnexplained = ({ code, property, named }: Refused) =>
+  property === null && named.size === 0 && code !== 'conflict';
+
 /** What is done with a batch that was refused as a whole. */
 export interface Isolation {
   /** Rows that are bad for certain. */

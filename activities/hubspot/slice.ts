@@ -21,6 +21,7 @@ import { requireKey } from './one.ts';
 import { judgedDigest, type OpenHubspot, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
 import { type Spent, type Stop, Tally } from './tally.ts';
+import { Unexplained } from './unexplained.ts';
 
 export interface SliceInput {
   plan: HubspotPlan;
@@ -119,9 +120,11 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     nextKey: (after) => nextDirty(pool, id, after),
   };
   const ending = () => tally.stop !== null || call.shouldEnd();
+  const unexplained = new Unexplained({ ledger, tally, connection: id, accepted: input.acceptRejects });
   const courier = new Courier({
     client: openClient(deps, connection, { ...options, callsPerWindow: plan.callsPerWindow }),
     ledger,
+    unexplained,
     tally,
     idProperty: mapping.idProperty,
     adopts: options.adopt !== undefined,
@@ -132,6 +135,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     signal: call.signal,
     shouldEnd: () => call.signal.aborted || call.shouldEnd(),
   });
+  const pass = (lanes: number) => walk(new Feed(source, lanes), { courier, ledger, unexplained, lanes, ending });
   const sight = setInterval(() => call.report({ rows: tally.counts.written, calls: tally.counts.calls }), 1_000);
   let done = false;
   try {
@@ -142,7 +146,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
       // Again behind a look-up, which tells the way to the contact and writes nothing.
       for (let located = -1; free.held === 0 && tally.located > located && !ending(); ) {
         located = tally.located;
-        await pass(new Feed(source, 1), courier, ledger, 1, ending);
+        await pass(1);
       }
       done = free.held === 0;
     }
@@ -159,7 +163,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
       if (ledger.everybody) continue;
       const { looked, again } = tally.counts;
       const { changed } = tally;
-      await pass(new Feed(source, options.inFlight), courier, ledger, options.inFlight, ending);
+      await pass(options.inFlight);
       const idle = tally.counts.looked === looked && !ledger.draining && !ledger.everybody;
       done = idle && ledger.drained === 0;
       if (tally.counts.again > again) {
@@ -193,8 +197,16 @@ async function holds(
   return tally.stop !== null;
 }
 
+interface Walk {
+  courier: Courier;
+  ledger: Ledger;
+  unexplained: Unexplained;
+  lanes: number;
+  ending: () => boolean;
+}
+
 /** Makes the calls of one pass, several in flight, and returns when every outcome is written. */
-async function pass(feed: Feed, courier: Courier, ledger: Ledger, lanes: number, ending: () => boolean): Promise<void> {
+async function walk(feed: Feed, { courier, ledger, unexplained, lanes, ending }: Walk): Promise<void> {
   const lane = async () => {
     while (!ending()) {
       const batch = await feed.next();
@@ -208,6 +220,7 @@ async function pass(feed: Feed, courier: Courier, ledger: Ledger, lanes: number,
     [],
     unmade.map(({ call }) => call),
   );
+  if (ends.every(({ status }) => status === 'fulfilled')) unexplained.judge(!ending());
   await ledger.flushed();
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }

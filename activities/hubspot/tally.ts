@@ -1,5 +1,6 @@
 import { isDaily } from '../../connectors/hubspot/answers.ts';
 import { type Counts, noCounts } from '../../connectors/hubspot/counts.ts';
+import type { BatchKind } from '../../connectors/hubspot.ts';
 
 /** What a run has spent before this slice. */
 export type Spent = Pick<Counts, 'written' | 'archived' | 'passed' | 'refusedHere' | 'refusedThere' | 'isolation'>;
@@ -71,6 +72,17 @@ export class Tally {
   conflictWait(tries: number, settleMs: number): number | null {
     if (this.quiet || tries >= conflictTries) return null;
     return this.waiting ? settleMs + 1_000 : 0;
+  }
+
+  /** A row is set aside. */
+  refused(where: 'refusedHere' | 'refusedThere', _row: { parked: boolean }): void {
+    this.counts[where] += 1;
+  }
+
+  /** HubSpot took a row of this run by such a call. */
+  takes(kind: BatchKind): boolean {
+    const sum = (name: 'written' | 'passed' | 'archived') => this.spent[name] + this.counts[name];
+    return kind === 'archive' ? sum('archived') > 0 : sum('written') + sum('passed') > 0;
   }
 
   /** The first reason counts. */

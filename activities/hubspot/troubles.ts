@@ -26,5 +26,12 @@ export function accountFailure(verdict: BatchVerdict, place: string, connection:
   }
 }
 
+/** Every call was refused without a word about a row: which of all rows should be the bad one? */
+export const nothingTaken = (code: string, connection: string) =>
+  new SyncError(
+    'NothingTaken',
+    `HubSpot refused every row of this run (${code}) and names neither a row nor a property: that is trouble of the account, and nobody was set aside. Look at the account and at status.hubspot.com, then start again. Where the rows themselves are bad, have them set aside: npx syncline start hubspotSync ${connection} --accept-rejects`,
+  );
+
 export const strangeAnswer = (place: string, status: number) =>
   new SyncError('BadAnswer', `${place} answered ${status} with something that is no answer of HubSpot`);
