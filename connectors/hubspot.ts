@@ -118,7 +118,7 @@ export const hubspotOptions = v.strictObject({
   timeoutSeconds: whole(1, 120, 30),
   /** So long after its end a call without an answer may still be applied, seconds, 0-3600. Default 100, the longest that the gateway in front waits. */
   settleSeconds: whole(0, 3_600, 100),
-  /** Rows that may be refused before a run stops, in percent of those it looked at, 0-100. Default 5. */
+  /** Rows that may be set aside before a run stops, in percent of those that are due in it, 0-100; who was set aside before does not count. Default 5. */
   rejectPercent: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100)), 5),
   /** Contacts that a run may archive, or update because their users left (`leave`), in percent of those it knows, 0-100; 50 may always go. Default 50; 100 asks never. */
   archivePercent: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100)), 50),

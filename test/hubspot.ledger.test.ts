@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { openTokens } from '../activities/http/auth.ts';
 import { openThrottle } from '../activities/http/throttle.ts';
+import { Breaker } from '../activities/hubspot/breaker.ts';
 import { openClient } from '../activities/hubspot/client.ts';
 import { Feed } from '../activities/hubspot/feed.ts';
 import { Ledger } from '../activities/hubspot/ledger.ts';
@@ -81,7 +82,7 @@ test('a row that cannot be mapped is set aside alone, though another one is mark
     );
   await mark('1', '2', '3');
 
-  const tally = new Tally(noCounts, { rejectPercent: null, isolationCalls: 0 });
+  const tally = new Tally(noCounts, 0);
   const log = logOf(stored.no, mapping, probe);
   const ledger = new Ledger({ pool, turn, log, judged: '', tally, landMs: 1_000, awayMost: 1 });
   const real = new MappedReader(pool, mapping, probe);
@@ -99,7 +100,8 @@ test('a row that cannot be mapped is set aside alone, though another one is mark
     },
   } as MappedReader;
   const decider = new Decider(opened, {}, false);
-  const settings = { mapping, judged: '', settleMs: 0, archives: null, connection: name };
+  const breaker = new Breaker({ percent: null, tally, count: async () => null });
+  const settings = { breaker, mapping, judged: '', settleMs: 0, archives: null, connection: name };
   const nextKey = (after: string) => nextDirty(pool, name, after);
   const feed = new Feed({ ...settings, reader, decider, ledger, tally, nextKey }, 1);
   const sent: string[] = [];

@@ -1,6 +1,6 @@
 import type { HubspotPlan } from '../activities/hubspot/begin.ts';
 import type { SliceResult } from '../activities/hubspot/slice.ts';
-import type { Counts } from '../connectors/hubspot/counts.ts';
+import { type Counts, noCounts } from '../connectors/hubspot/counts.ts';
 import { showDetails } from './progress.ts';
 
 /** Answer of the `progress` query: the same numbers the Temporal UI shows. */
@@ -39,7 +39,7 @@ export class HubspotView {
 
   constructor(connection: string, carried: Carried) {
     this.connection = connection;
-    this.counts = { ...carried.counts };
+    this.counts = { ...noCounts, ...carried.counts };
     this.started = carried.started;
     this.show();
   }
@@ -62,7 +62,7 @@ export class HubspotView {
   }
 
   add(result: SliceResult): void {
-    for (const name of Object.keys(this.counts) as (keyof Counts)[]) this.counts[name] += result.counts[name];
+    for (const name of Object.keys(this.counts) as (keyof Counts)[]) this.counts[name] += result.counts[name] ?? 0;
     this.left = { dirty: result.dirty, held: result.held };
     this.show();
   }

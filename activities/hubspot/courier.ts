@@ -157,12 +157,11 @@ export class Courier {
       return this.recorder.record(batch, [{ kind: 'bad', code, property, contact: verdict.contact }], '');
     }
     const { bad, parts } = isolate(rows, verdict);
-    tally.counts.refusedThere += bad.length;
+    for (const { one } of bad) tally.refused('refusedThere', one.row);
     ledger.settle(
       bad.map(({ one, code, property }) => parked(one.row, code, property)),
       [call],
     );
-    tally.breaker();
     return this.again(parts, parts.length);
   }
 
@@ -212,7 +211,7 @@ export class Courier {
   private cut({ rows, call }: Batch): Promise<void> {
     const { ledger, tally } = this.options;
     const alone = rows.length === 1;
-    if (alone) tally.counts.refusedThere += 1;
+    if (alone) tally.refused('refusedThere', rows[0]!.row);
     ledger.settle(alone ? [parked(rows[0]!.row, 'too_big', null)] : [], [call]);
     return this.again(alone ? [] : halves(rows), 2);
   }

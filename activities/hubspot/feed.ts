@@ -3,6 +3,7 @@ import { batchRows } from '../../connectors/hubspot.ts';
 import type { MappedReader, MappedRow } from '../../db/hubspot/mapped.ts';
 import type { Settled } from '../../db/hubspot/settle.ts';
 import type { ArchiveGuard } from './archives.ts';
+import type { Breaker } from './breaker.ts';
 import type { Ledger } from './ledger.ts';
 import { mappingFails, noSuchUser } from './one.ts';
 import { type Decider, type Decision, flyingOf, type Outgoing, parked, settled as settledAs } from './outgoing.ts';
@@ -22,6 +23,7 @@ export interface FeedOptions {
   decider: Decider;
   ledger: Ledger;
   tally: Tally;
+  breaker: Pick<Breaker, 'look'>;
   connection: string;
   /** Where users and their key stand. */
   mapping: Pick<Mapping, 'from' | 'key' | 'idProperty'>;
@@ -32,7 +34,7 @@ export interface FeedOptions {
   /** Null: a person lets the archiving go on, or asked for one user. */
   archives: ArchiveGuard | null;
   /** Key of the next dirty user, where the mapping cannot be evaluated for it. */
-  nextKey: (after: string) => Promise<{ key: string; version: number } | null>;
+  nextKey: (after: string) => Promise<{ key: string; version: number; parked: boolean } | null>;
 }
 
 /** Rows read at once: about 10 calls, whose opening is one flush to disk. Twice as many cost 20 MB and gain nothing. */
@@ -94,7 +96,7 @@ export class Feed {
     if (this.ended) full.push(...this.open.values());
     if (this.ended) this.open.clear();
     if (settled.length > 0) this.options.ledger.settle(settled);
-    this.options.tally.breaker();
+    await this.options.breaker.look();
     await this.options.archives?.look(full.flat().filter(({ leaves }) => leaves));
     const openedAt = performance.now();
     const numbers = await this.options.ledger.open(full.map(flyingOf));
@@ -130,7 +132,8 @@ export class Feed {
   private refuse(row: MappedRow, { settle, counts, yields }: Extract<Decision, { settle: Settled }>): Settled {
     const { tally, settleMs } = this.options;
     const holdMs = yields ? tally.conflictWait(row.tries, settleMs) : null;
-    tally.counts[holdMs === null ? counts : 'again'] += 1;
+    if (holdMs === null && counts === 'refusedHere') tally.refused(counts, row);
+    else tally.counts[holdMs === null ? counts : 'again'] += 1;
     return holdMs === null ? settle : settledAs(row, { kind: 'held', holdMs, counts: true, doubt: null });
   }
 
@@ -175,9 +178,9 @@ export class Feed {
       const { code } = error as { code?: unknown };
       if (typeof code !== 'string' || !rowTrouble.test(code)) throw error;
       tally.counts.looked += 1;
-      tally.counts.refusedHere += 1;
+      tally.refused('refusedHere', found);
       const outcome = { kind: 'parked', code: 'mapping_failed', property: code, record: '{}', reject: true } as const;
-      ledger.settle([{ ...found, hash: null, wasParked: false, outcome }]);
+      ledger.settle([{ ...found, hash: null, wasParked: found.parked, outcome }]);
       return null;
     }
   }

@@ -41,7 +41,7 @@ export class Recorder {
         return settled(one.row, { kind: 'held', holdMs, counts: true, doubt: null });
       }
       if (outcome.kind === 'bad') {
-        tally.counts.refusedThere += 1;
+        tally.refused('refusedThere', one.row);
         return parked(one.row, outcome.code, outcome.property, outcome.contact);
       }
       // Somebody deleted it: it is made anew, by its id.
@@ -51,7 +51,6 @@ export class Recorder {
       return this.confirmed(one, outcome);
     });
     ledger.settle(settles, [call]);
-    tally.breaker();
   }
 
   /** Of a contact that mode `update` did not find, or `insert` found there, HubSpot has confirmed no value. */

@@ -12,6 +12,7 @@ import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
 import { ArchiveGuard } from './archives.ts';
 import { type HubspotPlan, proveMapping } from './begin.ts';
+import { Breaker } from './breaker.ts';
 import { openClient } from './client.ts';
 import { Courier } from './courier.ts';
 import { Feed, type FeedOptions } from './feed.ts';
@@ -22,6 +23,7 @@ import { judgedDigest, type OpenHubspot, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
 import { type Spent, type Stop, Tally } from './tally.ts';
 import { Unexplained } from './unexplained.ts';
+import { walk } from './walk.ts';
 
 export interface SliceInput {
   plan: HubspotPlan;
@@ -79,10 +81,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
   const { connection, mapping, options } = opened;
   const state = await readSync(deps.pool, id);
   const catalog = (state?.catalog ?? {}) as Catalog;
-  const tally = new Tally(input.spent, {
-    rejectPercent: input.acceptRejects || only !== null ? null : options.rejectPercent,
-    isolationCalls: options.isolationCalls,
-  });
+  const tally = new Tally(input.spent, options.isolationCalls);
   if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
     return result(deps, input, tally, { replan: true });
   if (only === null && (await holds(deps.pool, input, state.tripped, tally, options.rejectPercent)))
@@ -95,11 +94,20 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
   const log = logOf(connection.no, mapping, probe);
   const ledger = new Ledger({ pool, turn, log, judged: plan.judged, tally, landMs, awayMost: options.inFlight });
+  const breaker = new Breaker({
+    percent: input.acceptRejects || only !== null ? null : options.rejectPercent,
+    tally,
+    count: async () => {
+      if (!ledger.everybody) await ledger.idle();
+      return ledger.everybody ? null : (await dirtyState(pool, id)).dirty;
+    },
+  });
   const source: FeedOptions = {
     reader: new MappedReader(pool, mapping, probe),
     decider: new Decider(opened, catalog, only !== null),
     ledger,
     tally,
+    breaker,
     connection: id,
     mapping,
     judged: plan.judged,
@@ -135,7 +143,8 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
     signal: call.signal,
     shouldEnd: () => call.signal.aborted || call.shouldEnd(),
   });
-  const pass = (lanes: number) => walk(new Feed(source, lanes), { courier, ledger, unexplained, lanes, ending });
+  const pass = (lanes: number) =>
+    walk(new Feed(source, lanes), { courier, ledger, unexplained, breaker, lanes, ending });
   const sight = setInterval(() => call.report({ rows: tally.counts.written, calls: tally.counts.calls }), 1_000);
   let done = false;
   try {
@@ -195,34 +204,6 @@ async function holds(
   else if (breakerHolds(tripped, plan.judged, rejectPercent))
     tally.end({ kind: 'rejects', bad: tripped.bad, of: tripped.of });
   return tally.stop !== null;
-}
-
-interface Walk {
-  courier: Courier;
-  ledger: Ledger;
-  unexplained: Unexplained;
-  lanes: number;
-  ending: () => boolean;
-}
-
-/** Makes the calls of one pass, several in flight, and returns when every outcome is written. */
-async function walk(feed: Feed, { courier, ledger, unexplained, lanes, ending }: Walk): Promise<void> {
-  const lane = async () => {
-    while (!ending()) {
-      const batch = await feed.next();
-      if (batch === null) return;
-      await courier.deliver(batch);
-    }
-  };
-  const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
-  const unmade = await feed.rest();
-  ledger.settle(
-    [],
-    unmade.map(({ call }) => call),
-  );
-  if (ends.every(({ status }) => status === 'fulfilled')) unexplained.judge(!ending());
-  await ledger.flushed();
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }
 
 async function result(

@@ -3,13 +3,10 @@ import { type Counts, noCounts } from '../../connectors/hubspot/counts.ts';
 import type { BatchKind } from '../../connectors/hubspot.ts';
 
 /** What a run has spent before this slice. */
-export type Spent = Pick<Counts, 'written' | 'archived' | 'passed' | 'refusedHere' | 'refusedThere' | 'isolation'>;
-
-export interface Limits {
-  /** Null: a person has looked at the refusals and lets the run go on. */
-  rejectPercent: number | null;
-  isolationCalls: number;
-}
+export type Spent = Pick<
+  Counts,
+  'written' | 'archived' | 'passed' | 'unchanged' | 'refusedHere' | 'refusedThere' | 'refusedAgain' | 'isolation'
+>;
 
 /** Why a slice stops before nothing is left. */
 export type Stop =
@@ -27,8 +24,6 @@ export type Stop =
 /** A wait that the budget asks for; zone: the account's. */
 export const waitOf = (ms: number, timeZone: string): Stop => ({ kind: 'wait', ms, daily: isDaily(ms, timeZone) });
 
-/** Fewer bad rows than this stop nothing: of ten changed rows two may be bad. */
-const leastBad = 50;
 /** A value that another contact has may become free: its owner changes it, or is archived, in another call. Not for ever. */
 const conflictTries = 8;
 /** So many calls without an answer, and none with one between them, are an outage. */
@@ -36,7 +31,7 @@ const outage = 5;
 /** So many answers in a row that are not the protocol, or leave every row out. */
 const strangeMost = 3;
 
-/** Counts of one slice, and whether it may go on: the breaker, the budget of isolation, outages. */
+/** Counts of one slice, and whether it may go on: the budget of isolation, outages. */
 export class Tally {
   readonly counts: Counts = { ...noCounts };
   stop: Stop | null = null;
@@ -51,13 +46,13 @@ export class Tally {
   /** When a call was last answered as it should be, ms. */
   answeredAt = 0;
   private readonly spent: Spent;
-  private readonly limits: Limits;
+  private readonly isolationCalls: number;
   private silent = 0;
   private strange = 0;
 
-  constructor(spent: Spent, limits: Limits) {
+  constructor(spent: Spent, isolationCalls: number) {
     this.spent = spent;
-    this.limits = limits;
+    this.isolationCalls = isolationCalls;
   }
 
   /** What HubSpot took so far, and what was found there. */
@@ -75,14 +70,30 @@ export class Tally {
   }
 
   /** A row is set aside. */
-  refused(where: 'refusedHere' | 'refusedThere', _row: { parked: boolean }): void {
+  refused(where: 'refusedHere' | 'refusedThere', { parked }: { parked: boolean }): void {
     this.counts[where] += 1;
+    if (parked) this.counts.refusedAgain += 1;
+  }
+
+  /** Rows of the run that are set aside for the first time. */
+  get bad(): number {
+    return this.sum('refusedHere') + this.sum('refusedThere') - this.sum('refusedAgain');
+  }
+
+  /** Rows of the run that are done with. */
+  get settled(): number {
+    const done = ['written', 'archived', 'passed', 'unchanged', 'refusedHere', 'refusedThere'] as const;
+    return done.reduce((all, name) => all + this.sum(name), 0);
   }
 
   /** HubSpot took a row of this run by such a call. */
   takes(kind: BatchKind): boolean {
-    const sum = (name: 'written' | 'passed' | 'archived') => this.spent[name] + this.counts[name];
-    return kind === 'archive' ? sum('archived') > 0 : sum('written') + sum('passed') > 0;
+    return kind === 'archive' ? this.sum('archived') > 0 : this.sum('written') + this.sum('passed') > 0;
+  }
+
+  /** A run that an older worker began knows fewer numbers. */
+  private sum(name: keyof Spent): number {
+    return (this.spent[name] ?? 0) + this.counts[name];
   }
 
   /** The first reason counts. */
@@ -108,21 +119,11 @@ export class Tally {
 
   /** Takes calls out of the run's budget for isolation. @returns false when it is used up */
   isolate(calls: number): boolean {
-    if (this.spent.isolation + this.counts.isolation + calls <= this.limits.isolationCalls) {
+    if (this.spent.isolation + this.counts.isolation + calls <= this.isolationCalls) {
       this.counts.isolation += calls;
       return true;
     }
-    this.end({ kind: 'isolation', calls: this.limits.isolationCalls });
+    this.end({ kind: 'isolation', calls: this.isolationCalls });
     return false;
-  }
-
-  /** Looks at the share of bad rows, rows and not calls: those refused here and there, of all that were tried. */
-  breaker(): void {
-    const { rejectPercent } = this.limits;
-    if (rejectPercent === null) return;
-    const sum = (name: keyof Spent) => this.spent[name] + this.counts[name];
-    const bad = sum('refusedHere') + sum('refusedThere');
-    const of = bad + sum('written') + sum('archived') + sum('passed');
-    if (bad >= leastBad && bad * 100 > of * rejectPercent) this.end({ kind: 'rejects', bad, of });
   }
 }

@@ -17,6 +17,8 @@ export interface Counts {
   refusedHere: number;
   /** Refused by HubSpot. */
   refusedThere: number;
+  /** Of those refused, here or there: set aside before. */
+  refusedAgain: number;
   /** Refused for a value that another contact had; tried again behind the others, whose values may move. */
   again: number;
   /** Sent in a call that ended without an answer, or whose answer leaves the row out; sent again later. */
@@ -39,6 +41,7 @@ export const noCounts: Counts = {
   passed: 0,
   refusedHere: 0,
   refusedThere: 0,
+  refusedAgain: 0,
   again: 0,
   unanswered: 0,
   calls: 0,

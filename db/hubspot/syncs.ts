@@ -128,13 +128,14 @@ export async function nextDirty(
   pool: Pool,
   connection: string,
   after: string,
-): Promise<{ key: string; version: number } | null> {
+): Promise<{ key: string; version: number; parked: boolean } | null> {
   const { rows } = await pool.query(
-    `SELECT key, version FROM syncline.hubspot_dirty WHERE connection_id = $1 AND key > $2
-       AND (held_until IS NULL OR held_until <= now()) ORDER BY key LIMIT 1`,
+    `SELECT d.key, d.version, c.parked_hash IS NOT NULL AS parked
+     FROM syncline.hubspot_dirty d LEFT JOIN syncline.hubspot_contacts c USING (connection_id, key)
+     WHERE connection_id = $1 AND key > $2 AND (held_until IS NULL OR held_until <= now()) ORDER BY key LIMIT 1`,
     [connection, after],
   );
-  return rows[0] ? { key: rows[0].key, version: Number(rows[0].version) } : null;
+  return rows[0] ? { ...rows[0], version: Number(rows[0].version) } : null;
 }
 
 /** How many users are dirty, how many of them wait for a call that may still land, and for how long the first of these. */
