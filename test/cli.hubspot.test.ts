@@ -145,6 +145,27 @@ describe('from nothing to contacts', () => {
     expect(crm.source.contacts.seen('our_id').get('2')).toMatchObject({ our_level: 'gold' });
   });
 
+  test('another id is refused once contacts are known, and nothing is changed', async () => {
+    const { name, file, env } = await connected(3);
+    const mapping = JSON.parse(readFileSync(file, 'utf8'));
+    const other = join(folder, `${fresh()}.json`);
+    writeFileSync(other, JSON.stringify({ ...mapping, idProperty: 'email' }));
+    expect(await cli(`connect ${name} --mapping ${other}`, { env }), 'nobody was sent yet').toMatchObject({ code: 0 });
+    expect(await cli(`connect ${name} --mapping ${file}`, { env })).toMatchObject({ code: 0 });
+    await cli(`capture install ${name}`);
+    expect(await cli(`start hubspotSync ${name} --wait`)).toMatchObject({ code: 0 });
+    expect(await cli(`connect ${name} --mapping ${other}`, { env })).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(
+        /mapping\.idProperty: got "email", accepted "app_user_id": 3 contacts of "\S+" are known under it[\s\S]*npx syncline disconnect/,
+      ),
+    });
+    expect(await cli(`start hubspotSync ${name} --wait`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('0 written'),
+    });
+  });
+
   test('connect with a mapping that cannot be used says to repair it first', async () => {
     const { said } = await connected(1, (mapping) => {
       Object.assign(mapping.properties as object, { email: { sql: 'u.nothing', type: 'string' } });

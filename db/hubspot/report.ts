@@ -17,6 +17,15 @@ export interface ContactsStanding {
   logged: number | null;
 }
 
+/** Contacts that HubSpot has of a connection, or may have. */
+export async function knownContacts(pool: Pool, connection: string): Promise<number> {
+  const { rows } = await pool.query(
+    'SELECT count(*)::int AS known FROM syncline.hubspot_contacts WHERE connection_id = $1 AND (sent_hash IS NOT NULL OR hubspot_id IS NOT NULL OR doubt_id IS NOT NULL)',
+    [connection],
+  );
+  return rows[0].known;
+}
+
 /** What the log of a connection holds that no run has taken yet. */
 export interface Logged {
   connection: string;

@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { type CheckReport, hubspot, readOptions } from '../../activities/hubspot/desk.ts';
-import type { Connection } from '../../db/connections.ts';
+import type { Pool } from '../../db/client.ts';
+import type { Connection, StoredConnection } from '../../db/connections.ts';
+import { knownContacts } from '../../db/hubspot/report.ts';
 import { begins, describe, runCheck } from './hubspot.ts';
 import type { Session } from './session.ts';
 import { wrongUse } from './trouble.ts';
+import { count } from './words.ts';
 
 export const hubspotBaseUrl = hubspot.baseUrl;
 export const isHubspot = (platform: string | undefined) => platform === hubspot.platform;
@@ -29,13 +32,40 @@ export function withMapping(options: Record<string, unknown>, file: string | und
 }
 
 /** @throws CommandError (usage) naming place, value got and values accepted */
-export function checkHubspotOptions(connection: Connection): void {
+export async function checkHubspotDraft(
+  pool: Pool,
+  before: StoredConnection | undefined,
+  connection: Connection,
+): Promise<void> {
+  checkOptions(connection);
+  if (before) await refuseOtherId(pool, before, connection);
+}
+
+function checkOptions(connection: Connection): void {
   try {
     readOptions(connection);
   } catch (error) {
     throw wrongUse((error as Error).message);
   }
 }
+
+/**
+ * Another id would make each contact a second time, or meet its own as a conflict: what is known of contacts is known under
+ * the id they were sent with.
+ * @throws CommandError (usage) that says how an id is changed
+ */
+async function refuseOtherId(pool: Pool, before: StoredConnection, connection: Connection): Promise<void> {
+  const [was, is] = [idPropertyOf(before), idPropertyOf(connection)];
+  if (was === undefined || was === is) return;
+  const known = await knownContacts(pool, before.id);
+  if (known === 0) return;
+  throw wrongUse(
+    `mapping.idProperty: got "${is}", accepted "${was}": ${count(known)} contacts of "${before.id}" are known under it, and by another id each would be made a second time. To change it, give "${is}" its values at HubSpot first (or connect with --option adopt=email, which takes contacts that have none by their mail address), make a connection of its own with the new mapping (npx syncline connect NAME --platform hubspot --mapping FILE --credential-env VARIABLE), and take this one away: npx syncline disconnect ${before.id}`,
+  );
+}
+
+const idPropertyOf = ({ options }: Pick<Connection, 'options'>) =>
+  (options.mapping as { idProperty?: unknown } | undefined)?.idProperty;
 
 /** Compares the mapping with database and account before it is saved; what is missing is told, and is no reason not to save. */
 export async function probeHubspot(session: Session, connection: Connection): Promise<CheckReport> {

@@ -11,7 +11,7 @@ import {
 import { livingRows } from '../../db/org/living.ts';
 import { secretKeyOf } from '../secret.ts';
 import {
-  checkHubspotOptions,
+  checkHubspotDraft,
   hubspotBaseUrl,
   isHubspot,
   nextOfHubspot,
@@ -59,7 +59,7 @@ export async function connect(session: Session, name: string, options: ConnectOp
   if (before && draft.tenant !== before.tenant) await refuseMove(pool, name, before.tenant);
   // Before anything is asked for: what is typed wrong is said at once.
   await checkPlatformOptions(name, readers, draft.options);
-  if (isHubspot(draft.platform)) checkHubspotOptions({ ...draft, credential: null });
+  if (isHubspot(draft.platform)) await checkHubspotDraft(pool, before, { ...draft, credential: null });
   else if (options.mapping !== undefined) throw wrongUse('--mapping belongs to platform hubspot');
   if (isDirectory) {
     const { directoryOptionsOf } = await import('../../activities/org/sources.ts');
