@@ -71,6 +71,50 @@ test('check names options that the account lacks, and a run begins all the same'
   expect(await check()).toMatchObject(out(0, /1 properties fit/));
 });
 
+test('check names a zone that is none, values for who left that the account refuses, and enumerations without options', async () => {
+  const zoned = await open({
+    mapping: { properties: { app_signed_up: { sql: 'u.seen_at', type: 'date', zone: 'Europe/Berln' } }, tables: {} },
+  });
+  const zone = /app_signed_up\.zone: got "Europe\/Berln", accepted a zone that Postgres knows/;
+  expect(await cli(`hubspot check --connection ${zoned.name}`)).toMatchObject(out(1, zone));
+  expect(await failureOfRun(zoned.sync())).toMatchObject({
+    type: 'InvalidInput',
+    message: expect.stringContaining('cannot be used (mapping.properties.app_signed_up.zone)'),
+  });
+
+  const left = await open({ mapping: { leave: 'update', leaveValues: { app_plan: 'gone', app_note: 'left' } } });
+  expect(await cli(`hubspot check --connection ${left.name}`)).toMatchObject(
+    out(
+      1,
+      /leaveValues\.app_plan: got "gone" \(invalid_option\), accepted "free", "team", "enterprise"[\s\S]*would begin/,
+    ),
+  );
+
+  const properties = { our_level: { sql: 'u.plan', type: 'enumeration' } };
+  const bare = await open({ mapping: { properties, tables: {} } });
+  expect(await cli(`hubspot check --connection ${bare.name} --create`)).toMatchObject(
+    out(1, /our_level: the account has no property "our_level"; --create makes it once "options" beside "sql" lists/),
+  );
+  expect(bare.source.contacts.catalog.has('our_level')).toBe(false);
+  bare.source.addProperty({ name: 'our_level', type: 'enumeration' });
+  expect(await cli(`hubspot check --connection ${bare.name}`)).toMatchObject(
+    out(1, /our_level\.type: the property has no options in the account, which refuses every value/),
+  );
+});
+
+test('a credential of another account is told by check and by connect, which does not save it', async () => {
+  const crm = await open();
+  await crm.sync();
+  const other = await openCrm(world, { capture: false });
+  const env = { OTHER_TOKEN: other.source.token };
+  const told = err(/has sent to account \d+, and its credential is for account \d+/);
+  const url = `connect ${crm.name} --url ${other.source.url} --credential-env OTHER_TOKEN`;
+  expect(await cli(url, { env })).toMatchObject(told);
+  expect(await crm.sync(), 'as it was').toMatchObject({ outcome: 'whole' });
+  expect(await cli(`${url} --no-probe`, { env })).toMatchObject({ code: 0 });
+  expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject(told);
+});
+
 test('an array wants a property of several values, and --create makes one', async () => {
   const interests = { sql: 'u.interests', type: 'enumeration', options: ['news', 'offers'] };
   const crm = await open({

@@ -7,6 +7,7 @@ import type { Pool } from '../../db/client.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
 import { forgetSent, readSync, type SyncState, setStandard } from '../../db/hubspot/syncs.ts';
+import { requireZones } from '../../db/hubspot/zones.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
@@ -68,7 +69,7 @@ export async function beginHubspot(
     if (proof.status === 'rejected') throw proof.reason;
     if (told.status === 'rejected') throw told.reason;
     const [account, details] = told.value;
-    requireSame(connection, before?.account?.split(' ')[0] ?? null, details.account);
+    requireSame(connection, before?.account ?? null, details.account);
     if (compareCatalog(opened.mapping, account.catalog).some(({ kind }) => kind === 'missing'))
       await forgetSent(deps.pool, claim);
     requireFit(opened, account.catalog);
@@ -96,6 +97,7 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
   const check = `See all of it with: npx syncline hubspot check --connection ${connection.id}`;
   try {
     const probe = await probeMapping(pool, mapping);
+    await requireZones(pool, mapping);
     new MappedReader(pool, mapping, probe);
     const missing = await missingRights(pool, connection.no, probe, 'run');
     if (missing.length > 0) throw new RightsMissing(missing);
@@ -129,8 +131,13 @@ function known(before: SyncState | null, key: string): { timeZone: string; accou
   return { account, timeZone: before.timeZone };
 }
 
-/** What one account confirmed says nothing of another: nobody would be sent there. */
-function requireSame(connection: string, before: string | null, now: string | null): void {
+/**
+ * What one account confirmed says nothing of another: nobody would be sent there.
+ * @param sentTo as it is stored, the account before the digest of a key
+ * @throws SyncError InvalidInput
+ */
+export function requireSame(connection: string, sentTo: string | null, now: string | null): void {
+  const before = sentTo?.split(' ')[0] ?? null;
   if (before === null || now === null || before === now) return;
   throw new SyncError(
     'InvalidInput',

@@ -1,4 +1,4 @@
-import { type CatalogFault, compareCatalog, compareValues } from '../../connectors/hubspot/catalog.ts';
+import { type CatalogFault, canBeMade, compareCatalog, compareValues } from '../../connectors/hubspot/catalog.ts';
 import type { checkValues } from '../../connectors/hubspot/values.ts';
 import { hubspotKey, hubspotPlatform } from '../../connectors/hubspot.ts';
 import {
@@ -14,8 +14,10 @@ import type { Connection } from '../../db/connections.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
 import { MappedReader, type MappedRow } from '../../db/hubspot/mapped.ts';
 import { readSync, whyParked } from '../../db/hubspot/syncs.ts';
+import { requireZones } from '../../db/hubspot/zones.ts';
 import type { ClientDeps } from '../http/client.ts';
-import { createProperties, readAccount } from './account.ts';
+import { createProperties, readAccount, readDetails } from './account.ts';
+import { requireSame } from './begin.ts';
 import { openClient } from './client.ts';
 import { requireKey } from './one.ts';
 import { type OpenHubspot, readOptions } from './open.ts';
@@ -58,10 +60,12 @@ export async function checkHubspot(
   const { arrays, ...local } = await checkMapping(deps.pool, opened);
   const client = openClient(deps, connection, options);
   let account = await readAccount(client, connection.id, mapping, signal);
+  const sentTo = (await readSync(deps.pool, connection.id))?.account ?? null;
+  if (sentTo !== null) requireSame(connection.id, sentTo, (await readDetails(client, connection.id, signal)).account);
   const missing = compareCatalog(mapping, account.catalog).flatMap((one) =>
     one.kind === 'missing' ? [one.property] : [],
   );
-  const made = create ? missing : [];
+  const made = create ? missing.filter((name) => canBeMade(mapping, name)) : [];
   if (made.length > 0) {
     await createProperties(client, connection.id, mapping, made, arrays, signal);
     account = await readAccount(client, connection.id, mapping, signal);
@@ -84,6 +88,7 @@ export async function checkMapping(
   let probe: Probe;
   try {
     probe = await probeMapping(pool, mapping);
+    await requireZones(pool, mapping);
     new MappedReader(pool, mapping, probe);
   } catch (error) {
     if (error instanceof MappingRefused) return { ...none, mapping: [...error.problems] };

@@ -1,4 +1,5 @@
 import { type Mapping, type PropertyType, propertyTypes, sentProperties } from './mapping.ts';
+import { checkValues } from './values.ts';
 
 /** One property of the account, as far as it decides what may be sent. */
 export interface CatalogProperty {
@@ -10,6 +11,8 @@ export interface CatalogProperty {
   unique: boolean;
   /** How HubSpot shows it: `checkbox` takes several options, `select` and `radio` one. */
   fieldType?: string;
+  /** Its options come from elsewhere, such as the owners of the account. */
+  external?: boolean;
 }
 
 /** The account's property catalog by name, of the mapped properties alone. */
@@ -49,6 +52,7 @@ export function readCatalog(body: unknown, wanted: readonly string[]): Catalog |
         (isObject(one.modificationMetadata) && one.modificationMetadata.readOnlyValue === true),
       unique: one.hasUniqueValue === true,
       fieldType: String(one.fieldType ?? ''),
+      external: one.externalOptions === true,
     };
   }
   return catalog;
@@ -62,7 +66,11 @@ export function compareCatalog(mapping: Mapping, catalog: Catalog): CatalogFault
     const place = `mapping.properties.${property}`;
     if (!known) {
       const what = property === mapping.idProperty ? 'mapping.idProperty' : place;
-      faults.push({ property, kind: 'missing', sentence: `${what}: the account has no property "${property}"` });
+      faults.push({
+        property,
+        kind: 'missing',
+        sentence: `${what}: the account has no property "${property}"${canBeMade(mapping, property) ? '' : `; --create makes it once "options" beside "sql" lists its values`}`,
+      });
       continue;
     }
     const type = typeOf(mapping, property);
@@ -94,13 +102,19 @@ export function compareCatalog(mapping: Mapping, catalog: Catalog): CatalogFault
  * @param arrays properties whose SQL gives an array
  */
 export function compareValues(mapping: Mapping, catalog: Catalog, arrays: ReadonlySet<string>): CatalogFault[] {
-  return Object.entries(mapping.properties).flatMap(([property, { type, options = [] }]): CatalogFault[] => {
+  const mapped = Object.entries(mapping.properties).flatMap(([property, { type, options = [] }]): CatalogFault[] => {
     const known = catalog[property];
     if (type !== 'enumeration' || known?.type !== type) return [];
     const place = `mapping.properties.${property}`;
     // Where the account lists none, they come from elsewhere.
     const lacking = known.options.length === 0 ? [] : options.filter((one) => !known.options.includes(one));
     const faults: CatalogFault[] = [];
+    if (known.options.length === 0 && known.external === false)
+      faults.push({
+        property,
+        kind: 'option',
+        sentence: `${place}.type: the property has no options in the account, which refuses every value; add them at HubSpot (Settings > Properties > ${property})`,
+      });
     if (lacking.length > 0)
       faults.push({
         property,
@@ -115,6 +129,19 @@ export function compareValues(mapping: Mapping, catalog: Catalog, arrays: Readon
       });
     return faults;
   });
+  return [...mapped, ...leaving(mapping, catalog)];
+}
+
+/** A value for who left that is none of its property sets every one of them aside. */
+function leaving({ leave, leaveValues }: Mapping, catalog: Catalog): CatalogFault[] {
+  if (leave !== 'update') return [];
+  return Object.entries(leaveValues).flatMap(([property, value]): CatalogFault[] => {
+    const fault = checkValues({ [property]: value }, catalog);
+    const { type, options = [] } = catalog[property] ?? {};
+    const accepted = options.length > 0 ? options.slice(0, 20).map((one) => `"${one}"`) : [`a value of type ${type}`];
+    const sentence = `mapping.leaveValues.${property}: got "${value}" (${fault?.code}), accepted ${accepted.join(', ')}`;
+    return fault ? [{ property, kind: 'option', sentence }] : [];
+  });
 }
 
 /** Type that the mapping declares; null for the id and the values of who left, which have none of their own. */
@@ -127,6 +154,12 @@ function fits(declared: PropertyType, actual: string): boolean {
   // Both are texts on the wire; the users' key may stand in a number.
   const texts = ['string', 'phone_number'];
   return texts.includes(declared) && texts.includes(actual);
+}
+
+/** An enumeration without options would take no value at all. */
+export function canBeMade({ properties }: Mapping, name: string): boolean {
+  const { type, options = [] } = properties[name] ?? {};
+  return type !== 'enumeration' || options.length > 0;
 }
 
 /** What `hubspot check --create` sends for a property that is missing. @param array its SQL gives several values */
