@@ -49,6 +49,11 @@ export const gauges: Record<string, Question> = {
     labels: ['connection'],
     sql: 'SELECT connection_id AS connection, count(*)::int AS value FROM syncline.hubspot_dirty GROUP BY 1',
   },
+  syncline_marked_connections: {
+    help: '1 while everybody of a connection to HubSpot is to be looked at or sent again, and no run has marked them one by one',
+    labels: ['connection'],
+    sql: 'SELECT connection_id AS connection, (mark IS NOT NULL)::int AS value FROM syncline.hubspot_syncs',
+  },
   syncline_logged_changes: {
     help: 'Changes in the capture log that no run to HubSpot has taken yet; one may be a user, or everybody',
     labels: ['connection'],

@@ -115,6 +115,21 @@ test('a credential of another account is told by check and by connect, which doe
   expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject(told);
 });
 
+test('status says that everybody is to be sent again, while the property that was lost is not there', async () => {
+  const crm = await open();
+  await crm.sync();
+  const status = async () => (await cli(`status ${crm.name}`)).out;
+  expect(await status()).toContain('5 confirmed; nothing to send');
+  const company = crm.source.contacts.catalog.get('app_company')!;
+  crm.source.contacts.catalog.delete('app_company');
+  expect(await failureOfRun(crm.sync())).toMatchObject({ type: 'InvalidInput' });
+  expect(await status()).toContain('5 confirmed; everybody is to be sent again');
+  expect(await status()).not.toContain('nothing to send');
+  crm.source.contacts.catalog.set('app_company', company);
+  expect(await crm.sync()).toMatchObject({ written: 5 });
+  expect(await status()).toContain('5 confirmed; nothing to send');
+});
+
 test('an array wants a property of several values, and --create makes one', async () => {
   const interests = { sql: 'u.interests', type: 'enumeration', options: ['news', 'offers'] };
   const crm = await open({

@@ -13,6 +13,8 @@ export interface ContactsStanding {
   since: Date | null;
   /** Users that were refused. */
   parked: number;
+  /** Everybody is to be looked at by a run, or (`resend`) sent again, beside those who are dirty. */
+  mark: 'all' | 'resend' | null;
   /** Changes in the log that no run has taken yet; null when nothing is captured. */
   logged: number | null;
 }
@@ -75,7 +77,7 @@ export async function contactsStanding(pool: Pool, { id, no }: { id: string; no:
     `SELECT (SELECT count(*)::int FROM syncline.hubspot_contacts WHERE connection_id = $1 AND octet_length(sent_hash) > 0) AS confirmed,
        (SELECT count(*)::int FROM syncline.hubspot_contacts WHERE connection_id = $1 AND parked_hash IS NOT NULL) AS parked,
        count(*)::int AS dirty, count(*) FILTER (WHERE held_until > now())::int AS held, min(since) AS since,
-       to_regclass($2) IS NOT NULL AS captured
+       (SELECT mark FROM syncline.hubspot_syncs WHERE connection_id = $1) AS mark, to_regclass($2) IS NOT NULL AS captured
      FROM syncline.hubspot_dirty WHERE connection_id = $1`,
     [id, logTable(no)],
   );

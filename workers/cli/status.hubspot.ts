@@ -54,10 +54,11 @@ async function ending({ client, connection }: Asked, run: NonNullable<RunStatus[
 
 export function showHubspot(one: HubspotStatus): string[] {
   const { connection, progress, standing } = one;
-  const { confirmed, dirty, held, since, parked, logged } = standing;
+  const { confirmed, dirty, held, since, parked, logged, mark } = standing;
   const waits = [...(progress?.notes ?? []), ...(one.run?.pending.flatMap(describeTrouble) ?? [])];
   const open = [
-    ...(dirty > 0 ? [`${counted(dirty, 'user')} to send`] : logged ? [] : ['nothing to send']),
+    ...(mark ? [mark === 'resend' ? 'everybody is to be sent again' : 'everybody is to be looked at'] : []),
+    ...(dirty > 0 ? [`${counted(dirty, 'user')} to send`] : logged || mark ? [] : ['nothing to send']),
     ...(logged ? [`${counted(logged, 'change')} in the log, to be taken by a run`] : []),
     ...(since ? [`the oldest change ${ago(since)}`] : []),
     ...(held > 0 ? [`${count(held)} wait for calls without an answer`] : []),
