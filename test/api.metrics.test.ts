@@ -88,6 +88,7 @@ it('counts changes of contacts that no run has taken: the lag begins with the ol
   const contacts = { ...place, platform: 'hubspot', stream: 'contacts' };
   await crm.sync();
   expect(await gaugeAt('syncline_logged_changes', place)).toBe(0);
+  expect(await gaugeAt('syncline_marked_connections', place)).toBe(0);
   expect(await gaugeAt('syncline_lag_seconds', contacts)).toBeUndefined();
 
   await crm.sql(`UPDATE users SET name = 'other' WHERE id <= 30`);

@@ -130,6 +130,26 @@ test('status says that everybody is to be sent again, while the property that wa
   expect(await status()).toContain('5 confirmed; nothing to send');
 });
 
+test('a credential of an app is told by what is wrong with it: a field, the secret, the consent', async () => {
+  const crm = await open({ key: false });
+  await crm.sync();
+  const good = crm.source.consent();
+  const told = async (credential: object) => {
+    const env = { APP: JSON.stringify(credential) };
+    const { code, err } = await cli(`connect ${crm.name} --credential-env APP`, { env });
+    return `${code} ${err}`;
+  };
+  expect(await told({ ...good, clientSecret: undefined })).toMatch(/^1 .*lacks clientSecret; accepted: the token/);
+  expect(await told({ clientId: 'a' })).toMatch(/^1 .*lacks clientSecret, refreshToken; accepted/);
+  expect(await told({ ...good, refreshToken: 'gone' })).toMatch(/^1 .*takes the refresh token no longer/);
+  expect(await told(good)).toMatch(/^0 $/);
+  expect(await told({ ...good, clientSecret: 'wrong' }), 'though a token is kept').toMatch(
+    /^1 .*HubSpot does not take the app that asks \(invalid_client\): its id or secret in the credential is wrong/,
+  );
+  await crm.sql(`UPDATE users SET name = 'later'`);
+  expect(await crm.sync(), 'nothing of it was saved').toMatchObject({ written: 5 });
+});
+
 test('an array wants a property of several values, and --create makes one', async () => {
   const interests = { sql: 'u.interests', type: 'enumeration', options: ['news', 'offers'] };
   const crm = await open({

@@ -22,6 +22,12 @@ export function refusedToken({ title, auth }: Connector, { code, hint, lostSince
       'Unauthorized',
       `${title} gives no token for this credential (${code}).${more} Give a valid one: ${command}`,
     );
+  // RFC 6749, 5.2: it is the app that is not known, whatever the consent is worth.
+  if (code === 'invalid_client' || code === 'unauthorized_client')
+    return new SyncError(
+      'Unauthorized',
+      `${title} does not take the app that asks (${code}): its id or secret in the credential is wrong or no longer valid.${more} The consent may stand; put the right ones beside it: ${command}`,
+    );
   const lost = lostSince
     ? `A refresh that began at ${lostSince.toISOString()} brought no answer to us (a worker ended or the network failed meanwhile), and `
     : '';

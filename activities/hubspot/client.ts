@@ -69,6 +69,7 @@ function ratesOf(requests: number): readonly Rate[] {
 export function openClient(deps: ClientDeps, connection: Connection, options: ClientOptions): HubspotClient {
   const connector = connectorFor(connection);
   const settings = settingsOf(connection, connector);
+  if (connector === hubspotOAuth) requireConsent(connection, settings.secrets);
   const use: BudgetUse = {
     platform: hubspotPlatform,
     platformRates: [],
@@ -125,14 +126,23 @@ async function deliver(request: HttpRequest) {
   }
 }
 
-/** A credential with a refresh token stands for a person's consent; any other is a token that does not end. */
+/** A JSON object stands for a person's consent, unless it holds a token; any other text is a token that does not end. */
 function connectorFor({ credential }: Connection): Connector {
-  return credential?.trimStart().startsWith('{') && /"refreshToken"/.test(credential) ? hubspotOAuth : hubspotKey;
+  return credential?.trimStart().startsWith('{') && !/"accessToken"/.test(credential) ? hubspotOAuth : hubspotKey;
+}
+
+function requireConsent({ id }: Connection, secrets: Readonly<Record<string, string | undefined>>): void {
+  const lacking = ['clientId', 'clientSecret', 'refreshToken'].filter((name) => !secrets[name]);
+  if (lacking.length === 0) return;
+  throw new SyncError(
+    'InvalidInput',
+    `The credential of connection "${id}" lacks ${lacking.join(', ')}; ${acceptedCredential(id)}`,
+  );
 }
 
 function missing({ id }: Connection): never {
-  throw new SyncError(
-    'InvalidInput',
-    `Connection "${id}" has no credential; accepted: the token of a service key or private app, or {"clientId":"…","clientSecret":"…","refreshToken":"…"}. Give it: npx syncline connect ${id} --credential-env VARIABLE`,
-  );
+  throw new SyncError('InvalidInput', `Connection "${id}" has no credential; ${acceptedCredential(id)}`);
 }
+
+const acceptedCredential = (id: string) =>
+  `accepted: the token of a service key or private app, or {"clientId":"…","clientSecret":"…","refreshToken":"…"}. Give it: npx syncline connect ${id} --credential-env VARIABLE`;

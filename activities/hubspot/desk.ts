@@ -48,17 +48,22 @@ export interface CheckReport {
 
 /**
  * Compares a mapping with its database and with the account; makes missing properties if asked to.
+ * @param fresh asks for a new token first: the one that is kept says nothing of an app's secret that was given today
  * @throws SyncError, RetryLater of the account's answers
  */
 export async function checkHubspot(
   deps: ClientDeps & { pool: Pool },
   connection: Connection,
-  { create, signal }: { create: boolean; signal: AbortSignal },
+  { create, fresh = false, signal }: { create: boolean; fresh?: boolean; signal: AbortSignal },
 ): Promise<CheckReport> {
   const opened = readOptions(connection);
   const { mapping, options } = opened;
   const { arrays, ...local } = await checkMapping(deps.pool, opened);
   const client = openClient(deps, connection, options);
+  if (fresh) {
+    await client.permit(signal);
+    await client.renew(signal);
+  }
   let account = await readAccount(client, connection.id, mapping, signal);
   const sentTo = (await readSync(deps.pool, connection.id))?.account ?? null;
   if (sentTo !== null) requireSame(connection.id, sentTo, (await readDetails(client, connection.id, signal)).account);

@@ -33,7 +33,12 @@ export class Sessions {
   answer(form: URLSearchParams): Reply {
     const known = form.get('client_id') === this.app.clientId && form.get('client_secret') === this.app.clientSecret;
     const refresh = form.get('refresh_token') ?? '';
-    if (form.get('grant_type') !== 'refresh_token' || !known || !this.refreshTokens.has(refresh))
+    if (!known)
+      return {
+        status: 400,
+        body: { status: 'BAD_CLIENT_SECRET', message: 'missing or invalid client secret', error: 'invalid_client' },
+      };
+    if (form.get('grant_type') !== 'refresh_token' || !this.refreshTokens.has(refresh))
       return {
         status: 400,
         body: { status: 'BAD_REFRESH_TOKEN', message: 'missing or invalid refresh token', error: 'invalid_grant' },

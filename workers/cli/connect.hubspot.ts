@@ -69,7 +69,7 @@ const idPropertyOf = ({ options }: Pick<Connection, 'options'>) =>
 
 /** Compares the mapping with database and account before it is saved; what is missing is told, and is no reason not to save. */
 export async function probeHubspot(session: Session, connection: Connection): Promise<CheckReport> {
-  const report = await runCheck(session, connection, false);
+  const report = await runCheck(session, connection, { create: false, fresh: true });
   for (const line of describe(connection.id, report)) session.terminal.print(line);
   return report;
 }

@@ -53,7 +53,7 @@ export async function check(
   options: ConnectionOption & { create?: boolean; json?: boolean },
 ): Promise<number> {
   const name = await hubspotConnection(session, options.connection);
-  const report = await runCheck(session, await openedConnection(session, name), options.create ?? false);
+  const report = await runCheck(session, await openedConnection(session, name), { create: options.create ?? false });
   const lines = describe(name, report);
   const { print } = session.terminal;
   if (options.json) print(JSON.stringify(report, null, 2));
@@ -72,7 +72,11 @@ export function begins({ mapping, rights, capture, catalog }: CheckReport): bool
 }
 
 /** Asks database and account within the budget of all workers. @throws CommandError with the failure's own sentence */
-export async function runCheck(session: Session, connection: Connection, create: boolean): Promise<CheckReport> {
+export async function runCheck(
+  session: Session,
+  connection: Connection,
+  asked: { create: boolean; fresh?: boolean },
+): Promise<CheckReport> {
   const [{ checkHubspot }, { failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }] =
     await Promise.all([
       import('../../activities/hubspot/desk.ts'),
@@ -85,7 +89,10 @@ export async function runCheck(session: Session, connection: Connection, create:
   const throttle = openThrottle(pool);
   const tokens = openTokens({ pool, key: secretKeyOf(session.config) });
   try {
-    return await checkHubspot({ pool, throttle, tokens }, connection, { create, signal: AbortSignal.timeout(checkMs) });
+    return await checkHubspot({ pool, throttle, tokens }, connection, {
+      ...asked,
+      signal: AbortSignal.timeout(checkMs),
+    });
   } catch (error) {
     throw new CommandError(
       error instanceof RetryLater ? error.message : failure(error, 'check', connection.id).message,
