@@ -48,6 +48,17 @@ test('a preview says that a user is parked, why, and what brings it back', async
   expect(await cli(`hubspot preview 2 --connection ${crm.name}`)).toMatchObject(out(0, /a run would send it/));
 });
 
+test('a preview before the first run judges by the properties of today, and says so where it cannot', async () => {
+  const crm = await open();
+  await crm.sql(`UPDATE users SET plan = 'platinum' WHERE id = 2`);
+  const preview = () => cli(`hubspot preview 2 --connection ${crm.name}`);
+  expect(await preview()).toMatchObject(out(1, /in scope and would be set aside: invalid_option \(app_plan\)/));
+  crm.source.setFaults([{ type: 'status', status: 403, on: 'properties' }]);
+  expect(await preview()).toMatchObject(
+    out(0, /^Not compared with the properties of the account, which no run has read yet: .*403[\s\S]*would send it/),
+  );
+});
+
 test('a preview in mode insert says that a known contact is passed by', async () => {
   const crm = await open({ options: { mode: 'insert' } });
   expect(await crm.sync()).toMatchObject({ written: 5 });

@@ -1,5 +1,10 @@
-import { type CatalogFault, canBeMade, compareCatalog, compareValues } from '../../connectors/hubspot/catalog.ts';
-import type { checkValues } from '../../connectors/hubspot/values.ts';
+import {
+  type Catalog,
+  type CatalogFault,
+  canBeMade,
+  compareCatalog,
+  compareValues,
+} from '../../connectors/hubspot/catalog.ts';
 import { hubspotKey, hubspotPlatform } from '../../connectors/hubspot.ts';
 import {
   captureState,
@@ -123,18 +128,33 @@ export interface Preview {
    * or the contact is known and mode `insert` changes none. Null where a run makes it.
    */
   skip: { why: 'sent' | 'known' } | { why: 'parked'; code: string; property: string | null } | null;
-  /** Why the row would be set aside, by the catalog of the last run; null where it would not. */
+  /** Why the row would be set aside, by the catalog of the last run, or of today where none has run; null where it would not. */
   fault: { code: string; property: string | null } | null;
 }
 
-/** Maps one user as a run would. @throws MappingRefused, TypeMismatch, what Postgres says of its values */
-export async function previewUser(pool: Pool, connection: Connection, user: string): Promise<Preview> {
+/** The account's properties that a mapping names. @throws SyncError, RetryLater of the account's answers */
+export async function readProperties(deps: ClientDeps, connection: Connection, signal: AbortSignal): Promise<Catalog> {
+  const { mapping, options } = readOptions(connection);
+  return (await readAccount(openClient(deps, connection, options), connection.id, mapping, signal)).catalog;
+}
+
+/**
+ * Maps one user as a run would.
+ * @param ask for the account's properties, while no run has stored them
+ * @throws MappingRefused, TypeMismatch, what Postgres says of its values
+ */
+export async function previewUser(
+  pool: Pool,
+  connection: Connection,
+  user: string,
+  ask: () => Promise<Catalog> = async () => ({}),
+): Promise<Preview> {
   const opened = readOptions(connection);
   const { mapping } = opened;
   const probe = await probeMapping(pool, mapping);
   const state = await readSync(pool, connection.id);
-  const catalog = (state?.catalog ?? {}) as Parameters<typeof checkValues>[1];
   await requireKey(pool, mapping, probe.keyType, user);
+  const catalog = (state?.catalog as Catalog | undefined) ?? (await ask());
   const reader = new MappedReader(pool, mapping, probe);
   const [row] = await reader.read({
     connection: connection.id,

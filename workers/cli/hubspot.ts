@@ -1,4 +1,6 @@
+import type { ClientDeps } from '../../activities/http/client.ts';
 import type { CheckReport } from '../../activities/hubspot/desk.ts';
+import type { Pool } from '../../db/client.ts';
 import { type Connection, ConnectionUnknown, listConnections, loadConnection } from '../../db/connections.ts';
 import { secretKeyOf } from '../secret.ts';
 import { explain } from './reasons.ts';
@@ -71,32 +73,35 @@ export function begins({ mapping, rights, capture, catalog }: CheckReport): bool
   return all === 0 && catalog.every(({ kind }) => kind === 'option' || kind === 'single');
 }
 
-/** Asks database and account within the budget of all workers. @throws CommandError with the failure's own sentence */
+/** Asks database and account. @throws CommandError with the failure's own sentence */
 export async function runCheck(
   session: Session,
   connection: Connection,
   asked: { create: boolean; fresh?: boolean },
 ): Promise<CheckReport> {
-  const [{ checkHubspot }, { failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }] =
-    await Promise.all([
-      import('../../activities/hubspot/desk.ts'),
-      import('../../activities/errors.ts'),
-      import('../../activities/http/request.ts'),
-      import('../../activities/http/throttle.ts'),
-      import('../../activities/http/auth.ts'),
-    ]);
+  const { checkHubspot } = await import('../../activities/hubspot/desk.ts');
+  return asking(session, connection, (deps, signal) => checkHubspot(deps, connection, { ...asked, signal }));
+}
+
+/** Asks the account within the budget of all workers. @throws CommandError with the failure's own sentence */
+async function asking<T>(
+  session: Session,
+  { id }: Connection,
+  ask: (deps: ClientDeps & { pool: Pool }, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const [{ failure, RetryLater }, { closeAgents }, { openThrottle }, { openTokens }] = await Promise.all([
+    import('../../activities/errors.ts'),
+    import('../../activities/http/request.ts'),
+    import('../../activities/http/throttle.ts'),
+    import('../../activities/http/auth.ts'),
+  ]);
   const pool = await session.pool();
   const throttle = openThrottle(pool);
   const tokens = openTokens({ pool, key: secretKeyOf(session.config) });
   try {
-    return await checkHubspot({ pool, throttle, tokens }, connection, {
-      ...asked,
-      signal: AbortSignal.timeout(checkMs),
-    });
+    return await ask({ pool, throttle, tokens }, AbortSignal.timeout(checkMs));
   } catch (error) {
-    throw new CommandError(
-      error instanceof RetryLater ? error.message : failure(error, 'check', connection.id).message,
-    );
+    throw new CommandError(error instanceof RetryLater ? error.message : failure(error, 'check', id).message);
   } finally {
     await throttle.close();
     await tokens.close();
@@ -128,10 +133,15 @@ export function describe(name: string, report: CheckReport): string[] {
 /** Prints exactly what a run would send for one user: personal data, asked for by name. */
 export async function preview(session: Session, user: string, options: ConnectionOption): Promise<number> {
   const name = await hubspotConnection(session, options.connection);
-  const { previewUser } = await import('../../activities/hubspot/desk.ts');
+  const { previewUser, readProperties } = await import('../../activities/hubspot/desk.ts');
   const { print } = session.terminal;
   const connection = await openedConnection(session, name);
-  const { scope, call, skip, fault } = await previewUser(await session.pool(), connection, user).catch(
+  const ask = () =>
+    asking(session, connection, (deps, signal) => readProperties(deps, connection, signal)).catch((error: Error) => {
+      print(`Not compared with the properties of the account, which no run has read yet: ${error.message}`);
+      return {};
+    });
+  const { scope, call, skip, fault } = await previewUser(await session.pool(), connection, user, ask).catch(
     (error: Error & { code?: string }) => {
       if (error.name === 'SyncError') throw new CommandError(error.message);
       if (typeof error.code !== 'string') throw error;
