@@ -120,7 +120,10 @@ export async function startHubspotSandbox(options: HubspotSandboxOptions = {}): 
     text: string,
     response: ServerResponse,
   ): Promise<Reply | null> {
-    if (path.startsWith('/oauth/')) return sessions.answer(new URLSearchParams(text));
+    if (path.startsWith('/oauth/')) {
+      const instead = faults.meet('token');
+      return (instead && faulty(instead)) ?? sessions.answer(new URLSearchParams(text));
+    }
     if (!sessions.knows(request.headers.authorization))
       return refusal(401, 'INVALID_AUTHENTICATION', 'Authentication credentials not found.');
     const refused = limits.take(Date.now());

@@ -629,6 +629,16 @@ test('an app token ends and is replaced, and a consent works as a credential', a
   expect(crm.source.calls.byName.token).toBe(2);
 });
 
+test('a token that is not given at once is waited for', async () => {
+  const crm = await open({
+    users: 5,
+    key: false,
+    sandbox: { faults: [{ type: 'status', status: 503, on: 'token', times: 1 }] },
+  });
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 5 });
+  expect(crm.source.calls.byName.token).toBe(2);
+});
+
 test.each(['trace', 'all-or-nothing'] as const)(
   'a mail address goes to another user when its owner is archived (%s)',
   async (mode) => {
