@@ -161,6 +161,13 @@ test('a credential of an app is told by what is wrong with it: a field, the secr
   expect(await crm.sync(), 'nothing of it was saved').toMatchObject({ written: 5 });
 });
 
+test('check says that the calls of today are used up', async () => {
+  const crm = await open({ sandbox: { faults: [{ type: 'rate', policy: 'DAILY', on: 'properties', times: 1 }] } });
+  expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject(
+    err(/The account's calls of today are used up \(HubSpot's daily limit\)/),
+  );
+});
+
 test('an array wants a property of several values, and --create makes one', async () => {
   const interests = { sql: 'u.interests', type: 'enumeration', options: ['news', 'offers'] };
   const crm = await open({

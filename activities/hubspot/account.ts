@@ -8,7 +8,10 @@ import type { HubspotAnswer, HubspotClient } from './client.ts';
 import { accountFailure } from './troubles.ts';
 
 /** The calls of today are used up. Asked again every minute, where nobody knows yet when the account's midnight is. */
-export class DailyLimit extends RetryLater {}
+export class DailyLimit extends RetryLater {
+  override message =
+    "The account's calls of today are used up (HubSpot's daily limit); they count anew from its midnight";
+}
 
 /** What the account says of itself. */
 export interface Account {
