@@ -29,7 +29,7 @@ export function explain(schema: v.GenericSchema, issue: v.BaseIssue<unknown>): s
   if (issue.expected === `"${keys.at(-1)}"`)
     return `${field}: got nothing, accepted ${acceptedBy(partAt(schema, keys))}`;
   if (issue.path?.at(-1)?.origin === 'key')
-    return `unknown field "${field}" (accepted: ${issue.expected?.replace(/^\(|\)$/g, '')})`;
+    return `unknown field "${field}" (accepted: ${issue.type === 'regex' ? issue.message : issue.expected?.replace(/^\(|\)$/g, '')})`;
   return `${field}: got ${got(issue)}, accepted ${accepted(schema, keys, issue)}`;
 }
 

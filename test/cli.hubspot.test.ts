@@ -240,6 +240,11 @@ describe('what is typed wrong is told by place, value got and values accepted', 
       /unknown field "mapping\.form" \(accepted: from, key, idProperty/,
     ],
     [
+      'a property',
+      (m) => Object.assign(m.properties as object, { appPlan: { sql: 'u.plan', type: 'string' } }),
+      /unknown field "mapping\.properties\.appPlan" \(accepted: the internal name of a property: a-z, 0-9 and _/,
+    ],
+    [
       'a table',
       (m) => Object.assign(m, { from: 'users' }),
       /mapping\.from: got "users", accepted schema and table such as app\.users/,

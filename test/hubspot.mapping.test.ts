@@ -21,6 +21,19 @@ test('a semicolon stands inside a literal, and two statements are refused', asyn
   expect(await crm.sql('SELECT count(*)::int AS n FROM orders')).toEqual([{ n: 1 }]);
 });
 
+test('an aggregate over the users is named with its property', async () => {
+  const crm = await openCrm(world, { users: 3, capture: false });
+  const properties = {
+    firstname: { sql: 'u.name', type: 'string' },
+    app_orders: { sql: 'count(u.id)', type: 'number' },
+  };
+  await expect(
+    probeMapping(world.pool, { ...crm.mapping, properties, tables: {}, columns: [] } as never),
+  ).rejects.toThrow(
+    /^mapping\.properties\.app_orders\.sql: Postgres does not take it \(column "u\.id" must appear in the/,
+  );
+});
+
 test('a reject that was resolved and comes up again counts from then', async () => {
   const crm = await openCrm(world, { users: 5 });
   const seen = async () => {

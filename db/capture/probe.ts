@@ -147,7 +147,8 @@ async function makeView(client: Client, mapping: CaptureMapping): Promise<void> 
   const problems: string[] = [];
   for (const one of all) {
     try {
-      await client.query(create([one]));
+      // Beside the key, so that an aggregate, which alone is taken for all rows, is named as well.
+      await client.query(create([one, ['mapping.key', `u.${pg.escapeIdentifier(mapping.key)}`]]));
     } catch (error) {
       problems.push(`${one[0]}: Postgres does not take it (${(error as Error).message})`);
     }
