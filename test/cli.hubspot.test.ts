@@ -82,7 +82,7 @@ describe('from nothing to contacts', () => {
     const run = await cli(`start hubspotSync ${name} --wait`);
     expect(run).toMatchObject({
       code: 1,
-      out: expect.stringContaining('Partial: 3 written, 1 unchanged, 1 set aside; 1 call'),
+      out: expect.stringContaining('Partial: 3 written, 1 set aside, 1 look found nothing to send; 1 call'),
     });
     const rejects = await cli(`rejects ${name}`);
     expect(rejects.out).toContain(

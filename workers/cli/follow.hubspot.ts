@@ -58,9 +58,10 @@ export function describeResult(name: string, result: HubspotSyncResult): string[
   const parts = [
     `${count(written)} written`,
     ...(archived > 0 ? [`${count(archived)} archived`] : []),
-    `${count(unchanged)} unchanged`,
     ...(passed > 0 ? [`${count(passed)} passed over (the mode leaves them)`] : []),
     `${count(refused)} set aside`,
+    // Who is marked twice, with everybody and by a change, is looked at twice: these are no users.
+    ...(unchanged > 0 ? [`${counted(unchanged, 'look')} found nothing to send`] : []),
   ];
   return [
     `${outcome === 'whole' ? 'Whole' : 'Partial'}: ${parts.join(', ')}; ${counted(calls, 'call')}, ${duration(durationMs)}`,
