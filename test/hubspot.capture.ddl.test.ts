@@ -37,6 +37,11 @@ describe('a changed table never fails the statements of its owner', () => {
     ],
     ['a dropped column', 'ALTER TABLE users DROP COLUMN plan', `UPDATE users SET note = 'x' WHERE id = 1`],
     ['a renamed key', 'ALTER TABLE users RENAME COLUMN id TO uid', `INSERT INTO users (uid) VALUES (900)`],
+    [
+      'a link made anew as a virtual column',
+      'ALTER TABLE orders DROP COLUMN user_id; ALTER TABLE orders ADD COLUMN user_id bigint GENERATED ALWAYS AS (id + 0) VIRTUAL',
+      'DELETE FROM orders WHERE id = 1',
+    ],
     ['a renamed link', 'ALTER TABLE orders RENAME COLUMN user_id TO owner', 'DELETE FROM orders WHERE id = 1'],
   ])('%s marks everybody', async (_, change, statement) => {
     const crm = await fresh();
@@ -79,6 +84,44 @@ describe('a changed table never fails the statements of its owner', () => {
     });
     await crm.sql('ALTER TABLE users RENAME COLUMN full_name TO name');
     expect(await cli(`capture status ${crm.name}`)).toMatchObject({ code: 0 });
+  });
+});
+
+describe('virtual generated columns', () => {
+  const virtual = async () => {
+    const crm = await openCrm(world, { users: 3, capture: false });
+    await crm.sql(`ALTER TABLE users ADD COLUMN full_name text GENERATED ALWAYS AS (name || ' ' || coalesce(note, '')) VIRTUAL;
+      ALTER TABLE orders ADD COLUMN owner bigint GENERATED ALWAYS AS (user_id + 0) VIRTUAL`);
+    return crm;
+  };
+  const full = { sql: 'u.full_name', type: 'string' as const };
+
+  test('are captured by the columns they are made of', async () => {
+    const crm = await virtual();
+    const mapping = { ...mappingOf(crm), properties: { firstname: full }, tables: {} };
+    await installCapture(pool, await owner(crm), mapping);
+    await taken(crm);
+    await crm.sql(`UPDATE users SET note = 'x' WHERE id = 1; UPDATE users SET name = 'y' WHERE id = 2`);
+    await crm.sql(`UPDATE users SET plan = 'free' WHERE id = 3`);
+    expect(await taken(crm)).toEqual(['1', '2']);
+    const whole = { ...mapping, properties: { firstname: { ...full, sql: 'to_json(u)::text' } } };
+    await installCapture(pool, await owner(crm), whole);
+    await taken(crm);
+    await crm.sql(`UPDATE users SET extra = '{}' WHERE id = 3`);
+    expect(await taken(crm)).toEqual(['3']);
+  });
+
+  test('are refused as the column that leads to users', async () => {
+    const crm = await virtual();
+    const app_orders = {
+      sql: `(SELECT count(*) FROM ${crm.schema}.orders o WHERE o.owner = u.id)`,
+      type: 'number' as const,
+    };
+    const tables = { [`${crm.schema}.orders`]: { key: 'owner', columns: [] } };
+    await expect(
+      installCapture(pool, await owner(crm), { ...mappingOf(crm), properties: { app_orders }, tables }),
+    ).rejects.toThrow(`mapping.tables."${crm.schema}.orders".key: got "owner", a virtual generated column`);
+    await crm.sql('INSERT INTO orders (id, user_id) VALUES (900, 1)');
   });
 });
 

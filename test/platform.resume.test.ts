@@ -140,7 +140,13 @@ test('two calls that read one slice, since the first was given up: what one keep
 
 /** Activities without Temporal. */
 function platformSteps(deps: Deps) {
-  const call = (signal: AbortSignal): Call => ({ signal, attempt: 1, before: {}, shouldEnd: () => false, report: () => undefined });
+  const call = (signal: AbortSignal): Call => ({
+    signal,
+    attempt: 1,
+    before: {},
+    shouldEnd: () => false,
+    report: () => undefined,
+  });
   return {
     async begin(connection: string, stream: string): Promise<Pass> {
       const input = { connection, stream, mode: null, replay: null, workflowId: 'by hand', runId: '1' };

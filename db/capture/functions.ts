@@ -57,9 +57,13 @@ export function createTrigger({ trigger, event, table, function: name }: Capture
     ${rows && `REFERENCING ${rows}`} FOR EACH STATEMENT EXECUTE FUNCTION syncline_capture.${id(name)}()`;
 }
 
+/** Classes 42, 0A and XX. */
+const ofOurs = 'syntax_error_or_access_rule_violation OR feature_not_supported OR internal_error';
+
 /**
  * A statement on the customer's tables never fails for the mapping. After RENAME COLUMN it did, with 42703: whatever of
- * class 42 (a column, table, function, type or right that is gone) or 0A stops the query now marks everybody instead.
+ * class 42 (a column, table, function, type or right that is gone), 0A or XX (a column made anew as a virtual one) stops the
+ * query now marks everybody instead.
  * A log that is gone takes nothing: no run begins without it, and `install` marks everybody.
  */
 function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
@@ -68,7 +72,7 @@ function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table:
   return `BEGIN
   INSERT INTO ${log} (${columns}) ${changedKeys(event, mapping, table)};
   RETURN NULL;
-EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
+EXCEPTION WHEN ${ofOurs} THEN
   IF to_regclass('${log}') IS NOT NULL THEN
     INSERT INTO ${log} (key) VALUES (NULL);
   END IF;

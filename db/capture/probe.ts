@@ -1,7 +1,9 @@
-import pg from 'pg';
 import type { Client, Pool } from '../client.ts';
 import { sayClosed } from './closed.ts';
 import { wrongLinks } from './links.ts';
+import { quoted, type ReadTable, readTables } from './tables.ts';
+
+export { type Column, quoted, type ReadTable } from './tables.ts';
 
 /** A mapping as far as it decides what is captured (connectors/hubspot/mapping.ts has the whole). */
 export interface CaptureMapping {
@@ -12,25 +14,6 @@ export interface CaptureMapping {
   properties: Readonly<Record<string, { sql: string }>>;
   tables: Readonly<Record<string, { key: string; user?: string; columns: readonly string[] }>>;
   columns: readonly string[];
-}
-
-/** A table that a mapping reads. */
-export interface ReadTable {
-  /** `schema.table`. */
-  name: string;
-  oid: number;
-  /** Columns whose change may change a mapped row. */
-  columns: Column[];
-  /** Type of the users' key; of another table the type of its column that leads to users. */
-  key: string;
-  /** Columns of its primary key; empty without one. */
-  identity: Column[];
-}
-
-export interface Column {
-  name: string;
-  /** As Postgres writes it, e.g. `bigint`. */
-  type: string;
 }
 
 /** What Postgres itself says of a mapping. */
@@ -74,7 +57,9 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     await client.query('BEGIN');
     const keyType = await readKey(client, mapping);
     await makeView(client, mapping);
-    const [types, tables] = [await typesOf(client, mapping), await readTables(client, mapping, keyType)];
+    const types = await typesOf(client, mapping);
+    const { tables, problems } = await readTables(client, mapping, keyType);
+    if (problems.length > 0) throw new MappingRefused(problems);
     const wrong = await wrongLinks(client, mapping, tables);
     if (wrong.length > 0) throw new MappingRefused(wrong);
     return { types, keyType, tables, functions: await readFunctions(client) };
@@ -86,9 +71,6 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     client.release(broken);
   }
 }
-
-/** `"schema"."table"`. */
-export const quoted = (name: string): string => name.split('.').map(pg.escapeIdentifier).join('.');
 
 async function readKey(client: Client, mapping: CaptureMapping): Promise<string> {
   const { from, key } = mapping;
@@ -187,64 +169,4 @@ async function readFunctions(client: Client): Promise<Probe['functions']> {
      WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass ORDER BY 2`,
   );
   return rows;
-}
-
-const dependencies = `
-WITH used AS (
-  SELECT d.refobjid AS oid, array_remove(array_agg(DISTINCT nullif(d.refobjsubid, 0)), NULL) AS columns
-  FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
-  WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass AND d.refobjid <> r.ev_class GROUP BY 1)
-SELECT u.oid::int, n.nspname || '.' || c.relname AS name, c.relkind AS kind,
-  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'used', a.attnum = ANY (u.columns)) ORDER BY a.attnum), '[]')
-   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum), '[]') FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-   WHERE i.indrelid = c.oid AND i.indisprimary) AS identity,
-  pg_get_viewdef('pg_temp.syncline_probe'::regclass) ~ '\\.\\*' AS whole
-FROM used u JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 2`;
-
-async function readTables(client: Client, mapping: CaptureMapping, keyType: string): Promise<ReadTable[]> {
-  const { rows } = await client.query(dependencies);
-  const problems: string[] = [];
-  const tables: ReadTable[] = [];
-  const named = new Map(Object.entries(mapping.tables));
-  for (const { name, oid, kind, columns, identity, whole } of rows) {
-    const related = named.get(name);
-    named.delete(name);
-    if (!['r', 'p'].includes(kind)) {
-      problems.push(
-        `mapping reads "${name}", which is no table and has no triggers that see rows; read its tables instead`,
-      );
-      continue;
-    }
-    if (name !== mapping.from && !related) {
-      problems.push(
-        `mapping.tables: got nothing for "${name}", which the expressions read; accepted {"key": its column that leads to the user}`,
-      );
-      continue;
-    }
-    const extra = name === mapping.from ? mapping.columns : (related?.columns ?? []);
-    const links =
-      name === mapping.from ? Object.values(mapping.tables).flatMap(({ user }) => user ?? []) : [related?.key];
-    for (const column of [...extra, ...links])
-      if (!columns.some((one: Column) => one.name === column))
-        problems.push(`mapping: got the column "${column}", which ${name} does not have`);
-    // A row that is read whole names no column.
-    const counts = (column: { name: string; used: boolean }) => whole || column.used || extra.includes(column.name);
-    tables.push({
-      name,
-      oid,
-      key: name === mapping.from ? keyType : (columns.find((one: Column) => one.name === related?.key)?.type ?? ''),
-      identity,
-      columns: columns.filter(counts).map(({ name, type }: Column) => ({ name, type })),
-    });
-  }
-  // A function may read it, which the server does not see.
-  for (const [name, { columns }] of named)
-    problems.push(
-      columns.length > 0
-        ? `mapping.tables."${name}": no expression reads it. Where a function does, name it in an expression too, such as (SELECT … FROM ${name} …)`
-        : `mapping.tables."${name}": no expression reads it; take it out`,
-    );
-  if (problems.length > 0) throw new MappingRefused(problems);
-  return tables.sort((a, b) => Number(b.name === mapping.from) - Number(a.name === mapping.from));
 }

@@ -1,0 +1,112 @@
+import pg from 'pg';
+import type { Client } from '../client.ts';
+import type { CaptureMapping } from './probe.ts';
+
+/** A table that a mapping reads. */
+export interface ReadTable {
+  /** `schema.table`. */
+  name: string;
+  oid: number;
+  /** Columns whose change may change a mapped row. */
+  columns: Column[];
+  /** Type of the users' key; of another table the type of its column that leads to users. */
+  key: string;
+  /** Columns of its primary key; empty without one. */
+  identity: Column[];
+}
+
+export interface Column {
+  name: string;
+  /** As Postgres writes it, e.g. `bigint`. */
+  type: string;
+}
+
+/** `"schema"."table"`. */
+export const quoted = (name: string): string => name.split('.').map(pg.escapeIdentifier).join('.');
+
+/** Columns that a generated one is made of. */
+const bases = `(SELECT json_agg(DISTINCT b.attname) FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+  JOIN pg_attribute b ON b.attrelid = d.refobjid AND b.attnum = d.refobjsubid
+  WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND d.refobjid = a.attrelid AND b.attnum <> a.attnum)`;
+
+/** A column as the catalog has it. */
+interface Known extends Column {
+  used: boolean;
+  /** Worked out when it is read, and so not in the rows that triggers get. */
+  virtual: boolean;
+  from: string[] | null;
+}
+
+const dependencies = `
+WITH used AS (
+  SELECT d.refobjid AS oid, array_remove(array_agg(DISTINCT nullif(d.refobjsubid, 0)), NULL) AS columns
+  FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+  WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass AND d.refobjid <> r.ev_class GROUP BY 1)
+SELECT u.oid::int, n.nspname || '.' || c.relname AS name, c.relkind AS kind,
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'used', a.attnum = ANY (u.columns),
+     'virtual', a.attgenerated = 'v', 'from', CASE WHEN a.attgenerated = 'v' THEN ${bases} END) ORDER BY a.attnum), '[]')
+   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum), '[]') FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+   WHERE i.indrelid = c.oid AND i.indisprimary) AS identity,
+  pg_get_viewdef('pg_temp.syncline_probe'::regclass) ~ '\\.\\*' AS whole
+FROM used u JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 2`;
+
+/** The tables that the expressions read, the users first, and what is wrong with them, each a sentence. */
+export async function readTables(
+  client: Client,
+  mapping: CaptureMapping,
+  keyType: string,
+): Promise<{ tables: ReadTable[]; problems: string[] }> {
+  const { rows } = await client.query(dependencies);
+  const problems: string[] = [];
+  const tables: ReadTable[] = [];
+  const named = new Map(Object.entries(mapping.tables));
+  if (named.delete(mapping.from))
+    problems.push(`mapping.tables."${mapping.from}": it is the table of "from", which is u; take it out`);
+  for (const { name, oid, kind, columns, identity, whole } of rows) {
+    const related = named.get(name);
+    named.delete(name);
+    if (!['r', 'p'].includes(kind)) {
+      problems.push(
+        `mapping reads "${name}", which is no table and has no triggers that see rows; read its tables instead`,
+      );
+      continue;
+    }
+    if (name !== mapping.from && !related) {
+      problems.push(
+        `mapping.tables: got nothing for "${name}", which the expressions read; accepted {"key": its column that leads to the user}`,
+      );
+      continue;
+    }
+    const extra = name === mapping.from ? mapping.columns : (related?.columns ?? []);
+    const links =
+      name === mapping.from ? Object.values(mapping.tables).flatMap(({ user }) => user ?? []) : [related?.key];
+    for (const column of [...extra, ...links])
+      if (!columns.some((one: Known) => one.name === column))
+        problems.push(`mapping: got the column "${column}", which ${name} does not have`);
+    if (name !== mapping.from && columns.some((one: Known) => one.virtual && one.name === related?.key))
+      problems.push(
+        `mapping.tables."${name}".key: got "${related?.key}", a virtual generated column, which triggers do not see; accepted a column that is stored (GENERATED ALWAYS AS (…) STORED)`,
+      );
+    // A row that is read whole names no column.
+    const counts = (column: Known) => whole || column.used || extra.includes(column.name);
+    const counted = new Set((columns as Known[]).filter(counts).flatMap((one) => one.from ?? one.name));
+    tables.push({
+      name,
+      oid,
+      key: name === mapping.from ? keyType : (columns.find((one: Column) => one.name === related?.key)?.type ?? ''),
+      identity,
+      columns: (columns as Known[])
+        .filter((one) => !one.virtual && counted.has(one.name))
+        .map(({ name, type }) => ({ name, type })),
+    });
+  }
+  // A function may read it, which the server does not see.
+  for (const [name, { columns }] of named)
+    problems.push(
+      columns.length > 0
+        ? `mapping.tables."${name}": no expression reads it. Where a function does, name it in an expression too, such as (SELECT … FROM ${name} …)`
+        : `mapping.tables."${name}": no expression reads it; take it out`,
+    );
+  return { tables: tables.sort((a, b) => Number(b.name === mapping.from) - Number(a.name === mapping.from)), problems };
+}
