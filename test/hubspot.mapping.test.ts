@@ -66,7 +66,7 @@ test('a column that leads to no user is refused, and one that does along a join 
   const { schema } = crm;
   await crm.sql(`CREATE TABLE items (id uuid PRIMARY KEY, order_id bigint, user_id bigint, price numeric)`);
   await crm.sql('CREATE TABLE profiles (user_id bigint PRIMARY KEY, city text)');
-  const probe = (sql: string, tables: Record<string, { key: string }>) => {
+  const probe = (sql: string, tables: Record<string, { key: string; user?: string }>) => {
     const named = Object.entries(tables).map(([name, one]) => [`${schema}.${name}`, { ...one, columns: [] }]);
     const properties = { app_orders: { sql: sql.replace(/@/g, `${schema}.`), type: 'number' } };
     return probeMapping(world.pool, {
@@ -104,4 +104,46 @@ test('a column that leads to no user is refused, and one that does along a join 
     ['(SELECT sum(items.price) FROM @items WHERE items.user_id = u.id)', { items: orders }],
   ];
   for (const [sql, tables] of sound) await expect(probe(sql, tables), sql).resolves.toBeDefined();
+});
+
+test('a table that is read by two ways, and the users’ table read again, are refused: one way alone is captured', async () => {
+  const crm = await openCrm(world, { users: 3 });
+  const { schema } = crm;
+  await crm.sql('CREATE TABLE messages (id bigint PRIMARY KEY, sender bigint, recipient bigint, city text)');
+  const probe = (sql: string[], tables: Record<string, { key: string; user?: string }>) => {
+    const named = Object.entries(tables).map(([name, one]) => [`${schema}.${name}`, { ...one, columns: [] }]);
+    const properties = Object.fromEntries(
+      sql.map((one, i) => [`app_${i}`, { sql: one.replace(/@/g, `${schema}.`), type: 'string' }]),
+    );
+    const mapping = { ...crm.mapping, properties, tables: Object.fromEntries(named), columns: [] };
+    return probeMapping(world.pool, mapping as never);
+  };
+  const sent = '(SELECT count(*) FROM @messages m WHERE m.sender = u.id)';
+  const got = '(SELECT count(*) FROM @messages m WHERE m.recipient = u.id)';
+  const either = (where: string) => `(SELECT count(*) FROM @messages m WHERE ${where})`;
+  const messages = { key: 'sender' };
+  const manager = '(SELECT m.name FROM @users m WHERE m.id = u.company_id)';
+  const refused: [string[], Record<string, { key: string; user?: string }>, RegExp][] = [
+    [[sent, got], { messages }, /messages"\.key: got "sender" for u\.id, while .* also compare recipient with u\.id/],
+    [[either('m.sender = u.id OR m.recipient = u.id')], { messages }, /also /],
+    [[either('u.id IN (m.sender, m.recipient)')], { messages }, /also /],
+    [[either('m.sender = u.id OR m.city IS NULL')], { messages }, /also take rows without sender = u\.id \(OR\)/],
+    [[sent, either('m.city = u.note')], { messages }, /also compare city with u\.note/],
+    [
+      [manager],
+      {},
+      /mapping reads "\w+\.users" a second time beside u \(as m\).* accepted u alone.*docs\/hubspot\.md#joins/,
+    ],
+    [[manager], { users: { key: 'id', user: 'company_id' } }, /tables\."\w+\.users": it is the table of "from"/],
+    [['u.name'], { users: { key: 'id' } }, /tables\."\w+\.users": it is the table of "from"/],
+  ];
+  for (const [sql, tables, message] of refused)
+    await expect(probe(sql, tables), sql.join(', ')).rejects.toThrow(message);
+  const sound: [string[], Record<string, { key: string; user?: string }>][] = [
+    [[sent, either('m.sender = u.id AND m.city = u.note')], { messages }],
+    [[either(`m.sender = u.id AND (m.city = u.note OR m.city = ') (SELECT')`)], { messages }],
+    [['(SELECT x.name FROM @users x WHERE x.id = u.id)', sent], { messages }],
+    [[either('m.city = u.note')], { messages: { key: 'city', user: 'note' } }],
+  ];
+  for (const [sql, tables] of sound) await expect(probe(sql, tables), sql.join(', ')).resolves.toBeDefined();
 });

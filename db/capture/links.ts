@@ -1,17 +1,18 @@
 import type { Client } from '../client.ts';
-import type { CaptureMapping, ReadTable } from './probe.ts';
-
-/** A column as expressions name it, `alias.column`. */
-type Named = string;
+import type { CaptureMapping } from './probe.ts';
+import { aliasesOf, type Named, pairsOf, plain, reached, type Scope, scopesOf } from './scopes.ts';
+import type { ReadTable } from './tables.ts';
 
 /** Types of which no text of the one is a text of the other; what is not listed is not judged. */
 const families = [/^(smallint|integer|bigint)$/, /^uuid$/, /^(date|timestamp.*|boolean)$/];
 const familyOf = (type: string) => families.findIndex((one) => one.test(type));
 
 /**
- * Columns under `tables` that cannot lead to a user: of another type, or compared with the primary key of another table
- * and, along all comparisons, never with `u`. `sum(i.price)` of items joined to orders with "key": "order_id" logged ids
- * of orders as keys of users. What cannot be told for certain (a function, a nested query) is not refused.
+ * Columns under `tables` that cannot lead to all users who read a row: of another type, compared with the primary key of
+ * another table and, along all comparisons, never with `u`, or not the only one that leads to `u`. `sum(i.price)` of items
+ * joined to orders with "key": "order_id" logged ids of orders as keys of users; messages read by sender and by recipient
+ * marked the sender alone; a manager who was renamed marked himself. What cannot be told for certain (a function, an
+ * expression, a nested query) is not refused.
  * @returns a sentence for each
  */
 export async function wrongLinks(
@@ -25,14 +26,16 @@ export async function wrongLinks(
         FROM pg_attribute WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped) AS columns`,
     [tables.map(({ oid }) => oid)],
   );
-  const text = String(rows[0].text).replace(/\s+/g, ' ');
+  const text = plain(String(rows[0].text));
+  const scopes = scopesOf(text);
   const columns = rows[0].columns as { oid: number; name: string; type: string }[];
   const typeOf = ({ oid }: ReadTable, column: string) =>
     columns.find((one) => one.oid === oid && one.name === column)?.type ?? '';
   const users = tables.find(({ name }) => name === mapping.from);
   return tables.flatMap((table) => {
+    if (table === users) return readAgain(scopes, table, mapping);
     const related = mapping.tables[table.name];
-    if (!related || !users || table === users) return [];
+    if (!related || !users) return [];
     const [own, link] = [related.key, related.user ?? mapping.key];
     const [got, wanted] = [typeOf(table, own), typeOf(users, link)];
     const accepted = `accepted a column that holds ${mapping.from}.${link}. Where the table has none: ${ways}`;
@@ -40,13 +43,54 @@ export async function wrongLinks(
     if (familyOf(got) >= 0 && familyOf(wanted) >= 0 && familyOf(got) !== familyOf(wanted))
       return [`${place}: got "${own}" (${got}), while ${mapping.from}.${link} is ${wanted}; ${accepted}`];
     const other = elsewhere(text, table, own, tables, mapping.from);
-    return other === null
+    if (other !== null)
+      return [`${place}: got "${own}", which the expressions compare with ${other} and never with u; ${accepted}`];
+    const more = otherWay(scopes, table, own, link);
+    return more === null
       ? []
-      : [`${place}: got "${own}", which the expressions compare with ${other} and never with u; ${accepted}`];
+      : [
+          `${place}: got "${own}" for u.${link}, while the expressions also ${more}: changes of rows read that way would be missed; accepted a table whose every reading has ${own} = u.${link}. Where it has none: ${ways}`,
+        ];
   });
 }
 
 const ways = 'keep such a column by a trigger of your own (docs/hubspot.md#joins)';
+
+/** The users' own table beside `u`: who reads another user's row is not marked when that changes. */
+function readAgain(scopes: readonly Scope[], { name }: ReadTable, { key }: CaptureMapping): string[] {
+  for (const { text, own } of scopes)
+    for (const alias of aliasesOf(own, { name }))
+      if (!pairsOf(text).some(({ of, any }) => !any && of.includes(`${alias}.${key}`) && of.includes(`u.${key}`)))
+        return [
+          `mapping reads "${name}" a second time beside u (as ${alias}): a change of that row marks its own user, not those who read it; accepted u alone. ${ways.replace(/^k/, 'K')}`,
+        ];
+  return [];
+}
+
+/** How a reading of the table comes to `u` by another way than its link, in words; null where none does for certain. */
+function otherWay(scopes: readonly Scope[], table: ReadTable, column: string, link: string): string | null {
+  for (const { text, own } of scopes)
+    for (const alias of aliasesOf(own, table)) {
+      const key = `${alias}.${column}`;
+      const pairs = pairsOf(text);
+      const ofUser = pairs.filter(({ of }) => of.some((one) => one.startsWith('u.')));
+      // Both of one user: it is the other column, or either of them.
+      for (const { of, any } of ofUser) {
+        const [mine] = of.filter((one) => one.startsWith(`${alias}.`));
+        if (mine === undefined) continue;
+        if (of.includes(`u.${link}`) && mine !== key) return `compare ${mine.split('.')[1]} with u.${link}`;
+        if (mine === key && any) return `take rows without ${column} = u.${link} (OR)`;
+      }
+      const direct = ofUser.find(({ of }) => of.some((one) => one.startsWith(`${alias}.`)));
+      if (!direct || isHandedOut(text, key) || reached([key], pairs).has(`u.${link}`)) continue;
+      return `compare ${direct.of.map((one) => (one.startsWith('u.') ? one : one.split('.')[1])).join(' with ')}`;
+    }
+  return null;
+}
+
+/** Handed out of its query, or joined by name: what it is compared with cannot be seen. */
+const isHandedOut = (text: string, one: Named) =>
+  text.includes(`SELECT ${one}`) || text.includes(`, ${one}`) || text.includes('USING (');
 
 /** The primary key that a column is compared with instead of `u`; null where `u` is among them, or nothing is certain. */
 function elsewhere(
@@ -56,12 +100,9 @@ function elsewhere(
   tables: readonly ReadTable[],
   from: string,
 ): string | null {
-  const pairs = [...text.matchAll(/(\w+\.\w+)(?:::[\w ]+)?\)* = \(*(\w+\.\w+)/g)].map(([, a, b]) => [a!, b!] as const);
   const own = aliasesOf(text, table).map((alias) => `${alias}.${column}`);
-  // Handed out of its query, or joined by name: what it is compared with cannot be seen.
-  if (own.some((one) => text.includes(`SELECT ${one}`) || text.includes(`, ${one}`)) || text.includes('USING ('))
-    return null;
-  const equal = reached(own, pairs);
+  if (own.some((one) => isHandedOut(text, one))) return null;
+  const equal = reached(own, pairsOf(text));
   if ([...equal].some((one) => one.startsWith('u.'))) return null;
   for (const other of tables) {
     const [key, ...more] = other.identity;
@@ -70,27 +111,3 @@ function elsewhere(
   }
   return null;
 }
-
-/** Everything that is equal to one of these, along all comparisons. */
-function reached(begin: readonly Named[], pairs: readonly (readonly [Named, Named])[]): Set<Named> {
-  const found = new Set(begin);
-  for (let size = -1; size !== found.size; ) {
-    size = found.size;
-    for (const [a, b] of pairs) {
-      if (found.has(a)) found.add(b);
-      if (found.has(b)) found.add(a);
-    }
-  }
-  return found;
-}
-
-/** Names under which the server's own text of the view reads a table. */
-function aliasesOf(text: string, { name }: ReadTable): string[] {
-  const [schema = '', table = ''] = name.split('.');
-  const found = [
-    ...text.matchAll(new RegExp(`(?:FROM|JOIN) \\(*(?:${escaped(schema)}\\.)?${escaped(table)}(?: (\\w+))?`, 'g')),
-  ];
-  return found.map(([, alias]) => (alias && alias === alias.toLowerCase() ? alias : table));
-}
-
-const escaped = (name: string) => name.replace(/\$/g, '\\$');
