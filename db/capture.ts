@@ -68,7 +68,7 @@ const id = pg.escapeIdentifier;
  */
 export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: CaptureMapping): Promise<CaptureState> {
   const probe = await probeMapping(pool, mapping);
-  const missing = await missingRights(pool, owner.no, probe, 'install');
+  const missing = await missingRights(pool, owner, probe, 'install');
   if (missing.length > 0) throw new RightsMissing(missing);
   const log = logTable(owner.no);
   await transaction(pool, { name: `capture ${owner.id}` }, async (client) => {
@@ -189,14 +189,16 @@ export interface Misfit {
   tables: string[];
 }
 
-/** As `captureState`, for people: a column that is gone is told beside the tables that have triggers. */
+/** As `captureState`, for people, with the rights that a run and the triggers lack: a column that is gone is told beside the tables that have triggers. */
 export async function captureStanding(
   pool: Pool,
   owner: CaptureOwner,
   mapping: CaptureMapping,
-): Promise<CaptureState | Misfit> {
+): Promise<(CaptureState & { rights: MissingRight[] }) | Misfit> {
   try {
-    return await captureState(pool, owner, mapping);
+    const probe = await probeMapping(pool, mapping);
+    const state = await captureState(pool, owner, mapping, probe);
+    return { ...state, rights: await missingRights(pool, owner, probe, 'run') };
   } catch (error) {
     if (!(error instanceof MappingRefused)) throw error;
     const tables = await tablesOf(pool, owner.no);

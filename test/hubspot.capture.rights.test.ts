@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { proveMapping } from '../activities/hubspot/begin.ts';
 import { checkMapping, previewUser, readOptions } from '../activities/hubspot/desk.ts';
 import { mappingSchema } from '../connectors/hubspot/mapping.ts';
-import { installCapture } from '../db/capture.ts';
+import { captureStanding, installCapture } from '../db/capture.ts';
 import { createPool, type Pool } from '../db/client.ts';
 import { storedConnection } from '../db/connections.ts';
 import { type Crm, openCrm } from './harness/crm.ts';
@@ -95,8 +95,11 @@ describe('rights', () => {
     expect(await checkMapping(own, opened)).toMatchObject({
       rights: [
         { what: expect.stringContaining('"Score"') },
-        { what: 'USAGE on SCHEMA syncline_capture' },
-        { what: `SELECT, INSERT, DELETE on syncline_capture.log_${no}` },
+        {
+          what: expect.stringMatching(/^USAGE on SCHEMA syncline_capture for .*changes are lost until then/),
+          lost: true,
+        },
+        { what: expect.stringContaining(`SELECT, INSERT, DELETE on syncline_capture.log_${no} for `), lost: true },
       ],
     });
     await grantAll(() => proveMapping(own, opened));
@@ -104,6 +107,33 @@ describe('rights', () => {
     await expect(install()).rejects.toThrow(`ALTER TABLE syncline_capture.log_${no} OWNER TO "${role}";`);
     await pool.query(`GRANT TEMPORARY ON DATABASE ${database} TO PUBLIC`);
   });
+});
+
+test('who installed loses its rights: writers go on, status, check and a run name the grant, and everybody is marked', async () => {
+  const crm = await openCrm(world, { users: 5, capture: false });
+  const { role, own } = await least(crm);
+  const stored = { ...(await owner(crm)), credential: null };
+  const { no, id } = stored;
+  await installCapture(own, stored, mappingOf(crm));
+  await pool.query('INSERT INTO syncline.hubspot_syncs (connection_id) VALUES ($1)', [id]);
+  const log = `syncline_capture.log_${no}`;
+  const lost: [string, string][] = [
+    [`REVOKE USAGE ON SCHEMA syncline_capture FROM ${role}`, `GRANT USAGE ON SCHEMA syncline_capture TO "${role}"`],
+    [`ALTER TABLE ${log} OWNER TO CURRENT_USER`, `GRANT INSERT ON ${log} TO "${role}"`],
+  ];
+  for (const [statement, grant] of lost) {
+    await pool.query(statement);
+    await crm.sql(`UPDATE users SET name = name || '!'; DELETE FROM orders; TRUNCATE orders`);
+    const rights = [{ what: expect.stringContaining(`npx syncline capture install ${id}`), grant, lost: true }];
+    expect(await captureStanding(pool, stored, mappingOf(crm))).toMatchObject({ rights });
+    await expect(proveMapping(pool, readOptions(stored))).rejects.toThrow(`${grant};`);
+    const { rows } = await pool.query(
+      'UPDATE syncline.hubspot_syncs SET mark = NULL RETURNING mark, mark_list AS list',
+    );
+    expect(rows[0].list).toBe('contacts');
+    await pool.query(`UPDATE syncline.hubspot_syncs SET mark_list = NULL; ${grant}`);
+    expect(await captureStanding(pool, stored, mappingOf(crm))).toMatchObject({ complete: true, rights: [] });
+  }
 });
 
 /** Does what each refusal says, as it is typed, until nothing is refused. @returns the statements */

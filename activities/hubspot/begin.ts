@@ -6,6 +6,7 @@ import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
 import type { Pool } from '../../db/client.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
+import { askMark } from '../../db/hubspot/mark.ts';
 import { forgetSent, readSync, type SyncState, setStandard } from '../../db/hubspot/syncs.ts';
 import { requireZones } from '../../db/hubspot/zones.ts';
 import type { Deps } from '../deps.ts';
@@ -99,7 +100,9 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
     const probe = await probeMapping(pool, mapping);
     await requireZones(pool, mapping);
     new MappedReader(pool, mapping, probe);
-    const missing = await missingRights(pool, connection.no, probe, 'run');
+    const missing = await missingRights(pool, connection, probe, 'run');
+    // What the triggers could not write stands nowhere.
+    if (missing.some(({ lost }) => lost)) await askMark(pool, connection.id, 'all');
     if (missing.length > 0) throw new RightsMissing(missing);
     const state = await captureState(pool, connection, mapping, probe);
     if (state.complete) return;

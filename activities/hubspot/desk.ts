@@ -113,7 +113,7 @@ export async function checkMapping(
     ...(state.log ? [] : ['the log is missing or of an older version']),
   ];
   const arrays = new Set(Object.entries(probe.types).flatMap(([name, type]) => (type.endsWith('[]') ? [name] : [])));
-  const rights = await missingRights(pool, connection.no, probe, 'run');
+  const rights = await missingRights(pool, connection, probe, 'run');
   return { mapping: [], rights, capture, warnings: state.warnings, arrays };
 }
 

@@ -64,7 +64,7 @@ const ofOurs = 'syntax_error_or_access_rule_violation OR feature_not_supported O
  * A statement on the customer's tables never fails for the mapping. After RENAME COLUMN it did, with 42703: whatever of
  * class 42 (a column, table, function, type or right that is gone), 0A or XX (a column made anew as a virtual one) stops the
  * query now marks everybody instead.
- * A log that is gone takes nothing: no run begins without it, and `install` marks everybody.
+ * A log that is gone, or may not be written any more, takes nothing: no run begins, and everybody is marked.
  */
 function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
   const log = logTable(no);
@@ -73,9 +73,10 @@ function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table:
   INSERT INTO ${log} (${columns}) ${changedKeys(event, mapping, table)};
   RETURN NULL;
 EXCEPTION WHEN ${ofOurs} THEN
-  IF to_regclass('${log}') IS NOT NULL THEN
+  BEGIN
     INSERT INTO ${log} (key) VALUES (NULL);
-  END IF;
+  EXCEPTION WHEN ${ofOurs} THEN NULL;
+  END;
   RETURN NULL;
 END`;
 }
@@ -127,12 +128,12 @@ function changedLinks(link: string, { identity, columns }: ReadTable): string {
 
 /** Types whose equal values are the same in every byte. Of all others the stored bytes are compared: 1.0 and 1.00, `A` and `a` of citext differ. */
 const exact = /^(boolean|smallint|integer|bigint|date|timestamp|time |uuid|oid)/;
-const texts = /^(text|character varying|character)(\(\d+\))?$/;
+const plainTexts = /^(text|character varying|character)(\(\d+\))?$/;
 
 /** The function looks for operators in pg_catalog alone, where types of extensions have none. */
 function equal({ name, type }: Column): string {
   const column = id(name);
-  const known = exact.test(type) || texts.test(type) || type.startsWith('numeric');
+  const known = exact.test(type) || plainTexts.test(type) || type.startsWith('numeric');
   return known ? `n.${column} = o.${column}` : `n.${column}::text = o.${column}::text`;
 }
 
@@ -141,7 +142,7 @@ function differ(columns: readonly Column[]): string {
     .map(({ name, type }) => {
       const column = id(name);
       if (exact.test(type)) return `n.${column} IS DISTINCT FROM o.${column}`;
-      if (texts.test(type)) return `n.${column} COLLATE "C" IS DISTINCT FROM o.${column} COLLATE "C"`;
+      if (plainTexts.test(type)) return `n.${column} COLLATE "C" IS DISTINCT FROM o.${column} COLLATE "C"`;
       return `ROW(n.${column})::record OPERATOR(pg_catalog.*<>) ROW(o.${column})::record`;
     })
     .join(' OR ');

@@ -1,12 +1,14 @@
 import pg from 'pg';
 import type { Client, Pool } from '../client.ts';
-import { logTable } from './functions.ts';
+import { functionPrefix, logTable } from './functions.ts';
 import { type Probe, quoted } from './probe.ts';
 
 /** Something the database user may not do, and the statement that changes it. */
 export interface MissingRight {
   what: string;
   grant: string;
+  /** The triggers need it, and write nothing until then: what is changed meanwhile is lost. */
+  lost?: true;
 }
 
 /** `install`: making the triggers. `run`: reading mapped rows and emptying the log. */
@@ -28,17 +30,20 @@ const ownQuestion = `
 SELECT current_user AS me, has_schema_privilege(n.oid, 'CREATE') AS creates, has_schema_privilege(n.oid, 'USAGE') AS enters,
   l.oid IS NULL OR has_table_privilege(l.oid, 'SELECT') AND has_table_privilege(l.oid, 'INSERT') AND has_table_privilege(l.oid, 'DELETE') AS logs,
   l.oid IS NULL OR pg_has_role(l.relowner, 'USAGE') AS owns,
-  ARRAY(SELECT f.signature FROM unnest($2::oid[], $3::text[]) AS f(oid, signature) WHERE NOT has_function_privilege(f.oid, 'EXECUTE')) AS closed
+  ARRAY(SELECT f.signature FROM unnest($2::oid[], $3::text[]) AS f(oid, signature) WHERE NOT has_function_privilege(f.oid, 'EXECUTE')) AS closed,
+  (SELECT coalesce(json_agg(w), '[]') FROM (SELECT r.rolname AS name, has_schema_privilege(r.oid, n.oid, 'USAGE') AS enters,
+     l.oid IS NULL OR has_table_privilege(r.oid, l.oid, 'INSERT') AS inserts
+     FROM pg_roles r WHERE r.oid IN (SELECT p.proowner FROM pg_proc p WHERE p.pronamespace = n.oid AND starts_with(p.proname, $4))) w) AS writers
 FROM pg_namespace n LEFT JOIN pg_class l ON l.relnamespace = n.oid AND 'syncline_capture.' || l.relname = $1 WHERE n.nspname = 'syncline_capture'`;
 
 /**
  * The least rights, asked for one by one: USAGE, SELECT and EXECUTE on what the mapping reads, past row-level security, and
- * the connection's log; to install TRIGGER on its tables, CREATE in our own schema and the log as our own. Writers of the
+ * the connection's log, which those who made the triggers must still be able to write; to install TRIGGER on its tables, CREATE in our own schema and the log as our own. Writers of the
  * tables need none.
  */
 export async function missingRights(
   db: Pool | Client,
-  no: number,
+  { id: connection, no }: { id: string; no: number },
   { tables, functions }: Pick<Probe, 'tables' | 'functions'>,
   purpose: Purpose,
 ): Promise<MissingRight[]> {
@@ -52,8 +57,9 @@ export async function missingRights(
     log,
     functions.map(({ oid }) => oid),
     functions.map(({ signature }) => signature),
+    functionPrefix(no),
   ]);
-  const { me, creates, enters, logs, owns: ownsLog, closed } = own.rows[0];
+  const { me, creates, enters, logs, owns: ownsLog, closed, writers } = own.rows[0];
   const missing = new Map<string, MissingRight>();
   const need = (has: boolean, right: string, on: string) => {
     if (!has)
@@ -74,6 +80,19 @@ export async function missingRights(
   for (const signature of closed) need(false, 'EXECUTE', `FUNCTION ${signature}`);
   need(enters, 'USAGE', 'SCHEMA syncline_capture');
   need(logs, 'SELECT, INSERT, DELETE', log);
+  const writes = (has: boolean, right: string, on: string, name: string) => {
+    if (has) return;
+    const what = `${right} on ${on} for ${id(name)}, as whom the triggers write (changes are lost until then; afterwards: npx syncline capture install ${connection})`;
+    missing.set(name === me ? `${right} ${on}` : `${right} ${on} ${name}`, {
+      what,
+      grant: `GRANT ${right} ON ${on} TO ${id(name)}`,
+      lost: true,
+    });
+  };
+  for (const { name, enters, inserts } of writers) {
+    writes(enters, 'USAGE', 'SCHEMA syncline_capture', name);
+    writes(inserts, name === me ? 'SELECT, INSERT, DELETE' : 'INSERT', log, name);
+  }
   if (purpose === 'install') {
     need(creates, 'CREATE', 'SCHEMA syncline_capture');
     if (!ownsLog) missing.set('owner', { what: `ownership of ${log}`, grant: `ALTER TABLE ${log} OWNER TO ${id(me)}` });

@@ -90,7 +90,7 @@ async function markUsers(
 }
 
 /** Asks for everybody to be marked by the next writing step. `resend` outranks `all`. */
-export async function askMark(client: Client, connection: string, mark: 'all' | 'resend'): Promise<void> {
+export async function askMark(client: Client | Pool, connection: string, mark: 'all' | 'resend'): Promise<void> {
   await client.query(
     `UPDATE syncline.hubspot_syncs SET mark = CASE WHEN mark = 'resend' THEN mark ELSE $2 END, mark_list = 'contacts', mark_after = ''
      WHERE connection_id = $1`,

@@ -67,13 +67,16 @@ export async function status(
     if (!state.log) print('the log is missing or of an older version');
     for (const table of state.leftOver) print(`${table} has triggers although the mapping no longer reads it`);
     for (const warning of state.warnings) print(`Warning: ${warning}`);
+    for (const { what, grant } of state.rights) print(`Missing: ${what}: ${grant};`);
     print(
-      state.complete
-        ? `Every change${state.warnings.length > 0 ? ' of all others' : ''} is captured for ${name}.`
-        : `Changes may be missed: npx syncline capture install ${name}`,
+      state.complete && state.rights.length > 0
+        ? `No run begins, and changes may be missed, until these rights are granted.`
+        : state.complete
+          ? `Every change${state.warnings.length > 0 ? ' of all others' : ''} is captured for ${name}.`
+          : `Changes may be missed: npx syncline capture install ${name}`,
     );
   }
-  return state.complete ? 0 : 1;
+  return state.complete && !('rights' in state && state.rights.length > 0) ? 0 : 1;
 }
 
 function describeMisfit(name: string, { misfit, tables }: Misfit): string[] {
