@@ -107,6 +107,23 @@ describe('what is captured', () => {
     expect(await taken(crm)).toEqual(['1', '2', '2']);
   });
 
+  test('dates as keys and links are the same in whatever style the session writes them', async () => {
+    const crm = await openCrm(world, { users: 3, capture: false });
+    await crm.sql(`CREATE TABLE days (born date PRIMARY KEY, at timestamptz, name text);
+      CREATE TABLE signs (at timestamptz PRIMARY KEY, name text); INSERT INTO days VALUES ('2026-05-03', '2026-05-03 12:00Z', 'May')`);
+    const sign = `(SELECT s.name FROM ${crm.schema}.signs s WHERE s.at = u.at)`;
+    const mapping = v.parse(mappingSchema, {
+      ...{ from: `${crm.schema}.days`, key: 'born', idProperty: 'app_user_id' },
+      properties: { firstname: { sql: 'u.name', type: 'string' }, app_company: { sql: sign, type: 'string' } },
+      tables: { [`${crm.schema}.signs`]: { key: 'at', user: 'at' } },
+    });
+    await installCapture(pool, await owner(crm), mapping);
+    await taken(crm);
+    await crm.sql(`SET datestyle = 'SQL, DMY'; SET timezone = 'Asia/Tokyo'; UPDATE days SET name = 'May 3';
+      INSERT INTO signs VALUES ('2026-05-03 12:00Z', 'bull'); RESET datestyle; RESET timezone`);
+    expect(await taken(crm)).toEqual(['2026-05-03', '2026-05-03 12:00:00+00']);
+  });
+
   test('who writes the table needs no right on our schema', async () => {
     const crm = await fresh();
     const role = `clerk_${crm.schema}`;

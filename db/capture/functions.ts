@@ -39,10 +39,25 @@ export function captureTriggers(no: number, mapping: CaptureMapping, tables: rea
   );
 }
 
+/** How keys are written as texts, whatever a session, a role or the database has set: 3 May of one was 5 March of another. */
+const texts = {
+  datestyle: 'ISO',
+  intervalstyle: 'postgres',
+  timezone: 'UTC',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+};
+const settings = (set: string, between: string) =>
+  Object.entries(texts)
+    .map(([name, value]) => `${set} ${name} = '${value}'`)
+    .join(between);
+/** For transactions that write keys as texts, so that they are the same as in the log. */
+export const sameTexts = settings('SET LOCAL', '; ');
+
 /** Statement that makes the function: it runs with our rights, so that whoever writes the table needs none on our schema. */
 export function createFunction({ function: name, body }: CaptureTrigger): string {
   return `CREATE OR REPLACE FUNCTION syncline_capture.${id(name)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS ${pg.escapeLiteral(body)}`;
+    SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' ${settings('SET', ' ')} AS ${pg.escapeLiteral(body)}`;
 }
 
 /** Statement that makes the trigger, or replaces an older one in one step. */

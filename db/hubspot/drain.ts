@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { isLinked, logTable } from '../capture/functions.ts';
+import { isLinked, logTable, sameTexts } from '../capture/functions.ts';
 import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
 import type { Client, Pool } from '../client.ts';
 import { askMark } from './mark.ts';
@@ -63,6 +63,7 @@ async function drainPart(pool: Pool, turn: Turn, { no, links }: Log, fromBlock: 
   const log = logTable(no);
   const { connection } = turn.claim;
   return writeInTurn(pool, turn, { name: 'drain', durable: false }, async (client) => {
+    await client.query(sameTexts);
     const size = await client.query(`SELECT pg_relation_size('${log}') / current_setting('block_size')::int AS blocks`);
     const blocks = Number(size.rows[0].blocks);
     const to = fromBlock + (fromBlock === 0 ? firstBlocks : blocksAtOnce);

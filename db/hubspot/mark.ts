@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { sameTexts } from '../capture/functions.ts';
 import { type CaptureMapping, quoted } from '../capture/probe.ts';
 import type { Client, Pool } from '../client.ts';
 import { type Turn, writeInTurn } from './turns.ts';
@@ -78,7 +79,7 @@ async function markUsers(
   keyType: string,
   after: string,
 ): Promise<Chunk> {
-  await client.query('SET LOCAL row_security = off');
+  await client.query(`SET LOCAL row_security = off; ${sameTexts}`);
   const own = `u.${pg.escapeIdentifier(key)}`;
   const { rows } = await client.query(
     `WITH page AS MATERIALIZED (SELECT ${own} AS own FROM ${quoted(from)} u WHERE $2 = '' OR ${own} > (nullif($2, ''))::${keyType} ORDER BY ${own} LIMIT ${keysAtOnce}),
