@@ -7,9 +7,10 @@ import {
   functionPrefix,
   logTable,
 } from './capture/functions.ts';
-import { type CaptureMapping, MappingRefused, type Probe, probeMapping, quoted } from './capture/probe.ts';
+import { hasLog, tablesOf } from './capture/installed.ts';
+import { type CaptureMapping, MappingRefused, type Part, type Probe, probeMapping } from './capture/probe.ts';
 import { type MissingRight, missingRights } from './capture/rights.ts';
-import { silentWriters } from './capture/silent.ts';
+import { sayBare, silentWriters } from './capture/silent.ts';
 import { type Client, type Pool, transaction } from './client.ts';
 import { proveStanding } from './connections.ts';
 
@@ -83,15 +84,15 @@ export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: C
   // Waits for every open writer, so only where it must.
   if (!(await hasLog(pool, owner))) await locked(pool, owner, log, [`ALTER TABLE ${log} ADD COLUMN link text`]);
   const wanted = captureTriggers(owner.no, mapping, probe.tables);
-  for (const table of probe.tables)
+  for (const oid of new Set(wanted.map(({ table }) => table.oid)))
     await installOn(
       pool,
       owner,
-      wanted.filter((one) => one.table === table),
+      wanted.filter(({ table }) => table.oid === oid),
     );
-  for (const table of await tablesOf(pool, owner.no))
-    if (!probe.tables.some(({ oid }) => oid === table.oid)) await removeFrom(pool, owner, table.name);
   await pool.query(`INSERT INTO ${log} (key) VALUES (NULL)`);
+  for (const table of await tablesOf(pool, owner.no))
+    if (!wanted.some((one) => one.table.oid === table.oid)) await removeFrom(pool, owner, table);
   return captureState(pool, owner, mapping, probe);
 }
 
@@ -108,19 +109,19 @@ async function installOn(pool: Pool, owner: CaptureOwner, triggers: readonly Cap
 /** Takes the triggers of a connection away, and its log with what is not sent yet. @returns the tables that had some */
 export async function removeCapture(pool: Pool, owner: CaptureOwner): Promise<string[]> {
   const tables = await tablesOf(pool, owner.no);
-  for (const { name } of tables) await removeFrom(pool, owner, name);
+  for (const table of tables) await removeFrom(pool, owner, table);
   await pool.query(`DROP TABLE IF EXISTS ${logTable(owner.no)}`);
   return tables.map(({ name }) => name);
 }
 
-async function removeFrom(pool: Pool, owner: CaptureOwner, table: string): Promise<void> {
+async function removeFrom(pool: Pool, owner: CaptureOwner, { name, oid, sql }: Part): Promise<void> {
   const { rows } = await pool.query(
     `SELECT t.tgname AS trigger, p.proname AS function FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-     WHERE t.tgrelid = to_regclass($1) AND p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $2)`,
-    [quoted(table), functionPrefix(owner.no)],
+     WHERE t.tgrelid = $1 AND p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $2)`,
+    [oid, functionPrefix(owner.no)],
   );
-  await locked(pool, owner, table, [
-    ...rows.map(({ trigger }) => `DROP TRIGGER IF EXISTS ${id(trigger)} ON ${quoted(table)}`),
+  await locked(pool, owner, name, [
+    ...rows.map(({ trigger }) => `DROP TRIGGER IF EXISTS ${id(trigger)} ON ${sql}`),
     ...rows.map((row) => `DROP FUNCTION IF EXISTS syncline_capture.${id(row.function)}()`),
   ]);
 }
@@ -158,7 +159,13 @@ export async function captureState(
      WHERE p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $1)`,
     [functionPrefix(owner.no)],
   );
-  const triggers = wanted.map(({ table, event, trigger, body }): TriggerState => {
+  // Where nobody names a part, the triggers of its table see all: runs go on.
+  const has = ({ oid }: Part) => rows.some((row) => row.oid === oid);
+  const bare = tables
+    .filter(has)
+    .flatMap((table) => table.parts.filter((part) => !has(part)).map((part) => ({ ...part, table })));
+  const made = wanted.filter(({ table }) => !bare.some(({ oid }) => oid === table.oid));
+  const triggers = made.map(({ table, event, trigger, body }): TriggerState => {
     const found = rows.find((row) => row.oid === table.oid && row.name === trigger);
     const state = !found
       ? 'missing'
@@ -174,9 +181,9 @@ export async function captureState(
   return {
     complete: log && triggers.every(({ state }) => state === 'installed'),
     triggers,
-    leftOver: there.filter(({ oid }) => !tables.some((table) => table.oid === oid)).map(({ name }) => name),
+    leftOver: there.filter(({ oid }) => !wanted.some(({ table }) => table.oid === oid)).map(({ name }) => name),
     log,
-    warnings: await silentWriters(pool, tables),
+    warnings: [...bare.map((part) => sayBare(part, owner.id)), ...(await silentWriters(pool, tables))],
   };
 }
 
@@ -206,16 +213,6 @@ export async function captureStanding(
   }
 }
 
-/** By its name: to_regclass is an error where USAGE on our schema is missing, which `missingRights` tells. */
-async function hasLog(pool: Pool, { no }: CaptureOwner): Promise<boolean> {
-  const { rows } = await pool.query(
-    `SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'link' AND NOT a.attisdropped
-       WHERE c.relnamespace = 'syncline_capture'::regnamespace AND 'syncline_capture.' || c.relname = $1) AS there`,
-    [logTable(no)],
-  );
-  return rows[0].there;
-}
-
 /** Tables that have triggers of a connection, whatever its mapping reads now. */
 export async function capturedTables(pool: Pool | Client, { no }: CaptureOwner): Promise<string[]> {
   return (await tablesOf(pool, no)).map(({ name }) => name);
@@ -229,14 +226,4 @@ export async function dropCapture(client: Client, { no }: CaptureOwner): Promise
     [functionPrefix(no)],
   );
   for (const { name } of rows) await client.query(`DROP FUNCTION IF EXISTS syncline_capture.${id(name)}()`);
-}
-
-async function tablesOf(pool: Pool | Client, no: number): Promise<{ name: string; oid: number }[]> {
-  const { rows } = await pool.query(
-    `SELECT DISTINCT n.nspname || '.' || c.relname AS name, c.oid::int AS oid
-     FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $1) ORDER BY 1`,
-    [functionPrefix(no)],
-  );
-  return rows;
 }

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { isDaily } from '../../connectors/hubspot/answers.ts';
 import { compareCatalog } from '../../connectors/hubspot/catalog.ts';
-import { captureState, MappingRefused, missingRights, probeMapping, RightsMissing } from '../../db/capture.ts';
+import {
+  captureState,
+  MappingRefused,
+  missingRights,
+  type Probe,
+  probeMapping,
+  RightsMissing,
+} from '../../db/capture.ts';
 import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
 import type { Pool } from '../../db/client.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
@@ -77,7 +84,8 @@ export async function beginHubspot(
     const judged = judgedDigest(opened, account.catalog);
     const timeZone = opened.options.timeZone ?? details.timeZone;
     const standard = {
-      mapping: mappingDigest(opened),
+      // Another shape of the tables is looked at as another mapping is: everybody.
+      mapping: `${mappingDigest(opened)} ${proof.value.shape}`,
       judged,
       catalog: account.catalog,
       timeZone,
@@ -94,7 +102,7 @@ export async function beginHubspot(
 }
 
 /** @throws SyncError InvalidInput for expressions, rights and triggers that are missing or wrong */
-export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubspot): Promise<void> {
+export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubspot): Promise<Probe> {
   const check = `See all of it with: npx syncline hubspot check --connection ${connection.id}`;
   try {
     const probe = await probeMapping(pool, mapping);
@@ -105,7 +113,7 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
     if (missing.some(({ lost }) => lost)) await askMark(pool, connection.id, 'all');
     if (missing.length > 0) throw new RightsMissing(missing);
     const state = await captureState(pool, connection, mapping, probe);
-    if (state.complete) return;
+    if (state.complete) return probe;
     const what = state.triggers.find((one) => one.state !== 'installed');
     throw new SyncError(
       'InvalidInput',

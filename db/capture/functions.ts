@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { type CaptureMapping, type Column, quoted, type ReadTable } from './probe.ts';
+import type { CaptureMapping, Column, Part, ReadTable } from './probe.ts';
 
 export const events = ['insert', 'update', 'delete', 'truncate'] as const;
 export type CaptureEvent = (typeof events)[number];
@@ -7,7 +7,7 @@ export type CaptureEvent = (typeof events)[number];
 /** A trigger and the function behind it, as they are made. */
 export interface CaptureTrigger {
   event: CaptureEvent;
-  table: ReadTable;
+  table: Part;
   /** Name of the trigger on its table. */
   trigger: string;
   /** Name of the function in syncline_capture. */
@@ -29,13 +29,15 @@ const id = pg.escapeIdentifier;
  */
 export function captureTriggers(no: number, mapping: CaptureMapping, tables: readonly ReadTable[]): CaptureTrigger[] {
   return tables.flatMap((table) =>
-    events.map((event) => ({
-      event,
-      table,
-      trigger: `syncline_${no}_${event}`,
-      function: `${functionPrefix(no)}${table.oid}_${event}`,
-      body: bodyOf(no, event, mapping, table),
-    })),
+    [table, ...table.parts].flatMap((part) =>
+      events.map((event) => ({
+        event,
+        table: part,
+        trigger: `syncline_${no}_${event}`,
+        function: `${functionPrefix(no)}${part.oid}_${event}`,
+        body: bodyOf(no, event, mapping, table),
+      })),
+    ),
   );
 }
 
@@ -68,7 +70,7 @@ export function createTrigger({ trigger, event, table, function: name }: Capture
     delete: 'OLD TABLE AS old_rows',
     truncate: '',
   }[event];
-  return `CREATE OR REPLACE TRIGGER ${id(trigger)} AFTER ${event.toUpperCase()} ON ${quoted(table.name)}
+  return `CREATE OR REPLACE TRIGGER ${id(trigger)} AFTER ${event.toUpperCase()} ON ${table.sql}
     ${rows && `REFERENCING ${rows}`} FOR EACH STATEMENT EXECUTE FUNCTION syncline_capture.${id(name)}()`;
 }
 

@@ -3,7 +3,7 @@ import { sayClosed } from './closed.ts';
 import { wrongLinks } from './links.ts';
 import { quoted, type ReadTable, readTables } from './tables.ts';
 
-export { type Column, quoted, type ReadTable } from './tables.ts';
+export { type Column, type Part, quoted, type ReadTable } from './tables.ts';
 
 /** A mapping as far as it decides what is captured (connectors/hubspot/mapping.ts has the whole). */
 export interface CaptureMapping {
@@ -24,6 +24,8 @@ export interface Probe {
   keyType: string;
   /** The users first. */
   tables: ReadTable[];
+  /** Another one: rows came, went or changed without a statement that triggers see. */
+  shape: string;
   /** Functions that the expressions call and the server did not come with; signatures as GRANT takes them: `app.score(n bigint)`. */
   functions: { oid: number; signature: string }[];
 }
@@ -58,11 +60,11 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     const keyType = await readKey(client, mapping);
     await makeView(client, mapping);
     const types = await typesOf(client, mapping);
-    const { tables, problems } = await readTables(client, mapping, keyType);
+    const { tables, problems, shape } = await readTables(client, mapping, keyType);
     if (problems.length > 0) throw new MappingRefused(problems);
     const wrong = await wrongLinks(client, mapping, tables);
     if (wrong.length > 0) throw new MappingRefused(wrong);
-    return { types, keyType, tables, functions: await readFunctions(client) };
+    return { types, keyType, tables, shape, functions: await readFunctions(client) };
   } finally {
     await client.query('ROLLBACK').catch((error: Error) => {
       broken ??= error;

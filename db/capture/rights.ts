@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { Client, Pool } from '../client.ts';
 import { functionPrefix, logTable } from './functions.ts';
-import { type Probe, quoted } from './probe.ts';
+import type { Probe } from './probe.ts';
 
 /** Something the database user may not do, and the statement that changes it. */
 export interface MissingRight {
@@ -20,8 +20,8 @@ const id = pg.escapeIdentifier;
 const question = `
 SELECT t.name, n.nspname AS schema,
   has_schema_privilege(n.oid, 'USAGE') AS usage, has_table_privilege(c.oid, 'TRIGGER') AS trigger,
-  has_table_privilege(c.oid, 'SELECT') OR (SELECT coalesce(bool_and(has_column_privilege(c.oid, column_name, 'SELECT')), false) FROM unnest(string_to_array(t.columns, ',')) column_name) AS reads,
-  row_security_active(c.oid) AS hides, pg_has_role(c.relowner, 'USAGE') AS owns
+  t.columns IS NULL OR has_table_privilege(c.oid, 'SELECT') OR (SELECT coalesce(bool_and(has_column_privilege(c.oid, column_name, 'SELECT')), false) FROM json_array_elements_text(t.columns::json) column_name) AS reads,
+  t.columns IS NOT NULL AND row_security_active(c.oid) AS hides, pg_has_role(c.relowner, 'USAGE') AS owns
 FROM unnest($1::text[], $2::oid[], $3::text[]) AS t(name, oid, columns) JOIN pg_class c ON c.oid = t.oid
 JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1`;
 
@@ -47,10 +47,12 @@ export async function missingRights(
   { tables, functions }: Pick<Probe, 'tables' | 'functions'>,
   purpose: Purpose,
 ): Promise<MissingRight[]> {
+  // Parts are read by way of their table, with its rights.
+  const parts = purpose === 'install' ? tables.flatMap((table) => table.parts) : [];
   const { rows } = await db.query(question, [
-    tables.map(({ name }) => name),
-    tables.map(({ oid }) => oid),
-    tables.map(({ columns }) => columns.map(({ name }) => name).join(',')),
+    [...tables, ...parts].map(({ sql }) => sql),
+    [...tables, ...parts].map(({ oid }) => oid),
+    [...tables.map(({ reads }) => JSON.stringify(reads)), ...parts.map(() => null)],
   ]);
   const log = logTable(no);
   const own = await db.query(ownQuestion, [
@@ -65,8 +67,7 @@ export async function missingRights(
     if (!has)
       missing.set(`${right} ${on}`, { what: `${right} on ${on}`, grant: `GRANT ${right} ON ${on} TO ${id(me)}` });
   };
-  for (const { name, schema, usage, trigger, reads, hides, owns } of rows) {
-    const table = quoted(name);
+  for (const { name: table, schema, usage, trigger, reads, hides, owns } of rows) {
     need(usage, 'USAGE', `SCHEMA ${id(schema)}`);
     need(reads, 'SELECT', table);
     // A user whom a policy hides reads as deleted, and would be archived.

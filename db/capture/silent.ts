@@ -1,5 +1,5 @@
 import type { Pool } from '../client.ts';
-import type { ReadTable } from './probe.ts';
+import type { Part, ReadTable } from './tables.ts';
 
 /**
  * Writers whose changes fire no trigger of ours, each a sentence: a subscription applies rows without statement triggers,
@@ -31,3 +31,7 @@ export async function silentWriters(pool: Pool, tables: readonly ReadTable[]): P
     ),
   ];
 }
+
+/** A partition that came after the triggers were made. Rows that came with it are seen by the shape of its table. */
+export const sayBare = ({ name, table }: Part & { table: Part }, connection: string) =>
+  `${name} has come to ${table.name} without triggers: the next run looks at everybody, but statements that name ${name} itself are not captured. Capture them: npx syncline capture install ${connection}`;

@@ -1,14 +1,25 @@
+import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Client } from '../client.ts';
 import type { CaptureMapping } from './probe.ts';
 
-/** A table that a mapping reads. */
-export interface ReadTable {
+/** A table that has triggers. */
+export interface Part {
   /** `schema.table`. */
   name: string;
   oid: number;
+  /** `"schema"."table"`. */
+  sql: string;
+}
+
+/** A table that a mapping reads. */
+export interface ReadTable extends Part {
+  /** Its partitions and inheriting tables, of all levels: a statement that names one fires the triggers of that one alone. */
+  parts: Part[];
   /** Columns whose change may change a mapped row. */
   columns: Column[];
+  /** Columns that a run reads. */
+  reads: string[];
   /** Type of the users' key; of another table the type of its column that leads to users. */
   key: string;
   /** Columns of its primary key; empty without one. */
@@ -24,6 +35,10 @@ export interface Column {
 /** `"schema"."table"`. */
 export const quoted = (name: string): string => name.split('.').map(pg.escapeIdentifier).join('.');
 
+/** The same by the server, of a pg_namespace and a pg_class: names of parts are not ours to choose. */
+export const quotedIn = (namespace: string, table: string) =>
+  `format('"%s"."%s"', replace(${namespace}.nspname, '"', '""'), replace(${table}.relname, '"', '""'))`;
+
 /** Columns that a generated one is made of. */
 const bases = `(SELECT json_agg(DISTINCT b.attname) FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
   JOIN pg_attribute b ON b.attrelid = d.refobjid AND b.attnum = d.refobjsubid
@@ -35,35 +50,51 @@ interface Known extends Column {
   /** Worked out when it is read, and so not in the rows that triggers get. */
   virtual: boolean;
   from: string[] | null;
+  /** Its expression, where it is virtual. */
+  made: string | null;
 }
+
+/** Partitions and inheriting tables below one, of all levels. */
+const parts = `(WITH RECURSIVE below AS (SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid
+    UNION SELECT i.inhrelid FROM pg_inherits i JOIN below b ON i.inhparent = b.inhrelid)
+  SELECT coalesce(json_agg(json_build_object('name', s.nspname || '.' || p.relname, 'oid', p.oid::int, 'sql', ${quotedIn('s', 'p')},
+    'kind', p.relkind, 'file', pg_relation_filenode(p.oid)) ORDER BY p.oid), '[]')
+  FROM below JOIN pg_class p ON p.oid = inhrelid JOIN pg_namespace s ON s.oid = p.relnamespace)`;
 
 const dependencies = `
 WITH used AS (
   SELECT d.refobjid AS oid, array_remove(array_agg(DISTINCT nullif(d.refobjsubid, 0)), NULL) AS columns
   FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
   WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass AND d.refobjid <> r.ev_class GROUP BY 1)
-SELECT u.oid::int, n.nspname || '.' || c.relname AS name, c.relkind AS kind,
+SELECT u.oid::int, n.nspname || '.' || c.relname AS name, ${quotedIn('n', 'c')} AS sql, c.relkind AS kind,
+  pg_relation_filenode(c.oid) AS file, ${parts} AS parts,
   (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'used', a.attnum = ANY (u.columns),
-     'virtual', a.attgenerated = 'v', 'from', CASE WHEN a.attgenerated = 'v' THEN ${bases} END) ORDER BY a.attnum), '[]')
+     'virtual', a.attgenerated = 'v', 'from', CASE WHEN a.attgenerated = 'v' THEN ${bases} END,
+     'made', (SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND a.attgenerated = 'v')) ORDER BY a.attnum), '[]')
    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
   (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum), '[]') FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
    WHERE i.indrelid = c.oid AND i.indisprimary) AS identity,
   pg_get_viewdef('pg_temp.syncline_probe'::regclass) ~ '\\.\\*' AS whole
 FROM used u JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 2`;
 
-/** The tables that the expressions read, the users first, and what is wrong with them, each a sentence. */
+/**
+ * The tables that the expressions read, the users first, and what is wrong with them, each a sentence. `shape` is another
+ * one when rows came, went or changed without a statement that triggers see: a partition was attached or taken away, a
+ * table was written anew (ALTER COLUMN TYPE … USING, but also VACUUM FULL), a virtual column is made of something else.
+ */
 export async function readTables(
   client: Client,
   mapping: CaptureMapping,
   keyType: string,
-): Promise<{ tables: ReadTable[]; problems: string[] }> {
+): Promise<{ tables: ReadTable[]; problems: string[]; shape: string }> {
   const { rows } = await client.query(dependencies);
   const problems: string[] = [];
   const tables: ReadTable[] = [];
+  const shape = createHash('sha256');
   const named = new Map(Object.entries(mapping.tables));
   if (named.delete(mapping.from))
     problems.push(`mapping.tables."${mapping.from}": it is the table of "from", which is u; take it out`);
-  for (const { name, oid, kind, columns, identity, whole } of rows) {
+  for (const { name, oid, sql, kind, columns, identity, whole, file, parts } of rows) {
     const related = named.get(name);
     named.delete(name);
     if (!['r', 'p'].includes(kind)) {
@@ -72,6 +103,11 @@ export async function readTables(
       );
       continue;
     }
+    for (const part of parts)
+      if (!['r', 'p'].includes(part.kind))
+        problems.push(
+          `mapping reads "${name}", whose part "${part.name}" is a foreign table and has no triggers that see rows; read tables alone`,
+        );
     if (name !== mapping.from && !related) {
       problems.push(
         `mapping.tables: got nothing for "${name}", which the expressions read; accepted {"key": its column that leads to the user}`,
@@ -91,9 +127,16 @@ export async function readTables(
     // A row that is read whole names no column.
     const counts = (column: Known) => whole || column.used || extra.includes(column.name);
     const counted = new Set((columns as Known[]).filter(counts).flatMap((one) => one.from ?? one.name));
+    const made = (columns as Known[]).filter(counts).flatMap((one) => one.made ?? []);
+    shape.update(
+      JSON.stringify([oid, file, parts.map((part: { oid: number; file: unknown }) => [part.oid, part.file]), made]),
+    );
     tables.push({
       name,
       oid,
+      sql,
+      parts: parts.map(({ name, oid, sql }: Part) => ({ name, oid, sql })),
+      reads: columns.filter(counts).map((one: Known) => one.name),
       key: name === mapping.from ? keyType : (columns.find((one: Column) => one.name === related?.key)?.type ?? ''),
       identity,
       columns: (columns as Known[])
@@ -108,5 +151,9 @@ export async function readTables(
         ? `mapping.tables."${name}": no expression reads it. Where a function does, name it in an expression too, such as (SELECT … FROM ${name} …)`
         : `mapping.tables."${name}": no expression reads it; take it out`,
     );
-  return { tables: tables.sort((a, b) => Number(b.name === mapping.from) - Number(a.name === mapping.from)), problems };
+  return {
+    tables: tables.sort((a, b) => Number(b.name === mapping.from) - Number(a.name === mapping.from)),
+    problems,
+    shape: shape.digest('hex').slice(0, 16),
+  };
 }

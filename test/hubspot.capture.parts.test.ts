@@ -1,0 +1,85 @@
+import * as v from 'valibot';
+import { expect, onTestFinished, test } from 'vitest';
+import { mappingSchema } from '../connectors/hubspot/mapping.ts';
+import { installCapture } from '../db/capture.ts';
+import { storedConnection } from '../db/connections.ts';
+import { openCli } from './harness/cli.ts';
+import { openCrm } from './harness/crm.ts';
+
+const { world, cli } = await openCli();
+
+/** A CRM whose users stand in partitions, one of them by a name that wants quotes. */
+async function partitioned() {
+  const crm = await openCrm(world, { capture: false });
+  await crm.sql(`CREATE TABLE people (id bigint PRIMARY KEY, name text) PARTITION BY RANGE (id);
+    CREATE TABLE "people.1 of ""3" PARTITION OF people FOR VALUES FROM (1) TO (100);
+    CREATE TABLE people_2 PARTITION OF people FOR VALUES FROM (100) TO (200);
+    INSERT INTO people VALUES (1, 'one'), (2, 'two'), (101, 'other')`);
+  const properties = { firstname: { sql: 'u.name', type: 'string' } };
+  const mapping = { from: `${crm.schema}.people`, key: 'id', idProperty: 'app_user_id', leave: 'archive', properties };
+  await crm.options({ mapping });
+  expect(await cli(`capture install ${crm.name}`)).toMatchObject({ code: 0, err: '' });
+  expect(await crm.sync()).toMatchObject({ written: 3 });
+  return crm;
+}
+
+const names = (crm: Awaited<ReturnType<typeof partitioned>>) =>
+  Object.fromEntries([...crm.source.contacts.seen('app_user_id')].map(([key, { firstname }]) => [key, firstname]));
+
+test('statements that name a partition are captured, and those that name its table once', async () => {
+  const crm = await partitioned();
+  await crm.sql(
+    `UPDATE "people.1 of ""3" SET name = 'uno' WHERE id = 1; DELETE FROM people_2; INSERT INTO people VALUES (102, 'new')`,
+  );
+  const { no } = await storedConnection(world.pool, crm.name);
+  const { rows } = await world.pool.query(`SELECT key FROM syncline_capture.log_${no} ORDER BY key`);
+  expect(rows.map(({ key }) => key)).toEqual(['1', '101', '102']);
+  await crm.sync();
+  expect(names(crm)).toEqual({ 1: 'uno', 2: 'two', 102: 'new' });
+});
+
+test('partitions that come and go are told, and everybody is looked at', async () => {
+  const crm = await partitioned();
+  await crm.sql(`CREATE TABLE people_3 (LIKE people INCLUDING ALL); INSERT INTO people_3 VALUES (201, 'attached');
+    ALTER TABLE people ATTACH PARTITION people_3 FOR VALUES FROM (200) TO (300)`);
+  const came = await cli(`capture status ${crm.name}`);
+  expect(came).toMatchObject({ code: 0, err: '' });
+  expect(came.out).toContain(`Warning: ${crm.schema}.people_3 has come to ${crm.schema}.people without triggers`);
+  expect(came.out).toContain(`Capture them: npx syncline capture install ${crm.name}`);
+  await crm.sync();
+  expect(names(crm)).toEqual({ 1: 'one', 2: 'two', 101: 'other', 201: 'attached' });
+  await cli(`capture install ${crm.name}`);
+  await crm.sync();
+  expect((await cli(`capture status ${crm.name}`)).out).not.toContain('Warning');
+  await crm.sql('ALTER TABLE people DETACH PARTITION people_2; DROP TABLE people_3');
+  await crm.sync();
+  expect(names(crm)).toEqual({ 1: 'one', 2: 'two' });
+  const gone = await cli(`capture status ${crm.name}`);
+  expect(gone.out).toContain(`${crm.schema}.people_2 has triggers although the mapping no longer reads it`);
+});
+
+test('a column that is written anew by ALTER TABLE marks everybody', async () => {
+  const crm = await partitioned();
+  await crm.sql(`ALTER TABLE people ALTER COLUMN name TYPE varchar(200) USING upper(name)`);
+  await crm.sync();
+  expect(names(crm)).toEqual({ 1: 'ONE', 2: 'TWO', 101: 'OTHER' });
+  expect(await crm.sync(), 'once').toMatchObject({ looked: 0 });
+});
+
+test('tables that inherit are captured, and foreign ones refused', async () => {
+  const crm = await openCrm(world, { users: 2, capture: false });
+  await crm.sql('CREATE TABLE guests (PRIMARY KEY (id)) INHERITS (users)');
+  const owner = await storedConnection(world.pool, crm.name);
+  await cli(`capture install ${crm.name}`);
+  await crm.sync();
+  await crm.sql(`INSERT INTO guests (id, name) VALUES (50, 'Guest')`);
+  await crm.sync();
+  await crm.expectSame();
+  const wrapper = `w_${crm.schema}`;
+  await crm.sql(`CREATE FOREIGN DATA WRAPPER ${wrapper}; CREATE SERVER ${wrapper} FOREIGN DATA WRAPPER ${wrapper};
+    CREATE FOREIGN TABLE far () INHERITS (users) SERVER ${wrapper}`);
+  onTestFinished(async () => void (await crm.sql(`DROP FOREIGN DATA WRAPPER ${wrapper} CASCADE`)));
+  await expect(installCapture(world.pool, owner, v.parse(mappingSchema, crm.mapping))).rejects.toThrow(
+    `mapping reads "${crm.schema}.users", whose part "${crm.schema}.far" is a foreign table`,
+  );
+});
