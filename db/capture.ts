@@ -28,7 +28,7 @@ export class RightsMissing extends Error {
   override name = 'RightsMissing';
   constructor(missing: readonly MissingRight[]) {
     super(
-      `The database user lacks ${missing.map(({ what }) => what).join(', ')}. As owner of the tables, or a superuser: ${[...new Set(missing.map(({ grant }) => `${grant};`))].join(' ')}`,
+      `The database user lacks ${missing.map(({ what }) => what).join(', ')}. As owner of these, or a superuser: ${[...new Set(missing.map(({ grant }) => `${grant};`))].join(' ')}`,
     );
   }
 }
@@ -106,24 +106,33 @@ async function installOn(pool: Pool, owner: CaptureOwner, triggers: readonly Cap
   ]);
 }
 
-/** Takes the triggers of a connection away, and its log with what is not sent yet. @returns the tables that had some */
+/**
+ * Takes the triggers of a connection away, and its log with what is not sent yet.
+ * @returns the tables that had some
+ * @throws RightsMissing, TableBusy
+ */
 export async function removeCapture(pool: Pool, owner: CaptureOwner): Promise<string[]> {
+  const missing = await missingRights(pool, owner, { tables: [], functions: [] }, 'remove');
+  if (missing.length > 0) throw new RightsMissing(missing);
   const tables = await tablesOf(pool, owner.no);
   for (const table of tables) await removeFrom(pool, owner, table);
   await pool.query(`DROP TABLE IF EXISTS ${logTable(owner.no)}`);
   return tables.map(({ name }) => name);
 }
 
-async function removeFrom(pool: Pool, owner: CaptureOwner, { name, oid, sql }: Part): Promise<void> {
+/** By the functions, which are ours: DROP TRIGGER is for the owner of the table, who gave us only the right to make one. */
+async function removeFrom(pool: Pool, owner: CaptureOwner, { name, oid }: Part): Promise<void> {
   const { rows } = await pool.query(
-    `SELECT t.tgname AS trigger, p.proname AS function FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+    `SELECT DISTINCT p.proname AS function FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
      WHERE t.tgrelid = $1 AND p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $2)`,
     [oid, functionPrefix(owner.no)],
   );
-  await locked(pool, owner, name, [
-    ...rows.map(({ trigger }) => `DROP TRIGGER IF EXISTS ${id(trigger)} ON ${sql}`),
-    ...rows.map((row) => `DROP FUNCTION IF EXISTS syncline_capture.${id(row.function)}()`),
-  ]);
+  await locked(
+    pool,
+    owner,
+    name,
+    rows.map((row) => `DROP FUNCTION IF EXISTS syncline_capture.${id(row.function)}() CASCADE`),
+  );
 }
 
 /** Runs statements that need a table for themselves, while the connection stands. @throws TableBusy, ConnectionUnknown */

@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { proveMapping } from '../activities/hubspot/begin.ts';
 import { checkMapping, previewUser, readOptions } from '../activities/hubspot/desk.ts';
 import { mappingSchema } from '../connectors/hubspot/mapping.ts';
-import { captureStanding, installCapture } from '../db/capture.ts';
+import { captureStanding, installCapture, removeCapture } from '../db/capture.ts';
 import { createPool, type Pool } from '../db/client.ts';
 import { storedConnection } from '../db/connections.ts';
 import { type Crm, openCrm } from './harness/crm.ts';
@@ -107,6 +107,26 @@ describe('rights', () => {
     await expect(install()).rejects.toThrow(`ALTER TABLE syncline_capture.log_${no} OWNER TO "${role}";`);
     await pool.query(`GRANT TEMPORARY ON DATABASE ${database} TO PUBLIC`);
   });
+});
+
+test('with the least rights, triggers are taken away again, also by a mapping that reads less', async () => {
+  const crm = await openCrm(world, { users: 5, capture: false });
+  const { role, own } = await least(crm);
+  const stored = { ...(await owner(crm)), credential: null };
+  const { no } = stored;
+  await installCapture(own, stored, mappingOf(crm));
+  const fewer = { ...mappingOf(crm), properties: { firstname: mappingOf(crm).properties.firstname! }, tables: {} };
+  await pool.query(`DELETE FROM syncline_capture.log_${no}`);
+  expect(await installCapture(own, stored, fewer)).toMatchObject({ complete: true, leftOver: [] });
+  expect((await pool.query(`SELECT key FROM syncline_capture.log_${no}`)).rows, 'everybody').toEqual([{ key: null }]);
+  expect(await removeCapture(own, stored)).toEqual([`${crm.schema}.users`]);
+  const left = `SELECT proname FROM pg_proc WHERE pronamespace = 'syncline_capture'::regnamespace AND starts_with(proname, 'c${no}_')`;
+  expect((await pool.query(left)).rows).toEqual([]);
+
+  await installCapture(pool, stored, fewer);
+  const statements = await grantAll(() => removeCapture(own, stored));
+  expect(statements).toHaveLength(5);
+  expect(statements).toContain(`ALTER TABLE syncline_capture.log_${no} OWNER TO "${role}"`);
 });
 
 test('who installed loses its rights: writers go on, status, check and a run name the grant, and everybody is marked', async () => {

@@ -11,8 +11,8 @@ export interface MissingRight {
   lost?: true;
 }
 
-/** `install`: making the triggers. `run`: reading mapped rows and emptying the log. */
-export type Purpose = 'install' | 'run';
+/** `install`: making the triggers. `remove`: dropping them. `run`: reading mapped rows and emptying the log. */
+export type Purpose = 'install' | 'remove' | 'run';
 
 const id = pg.escapeIdentifier;
 
@@ -31,6 +31,7 @@ SELECT current_user AS me, has_schema_privilege(n.oid, 'CREATE') AS creates, has
   l.oid IS NULL OR has_table_privilege(l.oid, 'SELECT') AND has_table_privilege(l.oid, 'INSERT') AND has_table_privilege(l.oid, 'DELETE') AS logs,
   l.oid IS NULL OR pg_has_role(l.relowner, 'USAGE') AS owns,
   ARRAY(SELECT f.signature FROM unnest($2::oid[], $3::text[]) AS f(oid, signature) WHERE NOT has_function_privilege(f.oid, 'EXECUTE')) AS closed,
+  ARRAY(SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = n.oid AND starts_with(p.proname, $4) AND NOT pg_has_role(p.proowner, 'USAGE') ORDER BY 1) AS others,
   (SELECT coalesce(json_agg(w), '[]') FROM (SELECT r.rolname AS name, has_schema_privilege(r.oid, n.oid, 'USAGE') AS enters,
      l.oid IS NULL OR has_table_privilege(r.oid, l.oid, 'INSERT') AS inserts
      FROM pg_roles r WHERE r.oid IN (SELECT p.proowner FROM pg_proc p WHERE p.pronamespace = n.oid AND starts_with(p.proname, $4))) w) AS writers
@@ -38,8 +39,8 @@ FROM pg_namespace n LEFT JOIN pg_class l ON l.relnamespace = n.oid AND 'syncline
 
 /**
  * The least rights, asked for one by one: USAGE, SELECT and EXECUTE on what the mapping reads, past row-level security, and
- * the connection's log, which those who made the triggers must still be able to write; to install TRIGGER on its tables, CREATE in our own schema and the log as our own. Writers of the
- * tables need none.
+ * the connection's log, which those who made the triggers must still be able to write; to install TRIGGER on its tables and CREATE in our own schema, and to install or remove log and
+ * functions as our own. Writers of the tables need none.
  */
 export async function missingRights(
   db: Pool | Client,
@@ -61,7 +62,7 @@ export async function missingRights(
     functions.map(({ signature }) => signature),
     functionPrefix(no),
   ]);
-  const { me, creates, enters, logs, owns: ownsLog, closed, writers } = own.rows[0];
+  const { me, creates, enters, logs, owns: ownsLog, closed, others, writers } = own.rows[0];
   const missing = new Map<string, MissingRight>();
   const need = (has: boolean, right: string, on: string) => {
     if (!has)
@@ -80,7 +81,7 @@ export async function missingRights(
   }
   for (const signature of closed) need(false, 'EXECUTE', `FUNCTION ${signature}`);
   need(enters, 'USAGE', 'SCHEMA syncline_capture');
-  need(logs, 'SELECT, INSERT, DELETE', log);
+  if (purpose !== 'remove') need(logs, 'SELECT, INSERT, DELETE', log);
   const writes = (has: boolean, right: string, on: string, name: string) => {
     if (has) return;
     const what = `${right} on ${on} for ${id(name)}, as whom the triggers write (changes are lost until then; afterwards: npx syncline capture install ${connection})`;
@@ -90,13 +91,16 @@ export async function missingRights(
       lost: true,
     });
   };
-  for (const { name, enters, inserts } of writers) {
+  for (const { name, enters, inserts } of purpose === 'remove' ? [] : writers) {
     writes(enters, 'USAGE', 'SCHEMA syncline_capture', name);
     writes(inserts, name === me ? 'SELECT, INSERT, DELETE' : 'INSERT', log, name);
   }
-  if (purpose === 'install') {
-    need(creates, 'CREATE', 'SCHEMA syncline_capture');
-    if (!ownsLog) missing.set('owner', { what: `ownership of ${log}`, grant: `ALTER TABLE ${log} OWNER TO ${id(me)}` });
+  if (purpose === 'install') need(creates, 'CREATE', 'SCHEMA syncline_capture');
+  if (purpose !== 'run') {
+    const own = (kind: 'TABLE' | 'FUNCTION', name: string) =>
+      missing.set(name, { what: `ownership of ${name}`, grant: `ALTER ${kind} ${name} OWNER TO ${id(me)}` });
+    if (!ownsLog) own('TABLE', log);
+    for (const name of others) own('FUNCTION', `syncline_capture.${id(name)}()`);
   }
   return [...missing.values()];
 }
