@@ -129,6 +129,23 @@ test('with the least rights, triggers are taken away again, also by a mapping th
   expect(statements).toContain(`ALTER TABLE syncline_capture.log_${no} OWNER TO "${role}"`);
 });
 
+test('a key that may not be read is a missing right, though every mapped column may', async () => {
+  const crm = await openCrm(world, { users: 5 });
+  const { role, own } = await least(crm);
+  await pool.query(`REVOKE SELECT ON ${crm.schema}.users FROM ${role};
+    GRANT SELECT (email, name, plan, interests, signed_up, seen_at, active, hidden, company_id) ON ${crm.schema}.users TO ${role};
+    GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA syncline_capture TO ${role}`);
+  const stored = { ...(await owner(crm)), credential: null };
+  const mapping = { ...mappingOf(crm), properties: { firstname: mappingOf(crm).properties.firstname! }, tables: {} };
+  await installCapture(pool, stored, mapping);
+  const opened = readOptions({ ...stored, options: { ...stored.options, mapping } });
+  const grant = `GRANT SELECT ON "${crm.schema}"."users" TO "${role}"`;
+  expect(await checkMapping(own, opened)).toMatchObject({ rights: [{ grant }] });
+  await expect(proveMapping(own, opened)).rejects.toThrow(grant);
+  await pool.query(`GRANT SELECT (id) ON ${crm.schema}.users TO ${role}`);
+  await proveMapping(own, opened);
+});
+
 test('who installed loses its rights: writers go on, status, check and a run name the grant, and everybody is marked', async () => {
   const crm = await openCrm(world, { users: 5, capture: false });
   const { role, own } = await least(crm);

@@ -18,7 +18,7 @@ export interface ReadTable extends Part {
   parts: Part[];
   /** Columns whose change may change a mapped row. */
   columns: Column[];
-  /** Columns that a run reads. */
+  /** Columns that a run reads: of the users also the key and those that other tables lead to. */
   reads: string[];
   /** Type of the users' key; of another table the type of its column that leads to users. */
   key: string;
@@ -136,7 +136,10 @@ export async function readTables(
       oid,
       sql,
       parts: parts.map(({ name, oid, sql }: Part) => ({ name, oid, sql })),
-      reads: columns.filter(counts).map((one: Known) => one.name),
+      reads: [
+        ...columns.filter(counts).map((one: Known) => one.name),
+        ...(name === mapping.from ? [mapping.key, ...links] : []),
+      ],
       key: name === mapping.from ? keyType : (columns.find((one: Column) => one.name === related?.key)?.type ?? ''),
       identity,
       columns: (columns as Known[])
