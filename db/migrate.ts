@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate as runMigrations } from 'drizzle-orm/node-postgres/migrator';
-import { createPool } from './client.ts';
+import pg from 'pg';
+import { type Client, createPool } from './client.ts';
 
 /** Any constant will do; it is ours alone. drizzle's migrate() fails when two workers start at once. */
 const migrationLock = 7_274_501;
@@ -23,7 +24,7 @@ export async function migrate(databaseUrl: string): Promise<void> {
       await client.query('SET statement_timeout = 0');
       await client.query('SELECT pg_advisory_lock($1)', [migrationLock]);
       const migrationsFolder = fileURLToPath(new URL('./migrations', import.meta.url));
-      await runMigrations(drizzle({ client }), { migrationsFolder });
+      await runMigrations(drizzle({ client }), { migrationsFolder }).catch((error) => barred(client, error));
       await client.query('SELECT pg_advisory_unlock($1)', [migrationLock]);
     } finally {
       client.release();
@@ -31,4 +32,20 @@ export async function migrate(databaseUrl: string): Promise<void> {
   } finally {
     await pool.end();
   }
+}
+
+/** No right to make our schemas: the error of drizzle quotes the statement, and says neither who nor where. */
+async function barred(client: Client, error: Error & { code?: unknown; cause?: { code?: unknown; message?: string } }) {
+  if ((error.code ?? error.cause?.code) !== '42501') throw error;
+  const { rows } = await client.query(
+    `SELECT current_user AS me, current_database() AS database, has_database_privilege(current_database(), 'CREATE') AS creates`,
+  );
+  const { me, database, creates } = rows[0];
+  const id = pg.escapeIdentifier;
+  const how = creates
+    ? `: ${error.cause?.message ?? error.message}. It must own them; see docs/operate.md#rights-of-the-database-user`
+    : `, which takes CREATE on the database. As its owner, or a superuser: GRANT CREATE ON DATABASE ${id(database)} TO ${id(me)};`;
+  throw new Error(`The database user ${id(me)} may not make or change Syncline's own tables in ${id(database)}${how}`, {
+    cause: error,
+  });
 }

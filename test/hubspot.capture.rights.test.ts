@@ -6,6 +6,8 @@ import { mappingSchema } from '../connectors/hubspot/mapping.ts';
 import { captureStanding, installCapture, removeCapture } from '../db/capture.ts';
 import { createPool, type Pool } from '../db/client.ts';
 import { storedConnection } from '../db/connections.ts';
+import { migrate } from '../db/migrate.ts';
+import { plainMessage } from '../workers/cli/trouble.ts';
 import { type Crm, openCrm } from './harness/crm.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -53,7 +55,7 @@ describe('rights', () => {
       message: expect.stringContaining(`ALTER ROLE "${role}" BYPASSRLS;`),
     });
     const hidden = previewUser(own, stored, '4');
-    await expect(hidden, 'not gone, but refused').rejects.toMatchObject({ code: '42501' });
+    await expect(hidden, 'not gone, but refused').rejects.toThrow(`ALTER ROLE "${role}" BYPASSRLS;`);
 
     await pool.query(
       `ALTER TABLE ${crm.schema}.users OWNER TO ${role}; ALTER TABLE ${crm.schema}.users FORCE ROW LEVEL SECURITY`,
@@ -171,6 +173,22 @@ test('who installed loses its rights: writers go on, status, check and a run nam
     await pool.query(`UPDATE syncline.hubspot_syncs SET mark_list = NULL; ${grant}`);
     expect(await captureStanding(pool, stored, mappingOf(crm))).toMatchObject({ complete: true, rights: [] });
   }
+});
+
+test('rights on what is our own are named as well: to make it, and whatever a command meets', async () => {
+  const crm = await openCrm(world, { capture: false });
+  const { role, own } = await least(crm);
+  const url = new URL(world.servers.databaseUrl);
+  url.username = role;
+  url.password = 'pw';
+  await expect(migrate(url.href)).rejects.toThrow(
+    `As its owner, or a superuser: GRANT CREATE ON DATABASE "${database}" TO "${role}";`,
+  );
+  await pool.query(`REVOKE ALL ON SCHEMA syncline FROM ${role}`);
+  const refused = await storedConnection(own, crm.name).catch(plainMessage);
+  expect(refused).toMatch(
+    /permission denied for schema syncline \(SQLSTATE 42501\).*docs\/operate\.md#rights-of-the-database-user/,
+  );
 });
 
 /** Does what each refusal says, as it is typed, until nothing is refused. @returns the statements */

@@ -13,6 +13,7 @@ import {
   missingRights,
   type Probe,
   probeMapping,
+  RightsMissing,
 } from '../../db/capture.ts';
 import type { Pool } from '../../db/client.ts';
 import type { Connection } from '../../db/connections.ts';
@@ -141,7 +142,7 @@ export async function readProperties(deps: ClientDeps, connection: Connection, s
 /**
  * Maps one user as a run would.
  * @param ask for the account's properties, while no run has stored them
- * @throws MappingRefused, TypeMismatch, what Postgres says of its values
+ * @throws MappingRefused, RightsMissing, TypeMismatch, what Postgres says of its values
  */
 export async function previewUser(
   pool: Pool,
@@ -152,6 +153,8 @@ export async function previewUser(
   const opened = readOptions(connection);
   const { mapping } = opened;
   const probe = await probeMapping(pool, mapping);
+  const missing = await missingRights(pool, connection, probe, 'run');
+  if (missing.length > 0) throw new RightsMissing(missing);
   const state = await readSync(pool, connection.id);
   await requireKey(pool, mapping, probe.keyType, user);
   const catalog = (state?.catalog as Catalog | undefined) ?? (await ask());

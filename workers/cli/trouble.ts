@@ -46,6 +46,9 @@ function sqlTrouble(error: Error): string | null {
     return origin === error ? null : 'Postgres refused a statement';
   if (code === '42P01' || code === '3F000')
     return 'The tables are not there yet. A worker makes them when it starts: npm start';
+  // Its text names the object, never a value.
+  if (code === '42501')
+    return `Postgres refused a statement: ${origin.message.split('\n')[0]} (SQLSTATE 42501). The rights that the user of DATABASE_URL needs, with the statements that grant them: docs/operate.md#rights-of-the-database-user`;
   if (code.startsWith('28'))
     return `Postgres refused the user of DATABASE_URL (SQLSTATE ${code}). Look at user, password and pg_hba.conf.`;
   if (code === '3D000') return 'The database of DATABASE_URL does not exist (SQLSTATE 3D000). Make it with: createdb';
