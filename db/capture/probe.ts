@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { Client, Pool } from '../client.ts';
 import { sayClosed } from './closed.ts';
 import { wrongLinks } from './links.ts';
