@@ -1,7 +1,7 @@
 import { Worker } from '@temporalio/worker';
 import { expect, inject, test } from 'vitest';
 import { kuaishou } from '../sandbox/kuaishou.ts';
-import { streamSync } from '../workflows/index.ts';
+import { replayWindow, streamSync } from '../workflows/index.ts';
 import { streamSyncId } from '../workflows/platform.ts';
 import type { StreamProgress } from '../workflows/platform.view.ts';
 import { openShop, resultOf, type Shop } from './harness/platforms.ts';
@@ -78,6 +78,27 @@ async function watch({ name }: Shop, id: string): Promise<{ runId: string; progr
   });
   return seen;
 }
+
+test('a replay of a long range goes on in other executions, and reads each window of it once', async () => {
+  const shop = await openShop(world, kuaishou, sandbox, options);
+  await shop.sync({ streams });
+  const asked = shop.source.requests.total;
+  const day = 86_400_000;
+  const to = Math.floor(Date.now() / day) * day;
+  const [from, until] = [new Date(to - 80 * day).toISOString(), new Date(to).toISOString()];
+  const run = await world.client.workflow.start(replayWindow, {
+    args: [{ connection: shop.name, stream: 'refunds', from, to: until }],
+    taskQueue: world.config.taskQueue,
+    workflowId: `replayed-${world.config.taskQueue}`,
+  });
+  const result = await run.result();
+  expect(result).toMatchObject({ outcome: 'whole', kind: 'replay', slices: 80, written: 0, doubt: null });
+  const chain = await executionsOf(run.workflowId, run.firstExecutionRunId);
+  expect(chain.length, 'executions').toBeGreaterThan(3);
+  for (const events of chain) expect(events.length, 'events of an execution').toBeLessThan(suggestedAt + slack);
+  expect(shop.source.requests.total - asked, 'each execution reads on').toBe('requests' in result && result.requests);
+  expect(await replayed(chain), 'replay of every execution').toEqual([]);
+});
 
 test('a slice that waits is counted once over executions', async () => {
   const shop = await openShop(world, kuaishou, { rows: 10_000, latencyMs: 5 });

@@ -157,6 +157,19 @@ export const platformScenarios: Record<string, Scenario> = {
       return ended(await start(ground, shop, 'orders', { from, to }));
     },
   },
+  'replayWindow.continues': {
+    shows: ['beginPass', 'readSlice', 'continued as new'],
+    shortHistories: 50,
+    async record(ground) {
+      const run = await longReplay(ground);
+      return ground.client.workflow.getHandle(run.workflowId, run.firstExecutionRunId);
+    },
+  },
+  'replayWindow.continued': {
+    shows: ['taken over', 'beginPass', 'closePass', 'completed whole'],
+    shortHistories: 50,
+    record: async (ground) => ground.client.workflow.getHandle((await longReplay(ground)).workflowId),
+  },
   'replayWindow.rejects': {
     shows: ['beginPass', 'replayRejects', 'closePass', 'completed'],
     async record(ground) {
@@ -212,6 +225,14 @@ async function paused(ground: Ground): Promise<{ run: WorkflowHandle }> {
 /** 90 windows of a day. */
 async function long(ground: Ground) {
   const run = await start(ground, await open(ground), 'refunds');
+  await ended(run);
+  return run;
+}
+
+/** 80 of them, read again. */
+async function longReplay(ground: Ground) {
+  const [from, to] = [80, 0].map((days) => new Date(Date.now() - days * 86_400_000).toISOString());
+  const run = await start(ground, await open(ground), 'refunds', { from, to });
   await ended(run);
   return run;
 }
