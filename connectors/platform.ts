@@ -23,7 +23,7 @@ export const platformOptions = {
   splitLeastSeconds: v.optional(v.pipe(v.number(), v.minValue(1), v.maxValue(86_400))),
   /** Keeps the rows of each full pass readable under its generation in `<stream>_snapshots`. Default false. */
   snapshot: v.optional(v.boolean(), false),
-  /** Generations kept, 1-365. Default 7. */
+  /** Generations kept, 1-365, and beside them the last one that was proven whole. Default 7. */
   snapshotKeep: whole(7, 1, 365),
   /** Most rows a full pass may mark deleted without being asked: the smaller of count and share (Entra Connect, Okta). */
   guard: v.optional(

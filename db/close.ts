@@ -1,10 +1,10 @@
-import pg from 'pg';
 import { writeUnderClaim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 import { buryItems } from './items.ts';
 import { type Pass, undone } from './passes.ts';
 import { rejectPipeline } from './rejects.ts';
 import { dropSeen, seenOf } from './seen.ts';
+import { takeSnapshot } from './snapshots.ts';
 import { knowRows } from './statistics.ts';
 import { type StreamTable, sqlName } from './streams.ts';
 import { type SweepRules, sweep } from './sweep.ts';
@@ -15,7 +15,7 @@ export interface CloseRules extends SweepRules {
   listed: StreamTable | null;
   /** Tables of items that go with the rows that are marked deleted; they name them in `parent_id`. */
   items?: readonly StreamTable[];
-  /** Keep the rows of this pass readable under its generation; so many generations. 0: no snapshot. */
+  /** Keep the rows of this pass readable under its generation; so many generations, and the last whole one. 0: no snapshot. */
   snapshots: number;
 }
 
@@ -64,7 +64,7 @@ export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rule
     for (const items of rules.items ?? [])
       await buryItems(client, { items, parents: table }, pass.claim.connection, pass.id, null);
     await keepCoverage(client, pass, rules.scope, { doubt, doubtFrom: sums.doubtFrom, withheld: swept.withheld });
-    if (pass.kind === 'full' && rules.snapshots > 0) await snapshot(client, pass, table, rules.snapshots);
+    if (pass.kind === 'full' && rules.snapshots > 0) await takeSnapshot(client, pass, table, rules.snapshots);
     if (pass.kind === 'full' && doubt === null) await resolveRejects(client, pass);
     const { seen: _seen, doubtFrom: _from, ...sum } = sums;
     const counts: PassCounts = {
@@ -126,12 +126,13 @@ async function keepCoverage(
   const whole = at.doubt === null;
   const reached = pass.toMs === null ? (whole ? pass.startedMs : null) : whole ? pass.toMs : at.doubtFrom;
   await client.query(
-    `INSERT INTO syncline.streams AS s (connection_id, stream, watermark, covered_from, full_at, scope, doubt, withheld)
-     VALUES ($1, $2, to_timestamp($3::float8 / 1000), to_timestamp($4::float8 / 1000), CASE WHEN $5 AND $6 THEN now() END, $7, $8, $9)
+    `INSERT INTO syncline.streams AS s (connection_id, stream, watermark, covered_from, full_at, full_pass, scope, doubt, withheld)
+     VALUES ($1, $2, to_timestamp($3::float8 / 1000), to_timestamp($4::float8 / 1000), CASE WHEN $5 AND $6 THEN now() END,
+       CASE WHEN $5 AND $6 THEN $10::bigint END, $7, $8, $9)
      ON CONFLICT (connection_id, stream) DO UPDATE SET
        watermark = CASE WHEN $5 THEN excluded.watermark ELSE greatest(s.watermark, excluded.watermark) END,
        covered_from = CASE WHEN $5 THEN excluded.covered_from ELSE coalesce(s.covered_from, excluded.covered_from) END,
-       full_at = coalesce(excluded.full_at, s.full_at), scope = excluded.scope, doubt = excluded.doubt,
+       full_at = coalesce(excluded.full_at, s.full_at), full_pass = coalesce(excluded.full_pass, s.full_pass), scope = excluded.scope, doubt = excluded.doubt,
        withheld = CASE WHEN $5 THEN excluded.withheld ELSE s.withheld END`,
     [
       pass.claim.connection,
@@ -143,30 +144,8 @@ async function keepCoverage(
       scope,
       at.doubt,
       at.withheld,
+      pass.id,
     ],
-  );
-}
-
-/** Copies the living rows under the pass's generation and drops generations beyond `keep`. */
-async function snapshot(client: Client, pass: Pass, table: StreamTable, keep: number): Promise<void> {
-  const target = sqlName({ schema: table.schema, name: `${table.name}_snapshots` });
-  const columns = ['id', 'data', 'source_time', ...table.columns.map((c) => pg.escapeIdentifier(c.name))].join(', ');
-  await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline tables', 0))`);
-  await client.query(
-    `CREATE TABLE IF NOT EXISTS ${target} (connection_id text NOT NULL, generation bigint NOT NULL, id text COLLATE "C" NOT NULL, data jsonb NOT NULL,
-     source_time timestamptz, ${table.columns.map((c) => `${pg.escapeIdentifier(c.name)} ${c.type},`).join(' ')} PRIMARY KEY (connection_id, generation, id))`,
-  );
-  for (const c of table.columns)
-    await client.query(`ALTER TABLE ${target} ADD COLUMN IF NOT EXISTS ${pg.escapeIdentifier(c.name)} ${c.type}`);
-  await client.query(
-    `INSERT INTO ${target} (connection_id, generation, ${columns})
-     SELECT connection_id, $2, ${columns} FROM ${sqlName(table)} WHERE connection_id = $1 AND deleted_at IS NULL`,
-    [pass.claim.connection, pass.id],
-  );
-  await client.query(
-    `DELETE FROM ${target} WHERE connection_id = $1 AND generation NOT IN (
-       SELECT DISTINCT generation FROM ${target} WHERE connection_id = $1 ORDER BY generation DESC LIMIT $2)`,
-    [pass.claim.connection, keep],
   );
 }
 

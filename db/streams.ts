@@ -19,6 +19,13 @@ export function sqlName(table: Pick<StreamTable, 'schema' | 'name'>): string {
   return `${pg.escapeIdentifier(table.schema)}.${pg.escapeIdentifier(table.name)}`;
 }
 
+/** Where the rows of full passes are kept (db/snapshots.ts). */
+export const snapshotsOf = ({ schema, name }: StreamTable) => ({ schema, name: `${name}_snapshots` });
+
+/** Command by which an operator frees a column. */
+export const dropsColumn = (table: Pick<StreamTable, 'schema' | 'name'>, column: string) =>
+  `ALTER TABLE ${sqlName(table)} DROP COLUMN ${pg.escapeIdentifier(column)}`;
+
 /** Says that a column stands in the table and is not filled yet; taken away with the last row that was filled. */
 const unfilled = 'syncline: fills from data';
 
@@ -71,15 +78,21 @@ async function ensureColumn(
     await client.query(`ALTER TABLE ${where} ADD COLUMN ${column} ${type}`);
     await client.query(`COMMENT ON COLUMN ${where}.${column} IS ${pg.escapeLiteral(unfilled)}`);
   } else if (known.type !== type) {
+    const kept = (await columnsOf(client, snapshotsOf(table))).get(name)?.type;
+    const commands = [
+      dropsColumn(table, name),
+      ...(kept === undefined || kept === type ? [] : [dropsColumn(snapshotsOf(table), name)]),
+    ];
     throw new ColumnConflict(
-      `Column ${table.schema}.${table.name}.${name} is ${known.type}, the connector says ${type}. It fills again from data after: ALTER TABLE ${where} DROP COLUMN ${column}`,
+      `Column ${table.schema}.${table.name}.${name} is ${known.type}, the connector says ${type}. It fills again from data after: ${commands.join('; ')}`,
     );
   }
 }
 
-async function columnsOf(
-  client: Client,
-  { schema, name }: StreamTable,
+/** Empty where there is no such table. */
+export async function columnsOf(
+  client: Pick<Client, 'query'>,
+  { schema, name }: Pick<StreamTable, 'schema' | 'name'>,
 ): Promise<Map<string, { type: string; comment: string | null }>> {
   const { rows } = await client.query(
     `SELECT a.attname AS name, CASE WHEN t.typname = 'bool' THEN 'boolean' WHEN t.typname = 'int8' THEN 'bigint'

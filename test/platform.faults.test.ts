@@ -184,4 +184,67 @@ describe('windows again', () => {
       [20, 'three'],
     ]);
   });
+
+  const generations = async (name: string) => {
+    const { rows } = await world.pool.query(
+      'SELECT generation::int, count(*)::int AS n FROM kuaishou.comments_snapshots WHERE connection_id = $1 GROUP BY 1 ORDER BY 1',
+      [name],
+    );
+    return rows as { generation: number; n: number }[];
+  };
+
+  test('the snapshot of a doubtful pass takes the place of no sound one', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 1_000 }, { snapshot: true, snapshotKeep: 1 });
+    const streams = ['comments'];
+    await shop.sync({ streams });
+    const [sound] = await generations(shop.name);
+    for (let i = 0; i < 2; i++) {
+      // A comment that cannot be told from others puts the pass in doubt.
+      shop.source.lists.comments?.update(firstId(shop, 'comments'), { commentId: null });
+      expect(resultOf(await shop.sync({ streams }), 'comments')).toMatchObject({ kind: 'full', outcome: 'doubtful' });
+      const [first, ...others] = await generations(shop.name);
+      expect(first, 'the sound one').toEqual(sound);
+      expect(others, 'the newest one').toHaveLength(1);
+    }
+    shop.source.lists.comments?.update(
+      firstId(shop, 'comments'),
+      { commentId: Number(firstId(shop, 'comments')) },
+      lately(),
+    );
+    expect(resultOf(await shop.sync({ streams }), 'comments')).toMatchObject({ outcome: 'whole', doubt: null });
+    expect((await generations(shop.name)).map(({ n }) => n)).toEqual([100]);
+  });
+
+  test('a column of another type in the snapshots is told before anything is read, with what mends it', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 200 }, { snapshot: true });
+    const streams = ['comments'];
+    await shop.sync({ streams });
+    const change = (table: string) =>
+      world.pool.query(`ALTER TABLE ${table} ALTER COLUMN item_id TYPE bigint USING item_id::bigint`);
+    const told = async () => {
+      const asked = shop.source.requests.total;
+      const { message, type } = await failureOfRun(shop.sync({ streams }));
+      expect(type).toBe('NothingRead');
+      expect(shop.source.requests.total).toBe(asked);
+      return message.split(' after: ')[1]?.replace(/ \(InvalidInput\)$/, '') as string;
+    };
+    await change('kuaishou.comments_snapshots');
+    expect(await told()).toBe('ALTER TABLE "kuaishou"."comments_snapshots" DROP COLUMN "item_id"');
+    await change('kuaishou.comments');
+    const commands = await told();
+    expect(commands, 'both at once').toBe(
+      'ALTER TABLE "kuaishou"."comments" DROP COLUMN "item_id"; ALTER TABLE "kuaishou"."comments_snapshots" DROP COLUMN "item_id"',
+    );
+    await world.pool.query(commands);
+    expect(resultOf(await shop.sync({ streams }), 'comments').outcome).toBe('whole');
+    const { rows } = await world.pool.query(
+      `SELECT count(*)::int AS n, count(item_id)::int AS filled
+       FROM kuaishou.comments_snapshots WHERE connection_id = $1 GROUP BY generation ORDER BY generation`,
+      [shop.name],
+    );
+    expect(rows.map(({ n, filled }) => [n, filled])).toEqual([
+      [20, 0],
+      [20, 20],
+    ]);
+  });
 });

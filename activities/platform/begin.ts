@@ -4,6 +4,7 @@ import { coverageOf } from '../../db/coverage.ts';
 import { doubtPass } from '../../db/parents.ts';
 import { isLeftFull, openPass, type Pass, type PassKind, type Range, undone } from '../../db/passes.ts';
 import { type DoneSums, doneSums } from '../../db/readings.ts';
+import { checkSnapshots } from '../../db/snapshots.ts';
 import { ensureTable } from '../../db/streams.ts';
 import { cutIds, keepFound } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
@@ -65,6 +66,7 @@ export async function beginPass(deps: Deps, input: BeginInput, call: Call): Prom
   await ensureNeighbours(deps, opened);
   const scope = passScopeOf(opened, input.replay);
   const span = await planSpan(deps, opened, { ...input, mode: await modeOf(deps, opened, input, scope) });
+  if (span.kind === 'full' && opened.options.snapshot) await checkSnapshots(deps.pool, table);
   const keepsSeen = needsSeen(opened, span.kind);
   const request = { claim, stream: input.stream, scope, keepsSeen, ...span };
   const { pass, resumed } = await openPass(deps.pool, request, async (client, id) =>

@@ -33,6 +33,8 @@ export const streams = syncline.table(
     coveredFrom: instant('covered_from'),
     /** When a full pass last ended, whole. */
     fullAt: instant('full_at'),
+    /** Which one that was: its snapshot stays until the next one is whole. */
+    fullPass: bigint('full_pass', { mode: 'number' }),
     /** Digest of base address, options and the stream's description: another scope is read anew. */
     scope: text('scope').notNull(),
     /** Why the last pass may have missed rows; null when it is proven whole. */

@@ -1,0 +1,1 @@
+ALTER TABLE "syncline"."streams" ADD COLUMN "full_pass" bigint;
