@@ -101,7 +101,8 @@ function pagingOf(paging: Paging): string {
     keyset: 'keyset',
     custom: 'own strategy',
   };
-  return `${families[paging.kind]}, ${rows}`;
+  const again = paging.kind === 'version' && paging.overlapMs ? `, ${span(paging.overlapMs)} again` : '';
+  return `${families[paging.kind]}, ${rows}${again}`;
 }
 
 function windowOf({ capMs, floorMs, lagMs, overlapMs, count }: Window, counted = false): string {

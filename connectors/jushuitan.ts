@@ -94,6 +94,10 @@ export const jushuitan: Connector = {
     { at: 'streams.refunds.call.api', what: 'Known from the old gateway; its path here was not seen.' },
     { at: 'streams.inventory.rows', what: 'Name of the list in the answer.' },
     { at: 'streams.inventory.key', what: 'Whether one SKU has a row a warehouse.' },
+    {
+      at: 'streams.orders.paging.overlapMs',
+      what: 'How late a row may show after its version was given, and whether modified moves whenever ts does.',
+    },
     { at: 'streams.skus.window.end', what: 'Whether a row changed exactly at modified_end is in the answer.' },
   ],
 };

@@ -61,7 +61,19 @@ export type Paging =
   /** Address of the next page, in the `Link` header or the body. */
   | { kind: 'link'; at: { header: 'link' } | { path: Path }; size: PageSize }
   /** Row version: send the largest seen, until nothing larger comes. Loss-free. */
-  | { kind: 'version'; param: string; path: Path; size: PageSize; params?: Record<string, Value> }
+  | {
+      kind: 'version';
+      param: string;
+      path: Path;
+      size: PageSize;
+      params?: Record<string, Value>;
+      /**
+       * An incremental pass begins behind the versions of the last whole pass, but for rows that changed so many ms before
+       * its end (by `time`, which it needs): a version is given before its row is committed, so a row may come late with a
+       * lower one. Absent: each pass reads everything. Not with a window or `over`.
+       */
+      overlapMs?: number;
+    }
   /** Keyset of a SQL source. Loss-free. */
   | { kind: 'keyset'; size: PageSize }
   /** Order a file, ask until it is ready, fetch it. */

@@ -58,15 +58,20 @@ export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rule
     if (ended.rows[0]) return { undone: null, counts: ended.rows[0].counts };
     const sums = await sumSlices(client, pass);
     const lost = pass.keepsSeen ? await seenLost(client, pass, sums.seen) : null;
-    const doubt = sums.doubt ?? lost;
+    const doubt = sums.doubt ?? lost ?? placeLost(pass, sums.rows);
     const swept = await sweep(client, pass, table, rules, { doubt, cameEmpty: sums.rows === 0 });
     const deleted = swept.deleted + (await dropListed(client, pass, table, rules.listed));
     for (const items of rules.items ?? [])
       await buryItems(client, { items, parents: table }, pass.claim.connection, pass.id, null);
-    await keepCoverage(client, pass, rules.scope, { doubt, doubtFrom: sums.doubtFrom, withheld: swept.withheld });
+    await keepCoverage(client, pass, rules.scope, {
+      doubt,
+      doubtFrom: sums.doubtFrom,
+      withheld: swept.withheld,
+      version: versionAfter(pass, sums, doubt),
+    });
     if (pass.kind === 'full' && rules.snapshots > 0) await takeSnapshot(client, pass, table, rules.snapshots);
     if (pass.kind === 'full' && doubt === null) await resolveRejects(client, pass);
-    const { seen: _seen, doubtFrom: _from, ...sum } = sums;
+    const { seen: _seen, doubtFrom: _from, version: _version, ...sum } = sums;
     const counts: PassCounts = {
       ...sum,
       deleted,
@@ -89,11 +94,35 @@ async function sumSlices(client: Client, pass: Pass) {
   const { rows } = await client.query(
     `SELECT count(*)::int AS slices, coalesce(sum(pages), 0)::int AS pages, coalesce(sum(rows), 0)::int AS rows, coalesce(sum(seen), 0)::int AS seen,
             coalesce(sum(written), 0)::int AS written, coalesce(sum(rejected), 0)::int AS rejected, coalesce(sum(requests), 0)::int AS requests,
-            min(doubt) AS doubt, min(from_ms) FILTER (WHERE doubt IS NOT NULL)::float8 AS "doubtFrom"
+            min(doubt) AS doubt, (array_agg(version))[1] AS version, min(from_ms) FILTER (WHERE doubt IS NOT NULL)::float8 AS "doubtFrom"
      FROM syncline.slices WHERE pass_id = $1`,
     [pass.id],
   );
-  return rows[0] as Omit<PassCounts, 'deleted' | 'withheld' | 'unsure'> & { seen: number; doubtFrom: number | null };
+  return rows[0] as Omit<PassCounts, 'deleted' | 'withheld' | 'unsure'> & Known;
+}
+
+interface Known {
+  seen: number;
+  doubtFrom: number | null;
+  /** Of the only slice that a list by row version has. */
+  version: string | number | null;
+}
+
+/** A pass by row version begins where rows stand, and a row that changes moves on: something always comes. */
+function placeLost({ fromVersion = null }: Pass, rows: number): string | null {
+  return fromVersion === null || rows > 0
+    ? null
+    : 'nothing came from the row version on behind which rows stood: the next run reads everything';
+}
+
+/** Row version with which the next pass begins: a doubtful one is read again from where it began, or all is where its place is lost. */
+function versionAfter(
+  { kind, fromVersion = null }: Pass,
+  { rows, version }: Known & { rows: number },
+  doubt: string | null,
+) {
+  if (doubt === null) return version;
+  return kind === 'incremental' && rows > 0 ? fromVersion : null;
 }
 
 /** An unlogged set is empty after a crash of the server: then nobody knows who is missing. */
@@ -120,19 +149,19 @@ async function keepCoverage(
   client: Client,
   pass: Pass,
   scope: string,
-  at: { doubt: string | null; doubtFrom: number | null; withheld: number },
+  at: { doubt: string | null; doubtFrom: number | null; withheld: number; version: string | number | null },
 ): Promise<void> {
   if (pass.kind === 'replay') return;
   const whole = at.doubt === null;
   const reached = pass.toMs === null ? (whole ? pass.startedMs : null) : whole ? pass.toMs : at.doubtFrom;
   await client.query(
-    `INSERT INTO syncline.streams AS s (connection_id, stream, watermark, covered_from, full_at, full_pass, scope, doubt, withheld)
+    `INSERT INTO syncline.streams AS s (connection_id, stream, watermark, covered_from, full_at, full_pass, scope, doubt, withheld, version)
      VALUES ($1, $2, to_timestamp($3::float8 / 1000), to_timestamp($4::float8 / 1000), CASE WHEN $5 AND $6 THEN now() END,
-       CASE WHEN $5 AND $6 THEN $10::bigint END, $7, $8, $9)
+       CASE WHEN $5 AND $6 THEN $10::bigint END, $7, $8, $9, $11)
      ON CONFLICT (connection_id, stream) DO UPDATE SET
        watermark = CASE WHEN $5 THEN excluded.watermark ELSE greatest(s.watermark, excluded.watermark) END,
        covered_from = CASE WHEN $5 THEN excluded.covered_from ELSE coalesce(s.covered_from, excluded.covered_from) END,
-       full_at = coalesce(excluded.full_at, s.full_at), full_pass = coalesce(excluded.full_pass, s.full_pass), scope = excluded.scope, doubt = excluded.doubt,
+       full_at = coalesce(excluded.full_at, s.full_at), full_pass = coalesce(excluded.full_pass, s.full_pass), scope = excluded.scope, doubt = excluded.doubt, version = excluded.version,
        withheld = CASE WHEN $5 THEN excluded.withheld ELSE s.withheld END`,
     [
       pass.claim.connection,
@@ -145,6 +174,7 @@ async function keepCoverage(
       at.doubt,
       at.withheld,
       pass.id,
+      at.version === null ? null : JSON.stringify(at.version),
     ],
   );
 }

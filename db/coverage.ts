@@ -7,13 +7,15 @@ export interface Coverage {
   watermarkMs: number | null;
   coveredFromMs: number | null;
   fullMs: number | null;
+  /** Row version with which an incremental pass begins. */
+  version: string | number | null;
   scope: string;
   doubt: string | null;
   withheld: number;
 }
 
 const columns = `stream, extract(epoch FROM watermark)::float8 * 1000 AS "watermarkMs", extract(epoch FROM covered_from)::float8 * 1000 AS "coveredFromMs",
-  extract(epoch FROM full_at)::float8 * 1000 AS "fullMs", scope, doubt, withheld`;
+  extract(epoch FROM full_at)::float8 * 1000 AS "fullMs", version, scope, doubt, withheld`;
 
 /** Null before the first pass has ended. */
 export async function coverageOf(pool: Pool, connection: string, stream: string): Promise<Coverage | null> {
@@ -39,7 +41,7 @@ export async function uncover(pool: Pool, connection: string, stream: string): P
 }
 
 /** A stream as people look at it: what is known of its data, and how many of its records stand aside. */
-export type StreamStanding = Omit<Coverage, 'scope'> & { rejects: number };
+export type StreamStanding = Omit<Coverage, 'scope' | 'version'> & { rejects: number };
 
 /** All streams of a connection of which anything is known, by name; those whose first pass goes on have rejects at most. */
 export async function coverages(
@@ -55,5 +57,5 @@ export async function coverages(
      ORDER BY stream`,
     [connection, pipeline],
   );
-  return rows.map(({ scope: _scope, withheld, ...row }) => ({ ...row, withheld: withheld ?? 0 }));
+  return rows.map(({ scope: _scope, version: _version, withheld, ...row }) => ({ ...row, withheld: withheld ?? 0 }));
 }

@@ -14,6 +14,8 @@ export interface Pass {
   startedMs: number;
   fromMs: number | null;
   toMs: number | null;
+  /** Row version that it begins with, where the stream has one and an earlier pass was whole. */
+  fromVersion?: string | number | null;
   /** The ids that come are kept: for a sweep, or to prove a list whose rows move (db/seen.ts). */
   keepsSeen: boolean;
 }
@@ -40,6 +42,8 @@ export interface SliceState extends Range {
   rereads: number;
   total: number | null;
   doubt: string | null;
+  /** Where the next pass may begin, once it is done. */
+  version?: string | number | null;
 }
 
 export interface PassRequest {
@@ -49,6 +53,7 @@ export interface PassRequest {
   scope: string;
   fromMs: number | null;
   toMs: number | null;
+  fromVersion?: string | number | null;
   keepsSeen: boolean;
 }
 
@@ -82,7 +87,7 @@ export async function openPass(
   return writeUnderClaim(pool, claim, { name: 'openPass', heavy: true }, async (client) => {
     const { rows: open } = await client.query(
       `SELECT id::int, kind, scope, extract(epoch FROM started_at) * 1000 AS started, extract(epoch FROM from_time) * 1000 AS from_ms,
-              extract(epoch FROM to_time) * 1000 AS to_ms
+              extract(epoch FROM to_time) * 1000 AS to_ms, from_version
        FROM syncline.passes WHERE connection_id = $1 AND stream = $2 AND ended_at IS NULL ORDER BY id DESC`,
       [claim.connection, stream],
     );
@@ -92,19 +97,23 @@ export async function openPass(
     await forgetPasses(client, claim.connection, stream);
     if (same)
       return {
-        pass: passOf(last.id, request, Number(last.started), msOf(last.from_ms), msOf(last.to_ms)),
+        pass: passOf(last.id, request, Number(last.started), {
+          fromMs: msOf(last.from_ms),
+          toMs: msOf(last.to_ms),
+          fromVersion: last.from_version,
+        }),
         resumed: true,
       };
     const { rows } = await client.query(
-      `INSERT INTO syncline.passes (connection_id, stream, kind, scope, from_time, to_time)
-       VALUES ($1, $2, $3, $4, to_timestamp($5::float8 / 1000), to_timestamp($6::float8 / 1000))
+      `INSERT INTO syncline.passes (connection_id, stream, kind, scope, from_time, to_time, from_version)
+       VALUES ($1, $2, $3, $4, to_timestamp($5::float8 / 1000), to_timestamp($6::float8 / 1000), $7)
        RETURNING id::int, extract(epoch FROM started_at) * 1000 AS started`,
-      [claim.connection, stream, kind, scope, request.fromMs, request.toMs],
+      [claim.connection, stream, kind, scope, request.fromMs, request.toMs, jsonOf(request.fromVersion)],
     );
     const { id, started } = rows[0];
     if (request.keepsSeen) await makeSeen(client, { id, kind });
     await addSlices(client, id, await cut(client, id));
-    return { pass: passOf(id, request, Number(started), request.fromMs, request.toMs), resumed: false };
+    return { pass: passOf(id, request, Number(started), request), resumed: false };
   });
 }
 
@@ -125,17 +134,16 @@ function rangeIs(last: { from_ms: unknown; to_ms: unknown }, request: PassReques
   return msOf(last.from_ms) === request.fromMs && msOf(last.to_ms) === request.toMs;
 }
 
-function passOf(id: number, r: PassRequest, started: number, fromMs: number | null, toMs: number | null): Pass {
-  return {
-    id,
-    claim: r.claim,
-    stream: r.stream,
-    kind: r.kind,
-    startedMs: Math.floor(started),
-    fromMs,
-    toMs,
-    keepsSeen: r.keepsSeen,
-  };
+/** As a jsonb parameter. */
+const jsonOf = (value: unknown) => (value === null || value === undefined ? null : JSON.stringify(value));
+
+function passOf(
+  id: number,
+  { claim, stream, kind, keepsSeen }: PassRequest,
+  started: number,
+  { fromMs, toMs, fromVersion = null }: Pick<Pass, 'fromMs' | 'toMs' | 'fromVersion'>,
+): Pass {
+  return { id, claim, stream, kind, startedMs: Math.floor(started), fromMs, toMs, fromVersion, keepsSeen };
 }
 
 async function dropPass(client: Client, { id, kind }: Pick<Pass, 'id' | 'kind'>): Promise<void> {
@@ -171,7 +179,7 @@ export async function undone(pool: Pool, passId: number, limit: number): Promise
 export async function readSliceState(pool: Pool, passId: number, no: number): Promise<SliceState | null> {
   const { rows } = await pool.query(
     `SELECT no, from_ms::float8 AS "fromMs", to_ms::float8 AS "toMs", after_id AS "afterId", to_id AS "toId", cursor, done, pages, rows,
-            seen, written, rejected, requests, rereads, total, doubt
+            seen, written, rejected, requests, rereads, total, doubt, version
      FROM syncline.slices WHERE pass_id = $1 AND no = $2`,
     [passId, no],
   );
@@ -187,11 +195,11 @@ export async function saveSlice(client: Client, passId: number, s: SliceState, b
   const { rowCount } = await client.query({
     name: 'save slice',
     text: `UPDATE syncline.slices SET cursor = $3, done = $4, pages = $5, rows = $6, seen = $7, written = $8, rejected = $9,
-             requests = $10, rereads = $11, total = $12, doubt = $13 WHERE pass_id = $1 AND no = $2 AND pages = $14`,
+             requests = $10, rereads = $11, total = $12, doubt = $13, version = $15 WHERE pass_id = $1 AND no = $2 AND pages = $14`,
     values: [
       passId,
       s.no,
-      s.cursor === null ? null : JSON.stringify(s.cursor),
+      jsonOf(s.cursor),
       s.done,
       s.pages,
       s.rows,
@@ -203,6 +211,7 @@ export async function saveSlice(client: Client, passId: number, s: SliceState, b
       s.total,
       s.doubt,
       before,
+      jsonOf(s.version),
     ],
   });
   return rowCount === 1;

@@ -85,6 +85,18 @@ const streams: WrongPart[] = [
     undefined,
     'got nothing, accepted a path: order descending is read last page first, which needs the count of all rows; or order fixed',
   ],
+  [
+    'an overlap of row versions without a time',
+    'streams.gone.paging',
+    { kind: 'version', param: 'since', path: 'ts', size: { rows: 50 }, overlapMs: 60_000 },
+    '~streams.gone.paging.overlapMs: got 60000, accepted nothing, unless time says when a row changed',
+  ],
+  [
+    'an overlap of row versions in a window',
+    'streams.orders.paging',
+    { kind: 'version', param: 'since', path: 'ts', size: { rows: 50 }, overlapMs: 60_000 },
+    '~streams.orders.paging.overlapMs: got 60000, accepted nothing, since window is there',
+  ],
   ['a depth of less than a page', 'streams.orders.paging.deepest.rows', 99, 'got 99, accepted at least one page: 100'],
   [
     'a window of one parameter',

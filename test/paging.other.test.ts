@@ -129,6 +129,42 @@ describe('row version', () => {
     expect(client.asked.map(({ since }) => since)).toEqual([0, '9007199254740996']);
   });
 
+  const now = Date.UTC(2026, 10, 1, 12);
+  /** Rows with versions 1, 2, …, changed so many seconds ago; the next read goes back a minute. */
+  const nextAfter = async (ages: (number | string)[], params: Record<string, unknown> = {}) => {
+    const rows = ages.map((age, i) => ({
+      id: i + 1,
+      ts: i + 1,
+      at: typeof age === 'number' ? now - age * 1_000 : age,
+    }));
+    // A `Date` is taken for five seconds too late.
+    const headers = { date: new Date(now + 5_000).toUTCString() };
+    const { end } = await readAll(
+      { ...byVersion, overlapMs: 60_000 },
+      ({ since }) => ({ data: { rows: rows.filter(({ ts }) => ts >= Number(since)).slice(0, 3) }, headers }),
+      { stream: { time: { path: 'at', format: 'ms' } }, at: { params } },
+    );
+    return end.version;
+  };
+
+  it.each<[string, (number | string)[], number | null]>([
+    ['one below the largest, where all is old', [900, 800, 700, 600, 500], 4],
+    ['below the first of the last minute', [900, 800, 700, 30, 20, 10], 3],
+    ['below a row of the last minute that others follow which look old', [900, 800, 30, 700, 600], 2],
+    ['below a row without a time', [900, 800, 'unknown', 700, 600], 2],
+    ['below a row that is dated in the future', [900, 800, -9_000, 700, 600], 2],
+    ['with the first row, where all is young', [50, 40, 30, 20, 10], null],
+    ['where nothing is', [], null],
+  ])('the next read begins %s', async (_where, ages, version) => {
+    expect(await nextAfter(ages)).toBe(version);
+  });
+
+  it('a read that finds nothing new leaves the next one where it began', async () => {
+    expect(await nextAfter([900, 800, 700, 600], { since: 4 })).toBe(4);
+    expect(await nextAfter([900, 800, 700, 600, 30], { since: 4 })).toBe(4);
+    expect(await nextAfter([900, 800, 700, 600, 500, 30], { since: 4 })).toBe(5);
+  });
+
   it.each<[string, Script, string]>([
     [
       'a version that is ignored',

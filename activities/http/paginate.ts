@@ -43,6 +43,8 @@ export interface End {
    * the keys of the whole read may compare after landing: as many or more, and the read is proven. Null: nothing lifts it.
    */
   owed: number | null;
+  /** Row version with which the next read may begin; null or absent: it reads everything. */
+  version?: string | number | null;
 }
 
 /** Plain JSON of about a kilobyte. It may hold the platform's own cursor and link: sealed before it is shown anywhere. */
@@ -89,7 +91,7 @@ export async function* paginate(
     case 'link':
       return yield* drive(client, name, stream, at, byLink(name, stream, paging));
     case 'version':
-      return yield* drive(client, name, stream, at, byVersion(name, paging, at));
+      return yield* drive(client, name, stream, at, byVersion(name, stream, paging, at));
     case 'custom':
       return yield* drive(client, name, stream, at, byOwnSteps(name, stream, paging));
     case 'export':

@@ -131,6 +131,7 @@ interface Span {
   kind: PassKind;
   fromMs: number | null;
   toMs: number | null;
+  fromVersion?: string | number | null;
 }
 
 async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Promise<Span> {
@@ -152,11 +153,17 @@ async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Prom
   const changed = opened.stream.sql?.changed;
   if (changed && input.mode !== 'full' && known.watermarkMs !== null && !known.scopeChanged)
     return { kind: 'incremental', fromMs: known.watermarkMs - changed.overlapMs, toMs: null };
+  const version = hasNextVersion(opened.stream) ? (coverage?.version ?? null) : null;
+  if (version !== null && input.mode !== 'full' && known.watermarkMs !== null && !known.scopeChanged)
+    return { kind: 'incremental', fromMs: null, toMs: null, fromVersion: version };
   // Without a window there is nothing to go on from, except where single ids tell what is new.
   const byId = over?.kind === 'each' && over.when === 'changed';
   const full = !byId || input.mode === 'full' || known.watermarkMs === null || known.scopeChanged;
   return { kind: full ? 'full' : 'incremental', fromMs: null, toMs: null };
 }
+
+const hasNextVersion = ({ paging }: OpenStream['stream']) =>
+  paging.kind === 'version' && paging.overlapMs !== undefined;
 
 async function cut(client: Client, opened: OpenStream, pass: Pass): Promise<Range[]> {
   const { window, over } = opened.stream;

@@ -118,6 +118,8 @@ export function scopeOf({ connection, connector, options, stream }: OpenStream):
     rows: stream.rows,
     key: stream.key,
     window: stream.window?.format,
+    // Versions of another field say nothing of these.
+    version: stream.paging.kind === 'version' ? stream.paging.path : undefined,
   };
   const text = JSON.stringify([connection.platform, connection.baseUrl, chosen, read]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);

@@ -1,3 +1,4 @@
+import type { Stream } from '../../connectors/shape.ts';
 import { type Pass, readSliceState, type SliceState, splitSlice } from '../../db/passes.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
@@ -86,7 +87,7 @@ async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd:
   const { stream, name } = opened;
   const client = openClient(deps, opened.connection, opened.connector);
   const at = {
-    params: windowParams(stream, state),
+    params: { ...windowParams(stream, state), ...versionParams(stream, writer.pass) },
     cursor: state.cursor as Cursor | null,
     signal: call.signal,
     shouldEnd,
@@ -103,6 +104,10 @@ async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd:
     if (page.ended) return { kind: 'done', ...page.ended };
   }
   return { kind: 'more' };
+}
+
+function versionParams({ paging }: Stream, { fromVersion = null }: Pass): Record<string, unknown> {
+  return paging.kind === 'version' && fromVersion !== null ? { [paging.param]: fromVersion } : {};
 }
 
 async function conclude(deps: Deps, writer: SliceWriter, end: ReadEnd): Promise<SliceResult> {
@@ -130,7 +135,7 @@ async function settle(writer: SliceWriter, end: Extract<ReadEnd, { kind: 'done' 
   if (doubt !== null && end.again !== false && rereads < rereadsMost) {
     writer.move({ cursor: null, rereads: rereads + 1 });
     if (alone) writer.forget();
-  } else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt });
+  } else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt, version: end.version ?? null });
 }
 
 /** In the place of a list's cursor: it goes on as the tree that stands in place of it. */

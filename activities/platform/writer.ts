@@ -19,7 +19,7 @@ const batchMs = 500;
 /** What a reader did with its slice. */
 export type ReadEnd =
   /** `again`: another reading may prove what this one could not; `owed`: distinct ids that lift the doubt. */
-  | { kind: 'done'; doubt: string | null; again?: boolean; owed?: number | null }
+  | { kind: 'done'; doubt: string | null; again?: boolean; owed?: number | null; version?: string | number | null }
   | { kind: 'more' }
   | { kind: 'split'; parts: number };
 

@@ -70,7 +70,13 @@ function* rowProblems({ key, time, over, columns, jsonText, deletes, paging }: S
 
 const isOutside = (path: string) => path === '' || path.startsWith('$');
 
-function* pagingProblems({ paging }: Stream): Generator<Problem> {
+function* pagingProblems({ paging, time, window, over }: Stream): Generator<Problem> {
+  if (paging.kind === 'version' && paging.overlapMs !== undefined) {
+    const at = 'paging.overlapMs';
+    const got = String(paging.overlapMs);
+    if (!time) yield { at, got, accepted: 'nothing, unless time says when a row changed' };
+    if (window || over) yield { at, got, accepted: `nothing, since ${window ? 'window' : 'over'} is there` };
+  }
   if (paging.kind !== 'page') return;
   const { order, total, deepest, size } = paging;
   if (order !== 'fixed' && total === undefined)

@@ -84,7 +84,14 @@ const paging = kinds([
     at: v.union([object({ header: word('link') }), object({ path })], "{ header: 'link' } or { path: a path }"),
     size,
   }),
-  object({ kind: kind('version'), param: text, path, size, params: v.optional(values) }),
+  object({
+    kind: kind('version'),
+    param: text,
+    path,
+    size,
+    params: v.optional(values),
+    overlapMs: v.optional(whole(0, 86_400_000)),
+  }),
   object({ kind: kind('keyset'), size }),
   object({
     kind: kind('export'),

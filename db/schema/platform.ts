@@ -29,6 +29,8 @@ export const streams = syncline.table(
     stream: text('stream').notNull(),
     /** Complete up to here by the source's clock; null before the first whole pass. For streams without a window: when the last pass began. */
     watermark: instant('watermark'),
+    /** Row version with which the next incremental pass begins; null: it reads everything, as it does where a stream has none. */
+    version: jsonb('version').$type<string | number>(),
     /** Where the complete range begins; null where a stream has no window. */
     coveredFrom: instant('covered_from'),
     /** When a full pass last ended, whole. */
@@ -61,6 +63,8 @@ export const passes = syncline.table(
     /** Range by the source's clock; null for streams without a window. */
     fromTime: instant('from_time'),
     toTime: instant('to_time'),
+    /** Row version that an incremental pass began with; null for others. */
+    fromVersion: jsonb('from_version').$type<string | number>(),
     startedAt: instant('started_at').notNull().defaultNow(),
     /** Null while it is read. */
     endedAt: instant('ended_at'),
@@ -110,6 +114,8 @@ export const slices = syncline.table(
     /** Rows the source says there are; null where it does not say. */
     total: integer('total'),
     doubt: text('doubt'),
+    /** Row version with which the next pass may begin; null while it is read, and where nobody knows. */
+    version: jsonb('version').$type<string | number>(),
   },
   (t) => [primaryKey({ columns: [t.passId, t.no] })],
 );

@@ -29,6 +29,7 @@ export interface Shared {
 }
 
 type Fields = Record<string, unknown>;
+type Changes = Fields & { status?: string | number };
 
 /** The records of one kind that one account holds. Changes show in the next answer. */
 export class List {
@@ -85,14 +86,24 @@ export class List {
   }
 
   /** Changes a record: sets fields, moves its time to `at`. @throws RangeError for an id that is not there. */
-  update(id: string, fields: Fields & { status?: string | number } = {}, at: number = this.#shared.now()): Row {
+  update(id: string, fields: Changes = {}, at: number = this.#shared.now()): Row {
+    return this.#change(id, fields, at, this.#shared.nextVersion());
+  }
+
+  /** Changes a record in a transaction that is open: it has its time and version, and shows when what is returned is called. */
+  hold(id: string, fields: Changes = {}, at: number = this.#shared.now()): () => Row {
+    const version = this.#shared.nextVersion();
+    return () => this.#change(id, fields, at, version);
+  }
+
+  #change(id: string, fields: Changes, at: number, version: number): Row {
     const row = this.#living(id);
     this.#place(row, 'take');
     const { status, ...rest } = fields;
     if (status !== undefined) row.status = status;
     if (Object.keys(rest).length > 0) row.edits = { ...row.edits, ...rest };
     row.updated = this.#step(at);
-    row.version = this.#shared.nextVersion();
+    row.version = version;
     this.#place(row, 'add');
     return row;
   }

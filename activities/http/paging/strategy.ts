@@ -54,7 +54,7 @@ export interface Turn<S> {
   silent?: boolean;
 }
 
-export type Proof = Pick<End, 'doubt' | 'again' | 'owed'>;
+export type Proof = Pick<End, 'doubt' | 'again' | 'owed' | 'version'>;
 
 export const proven: Proof = { doubt: null, again: true, owed: null };
 

@@ -1,39 +1,46 @@
-import type { Paging } from '../../../connectors/shape.ts';
+import type { Paging, Stream } from '../../../connectors/shape.ts';
 import { SyncError } from '../../errors.ts';
 import type { ReadAt } from '../paginate.ts';
 import { valueAt } from '../values.ts';
+import { earlierThan } from './clock.ts';
+import { nextVersion, type Overlap, overlapFrom, passRow, type Version } from './overlap.ts';
 import { proven, type Strategy } from './strategy.ts';
 
 type ByVersion = Extract<Paging, { kind: 'version' }>;
 
-/** Also what the next read of the stream begins with: `at` is the largest version that was seen. */
 interface Position {
-  at: string | number;
+  /** The largest that was seen. */
+  at: Version;
   page: number;
   /** Rows of the fullest page so far: platforms give fewer than asked. */
   fullest: number;
   /** A page was not in the order of its versions. */
   unsorted: boolean;
+  /** Where the connector says how far the next read goes back. */
+  overlap?: Overlap;
+  /** The platform's clock at the last answer, or a little earlier, ms. */
+  nowMs?: number;
 }
 
 /**
  * Row version: send the largest that was seen until nothing larger comes. A row that changes gets a larger one, so it comes
  * later and cannot be missed. `params` may hold the version to begin with; 0 otherwise.
  */
-export function byVersion(name: string, paging: ByVersion, { params }: ReadAt): Strategy<Position> {
-  const { param, path, size, params: values } = paging;
+export function byVersion(name: string, stream: Stream, paging: ByVersion, { params }: ReadAt): Strategy<Position> {
+  const { param, path, size, params: values, overlapMs } = paging;
   return {
     start() {
       const from = params[param];
-      const at = typeof from === 'string' || typeof from === 'number' ? from : 0;
-      return { at, page: 1, fullest: 0, unsorted: false };
+      const begun = typeof from === 'string' || typeof from === 'number' ? from : null;
+      const overlap = overlapMs === undefined ? {} : { overlap: overlapFrom(begun) };
+      return { at: begun ?? 0, page: 1, fullest: 0, unsorted: false, ...overlap };
     },
     counting: 'nothing',
     ask: ({ at }) => ({
       params: { [param]: at, ...(size.param !== undefined && { [size.param]: size.rows }) },
       ...(values && { values }),
     }),
-    take(state, { rows }) {
+    take(state, { answer, rows }) {
       const sent = versionOf(state.at);
       if (sent === null) throw new SyncError('InvalidInput', `${name}: "${param}" is no row version`);
       const seen = readVersions(name, path, rows);
@@ -49,23 +56,43 @@ export function byVersion(name: string, paging: ByVersion, { params }: ReadAt): 
           `${name}: a full page of ${rows.length} rows shares one version: nothing behind it can be reached`,
         );
       const short = rows.length < state.fullest;
+      const nowMs = earlierThan(answer);
       return {
         state: {
-          at: larger ? (seen.largest as string | number) : state.at,
+          at: larger ? (seen.largest as Version) : state.at,
           page: state.page + 1,
           fullest: Math.max(state.fullest, rows.length),
           unsorted: state.unsorted || !seen.sorted,
+          ...(overlapMs !== undefined &&
+            state.overlap && { overlap: passed(state.overlap, state.at, rows, overlapMs, nowMs), nowMs }),
         },
         position: `page ${state.page}`,
         sign: larger ? (short ? 'a short page' : null) : 'nothing larger came',
       };
     },
-    judge({ unsorted }) {
-      if (!unsorted) return proven;
-      const doubt = `rows came out of the order of "${path}": smaller versions may stand behind larger ones`;
-      return { doubt, again: false, owed: null };
+    judge({ unsorted, overlap, nowMs }) {
+      if (unsorted) {
+        const doubt = `rows came out of the order of "${path}": smaller versions may stand behind larger ones`;
+        return { doubt, again: false, owed: null };
+      }
+      if (overlapMs === undefined || !overlap || nowMs === undefined) return proven;
+      return { ...proven, version: nextVersion(overlap, overlapMs, nowMs) };
     },
   };
+
+  function passed(before: Overlap, at: Version, rows: readonly unknown[], overlap: number, nowMs: number): Overlap {
+    let [seen, largest] = [before, at];
+    for (const row of rows) {
+      const told = valueAt(row, path);
+      const version = versionOf(told);
+      if (version === null || version <= (versionOf(largest) ?? 0n)) continue;
+      // Nothing came before the first row of a read from the beginning.
+      const below = largest === 0 ? null : largest;
+      seen = passRow(seen, stream, row, { before: below, overlapMs: overlap, nowMs });
+      largest = told as Version;
+    }
+    return seen;
+  }
 }
 
 interface Versions {
