@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Pool } from '../../db/client.ts';
 import { dingtalk } from '../../sandbox/dingtalk.ts';
+import { jushuitan } from '../../sandbox/jushuitan.ts';
 import { kuaishou } from '../../sandbox/kuaishou.ts';
 import type { Fixture, PlatformSandbox, PlatformSandboxOptions } from '../../sandbox/platform.ts';
 import { taobao } from '../../sandbox/taobao.ts';
@@ -49,6 +50,14 @@ export const kinds: Record<string, Kind> = {
     prepare: ({ lists: { people } }) => {
       for (const id of people?.ids().slice(0, 20) ?? []) people?.update(id, { departments: ['400000002'] }, longAgo());
     },
+  },
+  /** Row versions; five requests a second are all that the platform allows. */
+  versions: {
+    fixture: jushuitan,
+    sandbox: { rows: 1_200 },
+    options: {},
+    streams: ['orders'],
+    lists: ['orders'],
   },
   /** A foreign table by keyset. */
   keyset: {
