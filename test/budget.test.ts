@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { jain, limits } from './budget/figures.ts';
+import { everyoneBusy, jain, limits } from './budget/figures.ts';
 import { judge, lengthOf, type Permit, quietParts, rateIn } from './budget/judge.ts';
-import { type Judged, openBench, type Work } from './budget/rig.ts';
+import { type Judged, openBench, openRig, type Work } from './budget/rig.ts';
 import { openWorld } from './harness/world.ts';
 
 /*
@@ -34,8 +34,13 @@ function figuresOf({ counts, permits, quiet, cpuMs }: Judged) {
   };
 }
 
-/** Of the limit; beside other test files. What a machine of its own reaches, 0.95 and more, the benchmark measures. */
-const leastUse = 0.85;
+/**
+ * Share of the limit that must be used: what is promised, where nothing stood still while it was measured. On a machine that
+ * does much else turns come late between such moments as well, by less than can be told from quiet: 0.945 was seen beside two
+ * other test files, so there the bound only tells a budget that lost its pace. Twenty seconds on a machine of its own, by the
+ * platform's own count, are asked for 0.95 by the benchmark: npm run bench -- budget --case busy.
+ */
+const leastUse = ({ quiet, counts }: Judged) => (lengthOf(quiet) >= 0.95 * counts.ms ? 0.95 : 0.85);
 
 /** Less quiet time tells nothing of how much is used. */
 const leastQuietMs = 1000;
@@ -69,7 +74,7 @@ describe('8 workers and 300 connections that share 600 requests a second, and ha
     expect(each).toHaveLength(300);
     expect(jain(each), told).toBeGreaterThanOrEqual(0.95);
     requireQuiet(judged, context);
-    expect(perSecond / limits.platform, told).toBeGreaterThanOrEqual(leastUse);
+    expect(perSecond / limits.platform, told).toBeGreaterThanOrEqual(leastUse(judged));
   });
 
   it('reach their own limits, and share what these leave', { timeout }, async (context) => {
@@ -81,8 +86,8 @@ describe('8 workers and 300 connections that share 600 requests a second, and ha
     requireQuiet(judged, context);
     const slow = rateOf(judged, (name) => name.startsWith('c')) / (20 * limits.connection);
     const quick = rateOf(judged, (name) => name.startsWith('fast')) / (limits.platform - 20 * limits.connection);
-    expect(slow, told).toBeGreaterThanOrEqual(leastUse);
-    expect(quick, told).toBeGreaterThanOrEqual(leastUse);
+    expect(slow, told).toBeGreaterThanOrEqual(leastUse(judged));
+    expect(quick, told).toBeGreaterThanOrEqual(leastUse(judged));
   });
 
   it('use what an app may ask of one API, the same for each connection, and hold no other API up', {
@@ -99,7 +104,7 @@ describe('8 workers and 300 connections that share 600 requests a second, and ha
     requireQuiet(judged, context);
     for (const api of ['#orders', '#items'])
       expect(rateOf(judged, (name) => name.endsWith(api)) / shared.api, `${api} ${told}`).toBeGreaterThanOrEqual(
-        leastUse,
+        leastUse(judged),
       );
   });
 
@@ -117,7 +122,7 @@ describe('8 workers and 300 connections that share 600 requests a second, and ha
     expect(after.mean / before.mean, JSON.stringify({ before, after })).toBeLessThanOrEqual(1.1);
     const { perSecond, told } = expectSound(beside);
     requireQuiet(beside, context);
-    expect(perSecond / limits.platform, told).toBeGreaterThanOrEqual(leastUse);
+    expect(perSecond / limits.platform, told).toBeGreaterThanOrEqual(leastUse(beside));
   });
 });
 
@@ -128,6 +133,37 @@ function placesOf(permits: readonly Permit[]): { last: number; mean: number } {
   const all = [...places.values()];
   return { last: Math.max(...all), mean: sum(all) / all.length };
 }
+
+/**
+ * A lease and a pause after it may last 0.7 s in all, a lease alone a quarter of a second (activities/http/budget/pace.ts): who
+ * stands still for longer sends what he was allowed in a heap, and the machine is counted. Within `nothingLostMs` no permit is
+ * lost either. Figures on a machine that had ten times the work it can do: 0 refused of 7,500, and 0.955 to 1 of the limit.
+ */
+const mostStoodMs = 450;
+const nothingLostMs = 250;
+
+describe('a platform that counts what arrives, by its own clock', () => {
+  it('refuses at most one request in a thousand, and is asked for what it allows', { timeout }, async ({ skip }) => {
+    const counting = await openRig({ ...rig, limits });
+    try {
+      // Each time is judged by itself: what stood still once says nothing of the next.
+      const tries: number[] = [];
+      for (let tried = 0; tried < 3; tried++) {
+        const figures = await everyoneBusy(counting, 4000);
+        tries.push(Math.round(figures.stoodMs));
+        if (figures.stoodMs > mostStoodMs) continue;
+        const told = JSON.stringify(figures);
+        expect(figures.refusedShare, told).toBeLessThanOrEqual(0.001);
+        expect(figures.served, told).toBe(300);
+        expect(figures.use, told).toBeGreaterThanOrEqual(figures.stoodMs <= nothingLostMs ? 0.95 : 0.85);
+        return;
+      }
+      skip(`this machine stood still for ${tries.join(', ')} ms: what the platform counts was not judged`);
+    } finally {
+      await counting.close();
+    }
+  });
+});
 
 describe('the judge', () => {
   const every = (ms: number, count: number, name = 'c1'): Permit[] =>
