@@ -66,6 +66,18 @@ test('a column that is written anew by ALTER TABLE marks everybody', async () =>
   expect(await crm.sync(), 'once').toMatchObject({ looked: 0 });
 });
 
+test('a partition that is read beside its table is refused', async () => {
+  const crm = await partitioned();
+  const sql = `(SELECT p.name FROM ${crm.schema}.people_2 p WHERE p.id = u.id)`;
+  const mapping = v.parse(mappingSchema, {
+    ...{ from: `${crm.schema}.people`, key: 'id', idProperty: 'app_user_id' },
+    ...{ properties: { firstname: { sql, type: 'string' } }, tables: { [`${crm.schema}.people_2`]: { key: 'id' } } },
+  });
+  await expect(installCapture(world.pool, await storedConnection(world.pool, crm.name), mapping)).rejects.toThrow(
+    `mapping reads "${crm.schema}.people_2" as well as "${crm.schema}.people", of which it is a part`,
+  );
+});
+
 test('tables that inherit are captured, and foreign ones refused', async () => {
   const crm = await openCrm(world, { users: 2, capture: false });
   await crm.sql('CREATE TABLE guests (PRIMARY KEY (id)) INHERITS (users)');

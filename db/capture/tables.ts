@@ -147,6 +147,10 @@ export async function readTables(
         .map(({ name, type }) => ({ name, type })),
     });
   }
+  for (const { name, parts } of tables)
+    for (const part of parts)
+      if (tables.some(({ oid }) => oid === part.oid))
+        problems.push(`mapping reads "${part.name}" as well as "${name}", of which it is a part; read "${name}" alone`);
   // A function may read it, which the server does not see.
   for (const [name, { columns }] of named)
     problems.push(
