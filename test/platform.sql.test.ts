@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
+import { leastLocal } from '../activities/platform/sql/dialect.ts';
 import { startPlatformSandbox } from '../sandbox/platform.ts';
 import { pushStatementsMysql } from '../sandbox/taobao.push.ts';
 import { taobao } from '../sandbox/taobao.ts';
@@ -66,6 +67,49 @@ test('times without a zone are read in the one of the source: the newest rows co
     kind: 'incremental',
     written: 1,
   });
+});
+
+test('a page is read by the index of the table, whatever the zone of its times', async () => {
+  await world.pool.query(`TRUNCATE sys_info.jdp_tb_trade;
+    CREATE INDEX by_seller ON sys_info.jdp_tb_trade (seller_nick, jdp_modified, tid)`);
+  const now = Math.floor(Date.now() / 1_000) * 1_000;
+  await world.pool.query(
+    `INSERT INTO sys_info.jdp_tb_trade (tid, seller_nick, status, type, jdp_response, created, modified, jdp_created, jdp_modified)
+     SELECT n, $1, 'TRADE_FINISHED', 'fixed', '{}', t, t, t, t
+     FROM (SELECT n, $2::timestamp - n * interval '1 minute' AS t FROM generate_series(1, 20000) n) made`,
+    [source.connection().options.sellerNick, beijing(now)],
+  );
+  await world.pool.query('ANALYZE sys_info.jdp_tb_trade');
+  const connection = await connect(true);
+  expect(resultOf(await sync(connection, ['push_trades']), 'push_trades')).toMatchObject({ written: 20_000 });
+  const before = await touched();
+  expect(resultOf(await sync(connection, ['push_trades']), 'push_trades')).toMatchObject({ kind: 'incremental' });
+  const after = await touched();
+  expect(after.scans - before.scans, 'scans of the whole table').toBe(0);
+  expect(after.rows - before.rows, 'rows looked at for the ten minutes of the overlap').toBeLessThan(200);
+});
+
+/** What Postgres counted at the table of trades; a session tells it before it is gone. */
+async function touched(): Promise<{ scans: number; rows: number }> {
+  await until('the sessions of readers are gone', async () => {
+    const { rows } = await world.pool.query(
+      `SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name LIKE 'syncline source%'`,
+    );
+    return rows[0].n === 0;
+  });
+  const { rows } = await world.pool.query(`
+    SELECT t.seq_scan::int AS scans, (t.seq_tup_read + i.idx_tup_read)::int AS rows
+    FROM pg_stat_user_tables t JOIN pg_stat_user_indexes i USING (relid) WHERE t.relid = 'sys_info.jdp_tb_trade'::regclass`);
+  return rows[0];
+}
+
+test.each([
+  ['2026-10-25T00:59:00Z', '2026-10-25 02:00:00.000', 'in the first passing of the hour'],
+  ['2026-10-25T01:10:00Z', '2026-10-25 02:10:00.000', 'in the second passing'],
+  ['2026-10-24T23:50:00Z', '2026-10-25 01:50:00.000', 'before it'],
+  ['2026-03-29T01:00:00Z', '2026-03-29 03:00:00.000', 'where clocks go forward'],
+])('%s in Berlin begins at %s, %s', (moment, local) => {
+  expect(leastLocal(Date.parse(moment), 'Europe/Berlin')).toBe(local);
 });
 
 test('a connection that names no database is whole without the streams of one', async () => {
@@ -137,6 +181,31 @@ describe.skipIf(missing !== null)('a push database on MySQL, as Jushita runs it'
     expect(kept, 'it was in the middle').toBeLessThan(20_000);
     expect((await shop.copy('push_trades')).size).toBe(20_000);
   });
+
+  test('is read by the index of its table', async () => {
+    await server.query('DROP DATABASE sys_info');
+    const shop = await openPush(0);
+    await server.query('CREATE INDEX by_seller ON sys_info.jdp_tb_trade (seller_nick, jdp_modified, tid)');
+    await server.query(
+      `INSERT INTO sys_info.jdp_tb_trade (tid, seller_nick, status, type, jdp_hashcode, jdp_response, created, modified, jdp_created, jdp_modified)
+       SELECT seq, ?, 'TRADE_FINISHED', 'fixed', '1', '{}', t, t, t, t
+       FROM (SELECT seq, ? - INTERVAL seq MINUTE AS t FROM sys_info.seq_1_to_20000) made`,
+      [shop.source.connection().options.sellerNick, beijing(Date.now())],
+    );
+    await server.query('ANALYZE TABLE sys_info.jdp_tb_trade');
+    expect(resultOf(await shop.sync({ streams: ['push_trades'] }), 'push_trades')).toMatchObject({ written: 20_000 });
+    const before = await rowsRead();
+    expect(resultOf(await shop.sync({ streams: ['push_trades'] }), 'push_trades')).toMatchObject({
+      kind: 'incremental',
+    });
+    expect((await rowsRead()) - before, 'rows looked at for the ten minutes of the overlap').toBeLessThan(1_000);
+  });
+
+  /** Rows that the server looked at since its start, by an index or without. */
+  async function rowsRead(): Promise<number> {
+    const rows = await server.query(`SHOW GLOBAL STATUS LIKE 'Handler_read%'`);
+    return rows.reduce((sum, { Value }) => sum + Number(Value), 0);
+  }
 
   test('that refuses the password is told by its code', async () => {
     const shop = await openShop(world, taobao, { rows: 0 }, {}, server.url.replace('root@', 'nobody:wrong@'));

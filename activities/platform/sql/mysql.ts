@@ -1,6 +1,6 @@
 import { DateTime } from 'luxon';
 import mysql from 'mysql2/promise';
-import { type ForeignColumn, type ForeignDatabase, keyName, type Page, type Question } from './dialect.ts';
+import { type ForeignColumn, type ForeignDatabase, keyName, leastLocal, type Page, type Question } from './dialect.ts';
 
 /** Column types of the protocol (mysql_com.h). */
 const [timestamp, dateTime] = [7, 12];
@@ -82,8 +82,7 @@ function put({ columns }: Question, values: unknown[], column: string, value: un
 function conditionsOf(question: Question, values: unknown[]): string[] {
   const { columns, zone, equals, time } = question;
   const conditions = equals.map(([column, value]) => `${id(column)} = ${put(question, values, column, value)}`);
-  const bound = (column: string, ms: number) =>
-    DateTime.fromMillis(ms, { zone: columns.get(column)?.naive ? zone : 'UTC' }).toFormat('yyyy-MM-dd HH:mm:ss.SSS');
+  const bound = (column: string, ms: number) => leastLocal(ms, columns.get(column)?.naive ? zone : 'UTC');
   if (time && time.fromMs !== null)
     conditions.push(`${id(time.column)} >= ${put(question, values, time.column, bound(time.column, time.fromMs))}`);
   if (time && time.toMs !== null)

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { createPool } from '../../../db/client.ts';
-import { type ForeignColumn, type ForeignDatabase, keyName, type Page, type Question } from './dialect.ts';
+import { type ForeignColumn, type ForeignDatabase, keyName, leastLocal, type Page, type Question } from './dialect.ts';
 
 const timestampWithoutZone = 1114;
 const date = 1082;
@@ -56,12 +56,12 @@ const momentOf = ({ columns, zone }: Question, column: string) =>
 const whereOf = (conditions: readonly string[]) => (conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '');
 
 function conditionsOf(question: Question, values: unknown[]): string[] {
-  const { equals, time } = question;
+  const { columns, zone, equals, time } = question;
   const put = (value: unknown) => `$${values.push(value)}`;
-  const moment = (column: string) => momentOf(question, column);
+  const bound = (column: string, ms: number) => put(columns.get(column)?.naive ? leastLocal(ms, zone) : new Date(ms));
   const conditions = equals.map(([column, value]) => `${id(column)} = ${put(value)}`);
-  if (time && time.fromMs !== null) conditions.push(`${moment(time.column)} >= ${put(new Date(time.fromMs))}`);
-  if (time && time.toMs !== null) conditions.push(`${moment(time.column)} < ${put(new Date(time.toMs))}`);
+  if (time && time.fromMs !== null) conditions.push(`${id(time.column)} >= ${bound(time.column, time.fromMs)}`);
+  if (time && time.toMs !== null) conditions.push(`${id(time.column)} < ${bound(time.column, time.toMs)}`);
   return conditions;
 }
 
