@@ -57,9 +57,12 @@ export class SyncError extends Error {
 export class RetryLater extends Error {
   override name = 'RetryLater';
   readonly waitMs: number;
-  constructor(waitMs: number) {
+  /** The refusal that asked for it, with the platform's code and the connector's hint; null for a share of ours that is used up. */
+  readonly why: string | null;
+  constructor(waitMs: number, why: string | null = null) {
     super(`The source asks to wait ${Math.ceil(waitMs / 1000)} s`);
     this.waitMs = waitMs;
+    this.why = why;
   }
 }
 

@@ -24,8 +24,9 @@ export interface ScopeState {
   bulkTokens: number;
   perSecond: number;
   burst: number;
-  /** Milliseconds until the platform wants to hear of us again; 0 when it does. */
+  /** Milliseconds until the platform wants to hear of us again, and why where that is known; 0 when it does. */
   blockedMs: number;
+  why?: string | null;
   served: number;
 }
 
@@ -63,7 +64,7 @@ const narrowTo = 0.9;
 const narrowest = 0.05;
 const widenPerSecond = 0.0025;
 /** Blocks that are this long tell of a quota that is used up, not of a pace that was too fast: nothing narrows. */
-const quotaMs = 60_000;
+export const quotaMs = 60_000;
 const longestBlockMs = 31 * 24 * 3600 * 1000;
 /** The bulk lane leaves the live share alone until nobody used the live lane for so long. */
 const liveSeen = '10 s';
@@ -94,12 +95,13 @@ WITH told AS (SELECT worker, waits FROM syncline.budget_waits WHERE platform = $
   states AS (
     SELECT b.scope COLLATE "C" AS scope, min(${tokens}) AS tokens, min(CASE WHEN b.live_at > ${now} - interval '${liveSeen}' THEN ${bulkTokens('$4::float8')} END) AS bulk,
            min(b.pace * ${factor}) AS pace, min(b.burst) AS burst, max(b.served) AS served,
-           greatest(0, ceil(-1000 * ${secondsSince('max(b.blocked_until)')})) AS blocked
+           greatest(0, ceil(-1000 * ${secondsSince('max(b.blocked_until)')})) AS blocked,
+           max(b.blocked_why) FILTER (WHERE b.blocked_until > ${now}) AS why
     FROM keys JOIN syncline.budgets b ON b.platform = $1 AND b.scope = keys.scope GROUP BY 1)
-SELECT (SELECT json_agg(json_build_array(scope, tokens, bulk, pace, burst, served, blocked)) FROM states) AS states,
+SELECT (SELECT json_agg(json_build_array(scope, tokens, bulk, pace, burst, served, blocked, why)) FROM states) AS states,
        (SELECT json_agg(json_build_object('worker', worker, 'waits', waits)) FROM told) AS others`;
 
-type StateRow = [string, number | null, number | null, number | null, number | null, number, number];
+type StateRow = [string, number | null, number | null, number | null, number | null, number, number, string | null];
 
 /** Reads what can be taken and who waits for it. `scopes`: those the asker wants to know besides what the others wait for. */
 export async function readBudget(
@@ -121,7 +123,7 @@ export async function readBudget(
   };
 }
 
-function stateOf([, tokens, bulk, pace, burst, served, blockedMs]: StateRow): ScopeState {
+function stateOf([, tokens, bulk, pace, burst, served, blockedMs, why]: StateRow): ScopeState {
   const all = tokens ?? Number.POSITIVE_INFINITY;
   return {
     tokens: all,
@@ -129,6 +131,7 @@ function stateOf([, tokens, bulk, pace, burst, served, blockedMs]: StateRow): Sc
     perSecond: pace ?? Number.POSITIVE_INFINITY,
     burst: burst ?? Number.POSITIVE_INFINITY,
     blockedMs,
+    why,
     served,
   };
 }
@@ -223,26 +226,24 @@ export async function openScopes(pool: Pool, platform: string, scopes: readonly 
 }
 
 /** Blocks a scope for all workers and narrows its rate; what had gathered is gone. */
-export async function refuseBudget(pool: Pool, platform: string, scope: string, waitMs: number): Promise<void> {
+export async function refuseBudget(
+  pool: Pool,
+  platform: string,
+  scope: string,
+  waitMs: number,
+  why: string | null = null,
+): Promise<void> {
   const ms = Math.min(Math.max(0, waitMs), longestBlockMs);
   await pool.query(
     `UPDATE syncline.budgets b
      SET tokens = least(b.tokens, 0), bulk_tokens = least(b.bulk_tokens, 0), at = ${at},
          factor = CASE WHEN ${slowerAlready} THEN b.factor ELSE greatest(${narrowest}, ${narrowTo} * ${factor}) END,
          narrowed_at = CASE WHEN ${slowerAlready} THEN b.narrowed_at ELSE ${now} END,
+         blocked_why = CASE WHEN b.blocked_until <= ${now} + $3 * interval '1 ms' THEN $4 ELSE b.blocked_why END,
          blocked_until = greatest(b.blocked_until, ${now} + $3 * interval '1 ms')
      WHERE b.platform = $1 AND b.scope = $2`,
-    [platform, scope, ms],
+    [platform, scope, ms, why],
   );
-}
-
-/** Lifts a block of a used-up quota: a person knows better. @returns whether there was one */
-export async function liftQuota(pool: Pool, platform: string, scope: string): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `UPDATE syncline.budgets SET blocked_until = ${now} WHERE platform = $1 AND scope = $2 AND blocked_until > ${now} + ${quotaMs} * interval '1 ms'`,
-    [platform, scope],
-  );
-  return (rowCount ?? 0) > 0;
 }
 
 /** Requests of one burst are refused together: they count as one refusal. */

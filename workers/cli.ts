@@ -169,7 +169,7 @@ function build(run: Run): Command {
 
   const controls = {
     pause: 'stop a run before its next slice',
-    resume: 'let a paused run go on',
+    resume: 'let a paused run go on, and one that waits for a used-up quota ask again',
     cancel: 'end a run; what it wrote stays',
   };
   for (const name of Object.keys(controls) as (keyof typeof controls)[])

@@ -1,7 +1,8 @@
-import { ApplicationFailure, condition, defineQuery, defineUpdate, setHandler, sleep } from '@temporalio/workflow';
+import { ApplicationFailure, condition, defineQuery, defineUpdate, patched, setHandler } from '@temporalio/workflow';
 import type { Judgement } from '../db/org/limits.ts';
 import { pause, resume } from './control.ts';
 import type { OrgSyncProgress, RunView } from './org.view.ts';
+import { waitNote } from './wait.ts';
 
 /** Answers a parked run: writes the plan of that digest (see the run's details). */
 export const approve = defineUpdate<string, [{ digest: string }]>('approve');
@@ -14,6 +15,7 @@ export const approvedButPaused = 'approved, but the run is paused: resume it';
 /** Pause, resume and the answer to a parked plan. */
 export class Gate {
   private paused: boolean;
+  private waits = false;
   private parked: string | null = null;
   private answer: 'approved' | 'declined' | null = null;
   private readonly view: RunView;
@@ -39,10 +41,13 @@ export class Gate {
     await condition(() => !this.paused);
   }
 
-  async wait(ms: number): Promise<void> {
+  /** @param why the refusal that asked for it, where there was one */
+  async wait(ms: number, why: string | null): Promise<void> {
     if (ms <= 0) return;
-    this.view.note('source', `the source asked to wait ${Math.ceil(ms / 1000)} s (rate limit)`);
-    await sleep(ms);
+    this.view.note('source', waitNote(this.view.connection, ms, why));
+    this.waits = true;
+    await condition(() => !this.waits, ms);
+    this.waits = false;
     this.view.note('source', null);
   }
 
@@ -66,6 +71,8 @@ export class Gate {
 
   private setPaused(paused: boolean): string {
     this.paused = paused;
+    // A quota may be raised before its time: who resumes has the source asked again. Recorded runs slept on.
+    if (!paused && this.waits && patched('resume ends a wait')) this.waits = false;
     this.view.pause(paused);
     return paused ? 'paused: the slice in hand is finished first' : 'resumed';
   }

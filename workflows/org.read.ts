@@ -52,12 +52,12 @@ export async function readList({ plan, at, view, gate, slices, long }: Run, stre
       const part = await tried(view, name, () => long[name]({ plan }));
       view.staged(name, part);
       if (part.done) phases[stream] = part.missing ? 'missing' : 'read';
-      await gate.wait(part.waitMs);
+      await gate.wait(part.waitMs, part.waitFor ?? null);
     } else {
       const confirmed = await tried(view, 'confirmMissing', () => slices.confirmMissing({ plan, stream }));
       view.confirmed(stream, confirmed);
       if (confirmed.waitMs <= 0) phases[stream] = 'read';
-      await gate.wait(confirmed.waitMs);
+      await gate.wait(confirmed.waitMs, confirmed.waitFor ?? null);
     }
   }
   return true;

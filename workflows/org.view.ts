@@ -49,7 +49,7 @@ export interface OrgSyncProgress {
 
 /** Everything a person sees of a run; holds no decision. */
 export class RunView {
-  private readonly connection: string;
+  readonly connection: string;
   private readonly shown: Shown;
   private readonly bars: Map<StepName, Bar>;
   private done = false;

@@ -5,9 +5,9 @@ import {
   continueAsNew,
   defineQuery,
   defineSignal,
+  patched,
   proxyActivities,
   setHandler,
-  sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
@@ -21,6 +21,7 @@ import { readInput } from './org.input.ts';
 import { type StreamSyncInput, streamSyncInput } from './platform.input.ts';
 import { type Carried, nothingCarried, type StreamProgress, StreamView } from './platform.view.ts';
 import { tried } from './tries.ts';
+import { waitNote } from './wait.ts';
 
 /** What a stream's run did. Counts only; the rows stand in the platform's schema and in syncline.rejects. */
 export interface StreamResult extends PassCounts {
@@ -61,6 +62,7 @@ export class StreamRun {
   private active = 0;
   private paused = false;
   private waiting: Promise<void> | null = null;
+  private waits = false;
   private kind: string | null = null;
 
   constructor(connection: string, stream: string, carried?: Carried) {
@@ -149,17 +151,21 @@ export class StreamRun {
       this.queue.unshift(...Array.from({ length: count }, (_, i) => first + i));
       this.view.more(count);
     } else if (!result.done) this.queue.unshift(no);
-    if (result.waitMs > 0) this.wait(result.waitMs);
+    if (result.waitMs > 0) this.wait(result.waitMs, result.waitFor ?? null);
   }
 
   /** One sleep for all lanes: a limit of the connection holds for each of them. */
-  private wait(ms: number): void {
+  private wait(ms: number, why: string | null): void {
     if (this.waiting !== null) return;
-    this.view.note('source', `waits ${Math.ceil(ms / 1000)} s for a rate limit: the source's, or our share of it`);
-    this.waiting = sleep(ms).finally(() => {
-      this.waiting = null;
-      this.view.note('source', null);
-    });
+    this.view.note('source', waitNote(this.connection, ms, why));
+    this.waits = true;
+    this.waiting = condition(() => !this.waits, ms)
+      .then(() => undefined)
+      .finally(() => {
+        this.waits = false;
+        this.waiting = null;
+        this.view.note('source', null);
+      });
     // A cancelled sleep is met by the lanes.
     this.waiting.catch(() => undefined);
   }
@@ -170,6 +176,8 @@ export class StreamRun {
 
   private setPaused(paused: boolean): string {
     this.paused = paused;
+    // A quota may be raised before its time: who resumes has the source asked again. Recorded runs slept on.
+    if (!paused && this.waits && patched('resume ends a wait')) this.waits = false;
     this.view.pause(paused);
     return paused ? 'paused' : 'running';
   }

@@ -2,7 +2,7 @@ import type { ApiCall, Connector, Level, Rate } from '../../connectors/shape.ts'
 import type { Connection } from '../../db/connections.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Token, Tokens } from './auth.ts';
-import { type Judgement, judge } from './envelope.ts';
+import { type Judgement, judge, whyWait } from './envelope.ts';
 import { Refused } from './refused.ts';
 import { type HttpAnswer, send, where } from './request.ts';
 import { appOf, appRates, connectionRates, settingsOf } from './settings.ts';
@@ -119,7 +119,7 @@ export function openClient(
       }
       const { answer, judgement, requestedAt } = reply;
       if (judgement.verdict === 'retry-after' || judgement.verdict === 'quota')
-        await deps.throttle.refused(budget, judgement.level, judgement.waitMs);
+        await deps.throttle.refused(budget, judgement.level, judgement.waitMs, whyWait(judgement, reply.place));
       requireGood(reply, request.stream, hasTokens);
       const { data, body } = judgement;
       return { data, body, headers: answer.headers, requestedAt, bytes: answer.body.length };
@@ -141,7 +141,7 @@ function requireGood({ judgement, place }: Reply, stream: string, hasTokens: boo
     case 'retry-after':
     case 'quota':
     case 'busy':
-      throw new RetryLater(waitMs);
+      throw new RetryLater(waitMs, whyWait(judgement, place));
     case 'token': {
       const what = hasTokens ? 'the token it gave a moment ago' : 'the credential';
       throw new SyncError(

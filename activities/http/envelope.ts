@@ -173,3 +173,13 @@ function secondsOf(header: string | string[] | undefined): number | undefined {
   const seconds = Number(text);
   return seconds >= momentSeconds ? seconds - Date.now() / 1000 : seconds;
 }
+
+const waits: Partial<Record<Verdict, string>> = {
+  quota: 'says that a quota is used up',
+  busy: 'is busy',
+};
+
+/** Why an answer asks to wait, for people: the platform's code and the connector's hint, never the platform's text. */
+export function whyWait({ verdict, code, hint }: Judgement, place: string): string {
+  return `${place} ${waits[verdict] ?? 'asks to wait'} (${code}).${hint ? ` ${hint}` : ''}`;
+}

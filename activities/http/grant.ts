@@ -2,7 +2,7 @@ import type { Auth, Connector, TokenCall, Value } from '../../connectors/shape.t
 import type { Connection } from '../../db/connections.ts';
 import { type Grant, originOf, type TokenKey } from '../../db/tokens.ts';
 import { RetryLater, SyncError } from '../errors.ts';
-import { type Judgement, judge } from './envelope.ts';
+import { type Judgement, judge, whyWait } from './envelope.ts';
 import { readBody } from './json.ts';
 import { type HttpAnswer, send, where } from './request.ts';
 import type { Settings } from './settings.ts';
@@ -132,7 +132,7 @@ function textAt(body: unknown, path: string): string | undefined {
 
 function refuse(answer: HttpAnswer, place: string, connector: Connector): never {
   const judgement = judge(answer, place, connector.envelope);
-  if (waiting.includes(judgement.verdict)) throw new RetryLater(judgement.waitMs);
+  if (waiting.includes(judgement.verdict)) throw new RetryLater(judgement.waitMs, whyWait(judgement, place));
   const oauth = oauthRefusal(judgement);
   if (oauth || refusing.includes(judgement.verdict)) throw new TokenRefused(oauth ?? judgement.code, judgement.hint);
   const code = judgement.code || `HTTP ${answer.status}`;

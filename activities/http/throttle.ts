@@ -2,6 +2,7 @@ import type { Level, Rate } from '../../connectors/shape.ts';
 import type { Pace, Scope } from '../../db/budget.ts';
 import type { Pool } from '../../db/client.ts';
 import { Desk } from './budget/desk.ts';
+import { budgetName } from './budget/owner.ts';
 import { paceOf } from './budget/pace.ts';
 
 /** One request that wants to leave: which limits it counts at. */
@@ -28,8 +29,8 @@ export interface Throttle {
    * @throws the signal's reason when it aborts
    */
   take(use: BudgetUse, signal: AbortSignal): Promise<void>;
-  /** A 429: the whole level waits until then (all workers), and its rate narrows; it widens again by itself. */
-  refused(use: BudgetUse, level: Level, waitMs: number): Promise<void>;
+  /** A 429: the whole level waits until then (all workers), and its rate narrows; it widens again by itself. Who waits is told `why`. */
+  refused(use: BudgetUse, level: Level, waitMs: number, why?: string): Promise<void>;
   /** Gives unused permits back; who still waits gets RetryLater. */
   close(): Promise<void>;
 }
@@ -55,8 +56,8 @@ export function openThrottle(pool: Pool, options: ThrottleOptions = {}): Throttl
   within('patienceMs', patienceMs, 0, 600_000);
   within('liveShare', liveShare, 0, 0.9);
   const desks = new Map<string, Desk>();
-  const deskOf = ({ platform: name, app = '' }: BudgetUse): Desk => {
-    const platform = app === '' ? name : `${name} ${app}`;
+  const deskOf = (use: BudgetUse): Desk => {
+    const platform = budgetName(use);
     const desk = desks.get(platform) ?? new Desk({ pool, platform, patienceMs, liveShare });
     desks.set(platform, desk);
     return desk;
@@ -64,9 +65,9 @@ export function openThrottle(pool: Pool, options: ThrottleOptions = {}): Throttl
   return {
     take: async (use, signal) =>
       deskOf(use).take({ scopes: scopesOf(use), connection: use.connection, live: use.lane === 'live' }, signal),
-    async refused(use, level, waitMs) {
+    async refused(use, level, waitMs, why) {
       if (!Number.isFinite(waitMs)) throw new RangeError(`throttle: a wait of ${waitMs} ms; accepted: a finite number`);
-      await deskOf(use).refused(scopeOf(use, level), waitMs);
+      await deskOf(use).refused(scopeOf(use, level), waitMs, why ?? null);
     },
     async close() {
       await Promise.all([...desks.values()].map((desk) => desk.close()));

@@ -28,7 +28,7 @@ export function readJson(answer: HttpAnswer, address: string): Record<string, un
       `${place}: the credential may not read this (403). Grant it read access to users and groups.`,
     );
   if (status === 429 || (status === 503 && answer.headers['retry-after'] !== undefined))
-    throw new RetryLater(retryAfterMs(answer));
+    throw new RetryLater(retryAfterMs(answer), `${place} asks to wait (${status}).`);
   if (status >= 500 || status === 408) throw new SyncError('Unavailable', `${place} answered ${status}`);
   if (status >= 300 && status < 400)
     throw new SyncError(

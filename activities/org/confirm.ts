@@ -15,6 +15,7 @@ export interface Confirmed {
   /** Those that live: the list did not show them (rows move between pages), so they are staged as if it had. */
   alive: number;
   waitMs: number;
+  waitFor?: string | null;
 }
 
 type ReadOne = NonNullable<OrgSource['readOne']>;
@@ -43,7 +44,7 @@ export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, cal
     else if (source.scope) await askSome(asking, ids.slice(0, Math.min(most, witnesses)));
     return done;
   } catch (error) {
-    if (error instanceof RetryLater) return { ...done, waitMs: error.waitMs };
+    if (error instanceof RetryLater) return { ...done, waitMs: error.waitMs, waitFor: error.why };
     throw error;
   } finally {
     await source.close();

@@ -28,6 +28,8 @@ export interface Slice {
   missing: boolean;
   /** The source asks to wait so long before the next slice. */
   waitMs: number;
+  /** The refusal that asked for it; null for a share of ours that is used up. Absent in results of earlier versions. */
+  waitFor?: string | null;
 }
 
 /** Reads one list into the stage until it ends, the slice's time is up or the source asks to wait. */
@@ -41,8 +43,8 @@ export async function stageSlice(deps: Deps, plan: Plan, stream: Stream, call: C
       state = await readStage(deps.pool, plan.id, stream);
     }
     const writer = new StageWriter(deps, plan, stream, state);
-    const waitMs = await readInto(writer, source, call);
-    return writer.state.ended ? await conclude(deps, plan, stream, writer.state) : { ...told(writer.state), waitMs };
+    const wait = await readInto(writer, source, call);
+    return writer.state.ended ? await conclude(deps, plan, stream, writer.state) : { ...told(writer.state), ...wait };
   } catch (error) {
     if (error instanceof SyncError && error.type === 'ChainBroken')
       await restartStream(deps.pool, plan.claim, plan.id, stream, state.passes);
@@ -52,7 +54,9 @@ export async function stageSlice(deps: Deps, plan: Plan, stream: Stream, call: C
   }
 }
 
-async function readInto(writer: StageWriter, source: OrgSource, call: Call): Promise<number> {
+type Wait = Pick<Slice, 'waitMs' | 'waitFor'>;
+
+async function readInto(writer: StageWriter, source: OrgSource, call: Call): Promise<Wait> {
   const { plan, stream } = writer;
   try {
     if (stream === 'users' && plan.only !== null) await readPerson(writer, source, plan.only, call);
@@ -68,11 +72,11 @@ async function readInto(writer: StageWriter, source: OrgSource, call: Call): Pro
       }
     }
     await writer.flush();
-    return 0;
+    return { waitMs: 0 };
   } catch (error) {
     // What came before the trouble is whole pages: kept, so that the next slice goes on behind them.
     await writer.flush();
-    if (error instanceof RetryLater) return error.waitMs;
+    if (error instanceof RetryLater) return { waitMs: error.waitMs, waitFor: error.why };
     throw error;
   }
 }

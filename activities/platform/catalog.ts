@@ -11,6 +11,7 @@ export { explain } from '../../connectors/explain.ts';
 export { connectorOf, connectors } from '../../connectors/index.ts';
 export { optionsSchema } from '../../connectors/platform.ts';
 export type { Connector, Setting } from '../../connectors/shape.ts';
+export { budgetOwner } from '../http/budget/owner.ts';
 
 /** Adds the connectors and channels of a module (SYNCLINE_CONNECTORS). @throws Error naming file, key, value got and values accepted */
 export async function loadConnectors(file: string): Promise<void> {

@@ -33,6 +33,8 @@ export interface SliceResult {
   /** Length of the window that is read whole, ms; 0 while it is read. */
   coveredMs: number;
   waitMs: number;
+  /** The refusal that asked for the wait; null for a share of ours that is used up. Absent in results of earlier versions. */
+  waitFor?: string | null;
   doubt: string | null;
 }
 
@@ -51,7 +53,8 @@ export async function readSlice(deps: Deps, { pass, no }: SliceInput, call: Call
   } catch (error) {
     // What came before the trouble is whole pages: kept, so that the next call goes on behind them.
     await writer.flush(false);
-    if (error instanceof RetryLater) return { ...told(writer.state, 0), done: false, waitMs: error.waitMs };
+    if (error instanceof RetryLater)
+      return { ...told(writer.state, 0), done: false, waitMs: error.waitMs, waitFor: error.why };
     if (error instanceof Refused && (error.verdict === 'too-big' || error.verdict === 'too-deep'))
       return conclude(deps, writer, tooMuch(writer, error));
     if (error instanceof SyncError && error.type === 'ChainBroken')

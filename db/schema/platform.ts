@@ -219,6 +219,8 @@ export const budgets = syncline.table(
     narrowedAt: instant('narrowed_at').notNull().default(sql`'epoch'`),
     /** Nothing leaves before: the platform said so. */
     blockedUntil: instant('blocked_until').notNull().default(sql`'epoch'`),
+    /** Why, for people. */
+    blockedWhy: text('blocked_why'),
     /** When the live lane last used it. */
     liveAt: instant('live_at').notNull().default(sql`'epoch'`),
   },

@@ -31,9 +31,9 @@ export function watchGate(throttle: Throttle): Gate {
           waitsSince = null;
         }
       },
-      async refused(use, level, waitMs) {
+      async refused(use, level, waitMs, why) {
         refused = true;
-        await throttle.refused(use, level, waitMs);
+        await throttle.refused(use, level, waitMs, why);
       },
       close: () => throttle.close(),
     },

@@ -52,13 +52,15 @@ export async function probe(
   } catch (error) {
     const held = timeout.aborted ? gate.why(ms) : error instanceof RetryLater ? gate.why(error.waitMs) : null;
     const why =
-      held !== null
-        ? `${shown(connection.baseUrl)} was not read: ${held}`
-        : timeout.aborted
-          ? `${shown(connection.baseUrl)} did not answer within ${ms / 1000} s`
-          : error instanceof RetryLater
-            ? error.message
-            : failure(error, 'connect', connection.id).message;
+      error instanceof RetryLater && error.why !== null
+        ? refusedFor(error.waitMs, error.why, connection)
+        : held !== null
+          ? `${shown(connection.baseUrl)} was not read: ${held}`
+          : timeout.aborted
+            ? `${shown(connection.baseUrl)} did not answer within ${ms / 1000} s`
+            : error instanceof RetryLater
+              ? error.message
+              : failure(error, 'connect', connection.id).message;
     throw new CommandError(`${sentence(why)} Nothing was saved; --no-probe saves without reading.`);
   } finally {
     await source?.close();
@@ -66,6 +68,14 @@ export async function probe(
     await tokens.close();
     await closeAgents();
   }
+}
+
+/** What holds a look at a source up longer than a person waits; options of ours would not help. */
+function refusedFor(waitMs: number, why: string, { id, no }: Connection): string {
+  const until = `${new Date(Date.now() + waitMs).toISOString().slice(0, 16)}Z`;
+  const lift =
+    no > 0 ? `npx syncline resume ${id}` : 'npx syncline resume, with the name of a connection of the same app,';
+  return `${why} Nothing is asked before ${until}. Where it was mended meanwhile, ${lift} ends the wait.`;
 }
 
 /** With its full stop, unless it has one or is a question. */

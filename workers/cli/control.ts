@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { liftQuota } from '../../db/budget.ts';
+import type { StoredConnection } from '../../db/connections.ts';
+import { liftQuota } from '../../db/quota.ts';
 import { pause as pauseUpdate, resume as resumeUpdate } from '../../workflows/control.ts';
 import { sendUpdate } from './answer.ts';
 import { findConnection } from './choose.ts';
 import { isHubspot } from './connect.hubspot.ts';
+import { openCatalog } from './connectors.ts';
 import { findOpen } from './find.ts';
 import { describeRun, handleOf, isPolled, nobodyPolls, type Run } from './runs.ts';
 import type { Session } from './session.ts';
@@ -27,13 +29,23 @@ export async function pause(session: Session, name: string, options: ControlOpti
   return undefined;
 }
 
-/** Lets paused runs go on, and one to HubSpot that waits for a limit ask again: the account may have got a higher one. */
+/** Lets paused runs go on, and those that wait for a quota ask again: it may have been raised, or was never used up. */
 export async function resume(session: Session, name: string, options: ControlOptions): Promise<undefined> {
-  const { platform } = await session.connection(name);
-  if (isHubspot(platform) && (await liftQuota(await session.pool(), platform, name)))
-    session.terminal.print(`The wait for the daily limit of ${name} is lifted.`);
+  const stored = await session.connection(name);
+  if (await liftQuota(await session.pool(), await budgetOf(session, stored), name)) {
+    const what = isHubspot(stored.platform) ? 'the daily limit' : 'a used-up quota';
+    session.terminal.print(`The wait for ${what} of ${name} is lifted.`);
+    // Whoever comes next asks the source: that is what was wanted where nobody is at work.
+    if ((await findOpen(session, await findConnection(session, name))).length === 0) return undefined;
+  }
   for (const who of await updateAll(session, name, 'resume', options)) session.terminal.print(`Resumed ${who}.`);
   return undefined;
+}
+
+/** Under which name the limits of a connection are counted. */
+async function budgetOf(session: Session, { platform, options }: StoredConnection): Promise<string> {
+  const { budgetOwner, connectors } = await openCatalog(session);
+  return budgetOwner(platform, options, Object.hasOwn(connectors, platform) ? connectors[platform] : undefined);
 }
 
 /** Ends runs after the page or chunk in hand and waits for their ends. */

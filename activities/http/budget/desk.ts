@@ -68,10 +68,10 @@ export class Desk {
     if (group.low(now)) this.plan(now);
   }
 
-  async refused(scope: Scope, waitMs: number): Promise<void> {
+  async refused(scope: Scope, waitMs: number, why: string | null): Promise<void> {
     this.drop(scope);
     if (!this.made.has(scope.scope)) await this.makeRows([scope]);
-    await refuseBudget(this.options.pool, this.options.platform, scope.scope, waitMs);
+    await refuseBudget(this.options.pool, this.options.platform, scope.scope, waitMs, why);
     // A turn that was under way has handed out what it read before.
     this.drop(scope);
   }
@@ -150,7 +150,7 @@ export class Desk {
     const waits: Waits = {};
     const mine = asking.map((group, i) => ({ group, share: shares.of.get(wants[i]!)! }));
     for (const { group, share } of mine) {
-      group.refuse(share.waitMs, this.options.patienceMs);
+      group.refuse(share.waitMs, this.options.patienceMs, whyOf(group, view));
       charges.take(group, share.granted + share.ahead, shares);
       tell(waits, group, group.waiting - share.granted);
     }
@@ -197,4 +197,11 @@ export class Desk {
     if (this.told) moments.push(now + waitingGapMs);
     return Math.min(...moments, Number.POSITIVE_INFINITY);
   }
+}
+
+/** The refusal that holds a group up longest; null where none does. */
+function whyOf({ scopes }: Group, view: BudgetView): string | null {
+  const blocked = scopes.flatMap(({ scope }) => view.scopes.get(scope) ?? []).filter(({ blockedMs }) => blockedMs > 0);
+  const [longest] = blocked.sort((a, b) => b.blockedMs - a.blockedMs);
+  return longest ? (longest.why ?? 'An earlier answer of the source asked for it.') : null;
 }

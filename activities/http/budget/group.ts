@@ -169,16 +169,17 @@ export class Group {
     return this.waiting === 0 && this.leases.length === 0 && this.late(now) < 0.01;
   }
 
-  /** Sends away who would wait longer than `patienceMs`, or has waited twice that; `waitMs` belongs to the last ones. */
-  refuse(waitMs: readonly number[], patienceMs: number): void {
+  /** Sends away who would wait longer than `patienceMs`, or has waited twice that; `waitMs` belongs to the last ones, `why` is told. */
+  refuse(waitMs: readonly number[], patienceMs: number, why: string | null): void {
     if (waitMs.length === 0) return;
     const now = performance.now();
     this.expectedAt = now + waitMs[0]!;
     const staying = [...this.waiters].slice(-waitMs.length);
     staying.forEach((waiter, i) => {
       const ms = waitMs[i]!;
-      if (ms > patienceMs) waiter.reject(new RetryLater(Math.ceil(ms)));
-      else if (now - waiter.since > 2 * patienceMs) waiter.reject(new RetryLater(Math.ceil(Math.max(ms, patienceMs))));
+      if (ms > patienceMs) waiter.reject(new RetryLater(Math.ceil(ms), why));
+      else if (now - waiter.since > 2 * patienceMs)
+        waiter.reject(new RetryLater(Math.ceil(Math.max(ms, patienceMs)), why));
     });
   }
 

@@ -1,0 +1,1 @@
+ALTER TABLE "syncline"."budgets" ADD COLUMN "blocked_why" text;
