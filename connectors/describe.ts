@@ -1,3 +1,4 @@
+import { usualMs } from './history.ts';
 import type { Connector, Deletes, Paging, Rate, Stream, Window } from './shape.ts';
 
 /** A platform in words, for the command line and docs/connectors.md. */
@@ -105,10 +106,14 @@ function pagingOf(paging: Paging): string {
   return `${families[paging.kind]}, ${rows}${again}`;
 }
 
-function windowOf({ capMs, floorMs, lagMs, overlapMs, count }: Window, counted = false): string {
+function windowOf({ capMs, floorMs, beginning, lagMs, overlapMs, count }: Window, counted = false): string {
   return [
     `at most ${span(capMs)}`,
-    floorMs === undefined ? '' : `last ${span(floorMs)}`,
+    floorMs === undefined
+      ? beginning
+        ? `from ${beginning} on`
+        : `last ${span(usualMs)} (since)`
+      : `last ${span(floorMs)}`,
     lagMs > 0 ? `${span(lagMs)} behind` : '',
     overlapMs > 0 ? `${span(overlapMs)} again` : '',
     count || counted ? 'counted before it is read' : '',

@@ -90,6 +90,7 @@ export const jushuitan: Connector = {
     { at: 'envelope.rules.3.text', what: 'Words for a token that ended.' },
     { at: 'envelope.rules.4.text', what: 'Words for a window that is too wide.' },
     { at: 'limits.platform', what: 'Numbers from the code of clients; no page was seen.' },
+    { at: 'streams.skus.window.beginning', what: 'That no row was last changed before it.' },
     { at: 'streams.other_inout.paging.size.rows', what: '50 to 100 rows a page; and whether start_ts is understood.' },
     { at: 'streams.refunds.call.api', what: 'Known from the old gateway; its path here was not seen.' },
     { at: 'streams.inventory.rows', what: 'Name of the list in the answer.' },

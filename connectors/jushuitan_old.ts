@@ -43,6 +43,8 @@ function list(
       capMs: 7 * day,
       overlapMs: 10 * minute,
       lagMs: minute,
+      // Goods and their stock live on unchanged for years; the vendor began in 2014.
+      ...(deletes === disabled && { beginning: '2014-01-01' }),
     },
   };
 }
@@ -144,6 +146,7 @@ export const jushuitan_old: Connector = {
     { at: 'limits.platform', what: 'Numbers of the new gateway, from the code of clients.' },
     { at: 'streams.orders.paging.size.rows', what: '50 or 100 rows a page; and whether start_ts is understood.' },
     { at: 'streams.orders.window.end', what: 'Whether a row changed exactly at modified_end is in the answer.' },
+    { at: 'streams.skus.window.beginning', what: 'That no row was last changed before it.' },
     { at: 'streams.inventory.rows', what: 'Name of the list in the answer.' },
     { at: 'gateway.sign', what: 'One integration signs the body too; three SDKs do not.' },
   ],

@@ -9,7 +9,7 @@ const percent = (fallback: number) => v.optional(v.pipe(v.number(), v.minValue(0
 export const platformOptions = {
   /** Streams to read; default: all of the connector. */
   streams: v.optional(v.array(v.string())),
-  /** Oldest moment of a first reading, e.g. `2026-01-01`; default: as far back as the platform serves, else 90 days. */
+  /** Oldest moment of a first reading, e.g. `2026-01-01`; default: as far back as the platform serves, of goods, stock and customers all, else 90 days. */
   since: v.optional(v.pipe(v.string(), v.isoDate('a day such as 2026-01-01'))),
   /** Parts of one stream read side by side, 1-32. Default 8. */
   parallel: whole(8, 1, 32),

@@ -89,6 +89,11 @@ export interface Window {
   lagMs: number;
   /** Oldest moment the platform serves, counted back from the moment of the run, ms; absent: `connection option since`. */
   floorMs?: number;
+  /**
+   * Day of the oldest change there can be, of lists whose rows live on unchanged: goods, stock, customers. A first reading
+   * goes back to it unless the option `since` says otherwise. Absent, and without a floor: 90 days.
+   */
+  beginning?: string;
   /** Shortest part a window is split into, ms. Default 1000. */
   leastMs?: number;
   /**

@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { columnValues, extract } from '../activities/platform/extract.ts';
 import { cutWindows, spanOf, splitWindow, windowParams } from '../activities/platform/windows.ts';
+import { cutAhead } from '../connectors/history.ts';
+import { jushuitan } from '../connectors/jushuitan.ts';
+import { jushuitan_old } from '../connectors/jushuitan_old.ts';
 import type { Stream, Window } from '../connectors/shape.ts';
+import { taobao } from '../connectors/taobao.ts';
 
 const stream: Stream = {
   title: 'orders',
@@ -140,6 +144,33 @@ describe('windows', () => {
       toMs: now - 30_000,
     });
     expect(spanOf(window, 'incremental', unknown, now - day, now)).toMatchObject({ kind: 'full', fromMs: now - day });
+  });
+
+  test('without a floor it reaches back 90 days, to the option since, or to the beginning of goods', () => {
+    const { floorMs: _floor, ...open } = window;
+    const fromOf = (of: Window, since: number | null) => spanOf(of, null, unknown, since, now).fromMs;
+    expect(fromOf(open, null)).toBe(now - 90 * day);
+    expect(fromOf(open, now - 900 * day)).toBe(now - 900 * day);
+    const goods = { ...open, beginning: '2014-01-01' };
+    expect(fromOf(goods, null)).toBe(Date.UTC(2014, 0, 1));
+    expect(fromOf(goods, now - 900 * day)).toBe(now - 900 * day);
+    const known = { ...unknown, watermarkMs: now - 3_600_000, coveredFromMs: now - 90 * day };
+    expect(spanOf(goods, 'incremental', known, null, now), 'it was read when nobody knew').toMatchObject({
+      kind: 'full',
+      fromMs: Date.UTC(2014, 0, 1),
+    });
+    const whole = { ...known, coveredFromMs: Date.UTC(2014, 0, 1) };
+    expect(spanOf(goods, null, whole, null, now).kind).toBe('incremental');
+  });
+
+  test.each([
+    [jushuitan, ['skus', 'items']],
+    [jushuitan_old, ['skus', 'inventory']],
+    [taobao, ['push_items']],
+  ])('of goods and their stock nothing is left out: $platform', ({ streams }, goods) => {
+    const cut = Object.keys(streams).filter((name) => cutAhead(streams, name, {}) !== null);
+    expect(goods.filter((name) => cut.includes(name) || !streams[name]?.window)).toEqual([]);
+    expect(cut, 'what happened once is read for 90 days').not.toEqual([]);
   });
 
   test('later runs read from the watermark less the overlap', () => {

@@ -207,7 +207,7 @@ describe('the text', () => {
     expect(pipelinePages).toContain('read up to two times more');
     expect(source('activities/platform/slice.ts')).toContain('rereadsMost = 2;');
     expect(pipelinePages).toContain('else 90 days (option `since`)');
-    expect(source('activities/platform/windows.ts')).toContain('defaultSinceMs = 90 * dayMs;');
+    expect(source('connectors/history.ts')).toContain('usualMs = 90 * dayMs;');
   });
 
   test('says how long things are kept, and how much a worker takes, as the code has it', () => {

@@ -13,6 +13,7 @@ import {
 import type { Activities } from '../activities/index.ts';
 import type { BeginInput, Begun } from '../activities/platform/begin.ts';
 import type { SliceResult } from '../activities/platform/slice.ts';
+import type { Cut } from '../connectors/history.ts';
 import type { PassCounts } from '../db/close.ts';
 import type { Pass } from '../db/passes.ts';
 import { pause, resume } from './control.ts';
@@ -29,6 +30,8 @@ export interface StreamResult extends PassCounts {
   outcome: 'whole' | 'doubtful' | 'skipped';
   kind: string | null;
   durationMs: number;
+  /** Older rows than this were not read; absent where the history is whole. */
+  cut?: Cut;
 }
 
 export const streamProgress = defineQuery<StreamProgress>('progress');
@@ -64,6 +67,7 @@ export class StreamRun {
   private waiting: Promise<void> | null = null;
   private waits = false;
   private kind: string | null = null;
+  private cut: Cut | null = null;
 
   constructor(connection: string, stream: string, carried?: Carried) {
     this.connection = connection;
@@ -105,7 +109,8 @@ export class StreamRun {
       if (this.historyIsLong()) return undefined;
       const closed = await tried(this.view, 'closePass', () => this.whole.closePass({ pass, force }));
       if (closed.undone === null) {
-        this.view.finish(closed.counts);
+        this.cut = closed.cut ?? null;
+        this.view.finish(closed.counts, this.cut);
         return closed.counts;
       }
       this.queue.push(...closed.undone);
@@ -118,9 +123,16 @@ export class StreamRun {
   }
 
   result(counts: PassCounts): StreamResult {
-    const { stream, kind } = this;
+    const { stream, kind, cut } = this;
     const outcome = counts.doubt === null ? 'whole' : 'doubtful';
-    return { stream, outcome, kind, ...counts, durationMs: Date.now() - this.view.carry().started };
+    return {
+      stream,
+      outcome,
+      kind,
+      ...counts,
+      durationMs: Date.now() - this.view.carry().started,
+      ...(cut && { cut }),
+    };
   }
 
   /** Takes slices until none is left that this or another lane may still bring. A failure ends it; the others go on to their ends. */

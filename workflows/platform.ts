@@ -15,6 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { ListedStream } from '../activities/platform/list.ts';
+import { cutWords } from '../connectors/history.ts';
 import { pause, resume } from './control.ts';
 import { quick } from './options.ts';
 import { readInput } from './org.input.ts';
@@ -151,7 +152,9 @@ class PlatformRun {
       this.set(name, { state: 'running' });
       const result = await child.result();
       this.set(name, { state: 'done', done: result.rows });
-      if (result.doubt !== null) this.note(name, `${name}: ${result.doubt}`);
+      const cut = result.cut ? `older rows are left out: read ${cutWords(result.cut)}` : null;
+      const told = [cut, result.doubt].filter((one) => one !== null);
+      if (told.length > 0) this.note(name, `${name}: ${told.join('; ')}`);
       return result;
     } catch (error) {
       // A stream that somebody cancelled by itself leaves the others at work.

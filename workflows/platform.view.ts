@@ -1,5 +1,6 @@
 import type { Begun } from '../activities/platform/begin.ts';
 import type { SliceResult } from '../activities/platform/slice.ts';
+import { type Cut, cutWords } from '../connectors/history.ts';
 import type { PassCounts } from '../db/close.ts';
 import { coveredOf, paceOf, type Standing, type Start } from './platform.estimate.ts';
 import { type Bar, drawShare, showDetails } from './progress.ts';
@@ -132,10 +133,11 @@ export class StreamView {
     this.show();
   }
 
-  finish(counts: PassCounts): void {
+  finish(counts: PassCounts, cut: Cut | null): void {
     this.done = true;
     this.passing.clear();
     if (counts.doubt !== null) this.passing.set('doubt', counts.doubt);
+    if (cut !== null) this.passing.set('cut', `older rows are left out: read ${cutWords(cut)}`);
     if (counts.withheld > 0) this.passing.set('withheld', `${counts.withheld} missing rows stay`);
     if (counts.unsure > 0) this.passing.set('unsure', `${counts.unsure} missing rows stay until they are missed again`);
     this.show();

@@ -1,3 +1,4 @@
+import { sinceOf } from '../../connectors/history.ts';
 import { type Execution, takeClaim, writeUnderClaim } from '../../db/claims.ts';
 import type { Client } from '../../db/client.ts';
 import { coverageOf } from '../../db/coverage.ts';
@@ -148,8 +149,7 @@ async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Prom
       window || over?.kind === 'each' ? readRange(input.replay.from, input.replay.to) : { fromMs: null, toMs: null };
     return { kind: 'replay', ...range };
   }
-  const since = opened.options.since === undefined ? null : Date.parse(opened.options.since);
-  if (window) return spanOf(window, input.mode, known, since, Date.now());
+  if (window) return spanOf(window, input.mode, known, sinceOf(opened.options), Date.now());
   const changed = opened.stream.sql?.changed;
   if (changed && input.mode !== 'full' && known.watermarkMs !== null && !known.scopeChanged)
     return { kind: 'incremental', fromMs: known.watermarkMs - changed.overlapMs, toMs: null };

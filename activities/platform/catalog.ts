@@ -8,6 +8,7 @@ import { addConnectors } from '../../connectors/index.ts';
 export { describeConnector, type PlatformView, type StreamView } from '../../connectors/describe.ts';
 export { directoryPlatforms } from '../../connectors/directories.ts';
 export { explain } from '../../connectors/explain.ts';
+export { type Cut, cutLines, cutOf } from '../../connectors/history.ts';
 export { connectorOf, connectors } from '../../connectors/index.ts';
 export { optionsSchema } from '../../connectors/platform.ts';
 export type { Connector, Setting } from '../../connectors/shape.ts';

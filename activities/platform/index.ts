@@ -1,4 +1,6 @@
+import { type Cut, cutOf } from '../../connectors/history.ts';
 import { type Closed, closePass } from '../../db/close.ts';
+import { coveragesByStream } from '../../db/coverage.ts';
 import type { Pass } from '../../db/passes.ts';
 import type { Deps } from '../deps.ts';
 import { step } from '../step.ts';
@@ -26,10 +28,10 @@ export function platformActivities(deps: Deps) {
       pace.told(input.pass.id);
       return result;
     }),
-    closePass: step('closePass', async ({ pass, force }: CloseInput): Promise<Closed> => {
+    closePass: step('closePass', async ({ pass, force }: CloseInput): Promise<Closed & { cut?: Cut | null }> => {
       const opened = await openStream(deps, pass.claim.connection, pass.stream);
       const { stream, connector, options } = opened;
-      return closePass(deps.pool, pass, opened.table, {
+      const closed = await closePass(deps.pool, pass, opened.table, {
         scope: scopeOf(opened),
         sweep: stream.deletes.kind === 'sweep' && (stream.over || stream.instead ? 'twice' : true),
         guard: options.guard,
@@ -37,6 +39,9 @@ export function platformActivities(deps: Deps) {
         listed: stream.deletes.kind === 'listed' ? tableOf(connector, stream.deletes.by) : null,
         snapshots: options.snapshot ? options.snapshotKeep : 0,
       });
+      if (closed.undone !== null || pass.kind === 'replay') return closed;
+      const known = await coveragesByStream(deps.pool, pass.claim.connection);
+      return { ...closed, cut: cutOf(connector.streams, pass.stream, options, (one) => known.get(one)?.coveredFromMs) };
     }),
     replayRejects: step('replayRejects', ({ pass }: { pass: Pass }, call) => replayRejects(deps, pass, call)),
   };

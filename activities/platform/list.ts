@@ -1,9 +1,12 @@
 import { databasePlatform } from '../../connectors/database.ts';
 import type { Connector } from '../../connectors/shape.ts';
+import type { Connection } from '../../db/connections.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { openPlatform, streamOf } from './open.ts';
 import { hasDatabase } from './sql.ts';
+
+export { cutAhead, cutLines } from '../../connectors/history.ts';
 
 export interface StreamsInput {
   connection: string;
@@ -26,11 +29,14 @@ export async function listStreams(
 ): Promise<ListedStream[]> {
   const { connector, options, connection: opened } = await openPlatform(deps, connection);
   requirePlatform(connection, connector.platform, platform);
-  // Streams of a database that the connection does not name are left out unless somebody asks for them.
-  const usual = Object.keys(connector.streams).filter((name) => !streamOf(connector, name).sql || hasDatabase(opened));
-  const wanted = streams ?? options.streams ?? usual;
+  const wanted = streams ?? options.streams ?? usualStreams(connector, opened);
   for (const name of wanted) streamOf(connector, name);
   return inOrder(connector, new Set(wanted));
+}
+
+/** Streams of a database that the connection does not name are left out unless somebody asks for them. */
+export function usualStreams(connector: Connector, connection: Pick<Connection, 'credential'>): string[] {
+  return Object.keys(connector.streams).filter((name) => !streamOf(connector, name).sql || hasDatabase(connection));
 }
 
 function requirePlatform(connection: string, got: string, wanted: string | undefined): void {

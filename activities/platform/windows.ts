@@ -1,14 +1,10 @@
+import { historyOf, stepMs } from '../../connectors/history.ts';
 import type { Stream, Window } from '../../connectors/shape.ts';
 import type { PassKind, Range } from '../../db/passes.ts';
 import { SyncError } from '../errors.ts';
 import { formatTime } from '../http/values.ts';
 
-const dayMs = 86_400_000;
-/** First reading where neither the platform nor the connection says how far back: 90 days. */
-const defaultSinceMs = 90 * dayMs;
-
-/** Smallest step of a format: bounds are rounded to it, so that no row is between two windows. */
-export const stepMs = (window: Window) => ({ ms: 1, iso: 1, s: 1_000, local: 1_000, day: dayMs })[window.format];
+export { stepMs };
 
 export interface Known {
   watermarkMs: number | null;
@@ -24,8 +20,8 @@ export interface Span {
 }
 
 /**
- * Which range of a windowed stream a run reads. A first run, one whose watermark is older than the platform's history and
- * one after a change of scope are full, whatever was asked.
+ * Which range of a windowed stream a run reads. A first run, one whose watermark is older than the platform's history, one
+ * of a catalogue that was not read from its beginning and one after a change of scope are full, whatever was asked.
  */
 export function spanOf(
   window: Window,
@@ -35,14 +31,13 @@ export function spanOf(
   nowMs: number,
 ): Span {
   const step = stepMs(window);
-  const oldest =
-    window.floorMs === undefined
-      ? (since ?? nowMs - defaultSinceMs)
-      : Math.max(nowMs - window.floorMs + step, since ?? 0);
+  const { fromMs: oldest, by } = historyOf(window, since, nowMs);
   const toMs = floorTo(nowMs - window.lagMs, step);
   const from = known.watermarkMs === null ? null : known.watermarkMs - window.overlapMs;
   const tooOld = window.floorMs !== undefined && known.watermarkMs !== null && known.watermarkMs < oldest;
-  if (mode === 'full' || from === null || known.scopeChanged || tooOld)
+  // It was read when the beginning was not known to lie so far back.
+  const tooShort = by === 'beginning' && known.coveredFromMs !== null && known.coveredFromMs > ceilTo(oldest, step);
+  if (mode === 'full' || from === null || known.scopeChanged || tooOld || tooShort)
     return { kind: 'full', fromMs: Math.min(ceilTo(oldest, step), toMs), toMs };
   return { kind: 'incremental', fromMs: Math.min(ceilTo(Math.max(from, oldest), step), toMs), toMs };
 }

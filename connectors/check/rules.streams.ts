@@ -104,6 +104,12 @@ function* windowProblems({ window, deletes, sql, paging }: Stream): Generator<Pr
       got: 'an object',
       accepted: 'nothing: the first page tells the total that paging.total names',
     };
+  if (window.beginning !== undefined && window.floorMs !== undefined)
+    yield {
+      at: 'window.beginning',
+      got: quoted(window.beginning),
+      accepted: 'nothing, since window.floorMs says how far back the platform serves',
+    };
   const { format, capMs, floorMs, leastMs = usualLeastMs, from, to } = window;
   if (from === to) yield { at: 'window.to', got: quoted(to), accepted: 'another parameter than window.from' };
   if (capMs < leastMs)

@@ -122,6 +122,7 @@ const window = object({
   overlapMs: spanMs(0),
   lagMs: spanMs(0),
   floorMs: v.optional(spanMs(1)),
+  beginning: v.optional(matching(/^\d{4}-\d{2}-\d{2}$/, 'a day such as 2014-01-01')),
   leastMs: v.optional(spanMs(1)),
   parts: v.optional(whole(2, 1_000)),
   denseRows: v.optional(whole(1, 1_000_000_000)),

@@ -32,7 +32,14 @@ const byVersion = (
 });
 
 /** Read by windows over the time of change, at most 7 days each. */
-const byWindow = (title: string, api: string, key: string, deletes: Deletes, columns: Stream['columns']): Stream => ({
+const byWindow = (
+  title: string,
+  api: string,
+  key: string,
+  deletes: Deletes,
+  columns: Stream['columns'],
+  beginning?: string,
+): Stream => ({
   title,
   call: { api: `open/${api}`, params: {} },
   rows: 'datas',
@@ -53,10 +60,15 @@ const byWindow = (title: string, api: string, key: string, deletes: Deletes, col
     capMs: 7 * day,
     overlapMs: 10 * minute,
     lagMs: minute,
+    ...(beginning !== undefined && { beginning }),
   },
   deletes,
   columns,
 });
+
+/** Goods live on unchanged for years; the vendor began in 2014. */
+const goods = (title: string, api: string, key: string, columns: Stream['columns']) =>
+  byWindow(title, api, key, disabled, columns, '2014-01-01');
 
 const created = { path: 'created', type: 'timestamptz', format: 'local' } as const;
 const shop = { path: 'shop_id', type: 'bigint' } as const;
@@ -103,13 +115,13 @@ export const streams: Record<string, Stream> = {
     deletes: { kind: 'none', why: 'A SKU without stock stays in the list with 0.' },
     columns: { qty: { path: 'qty', type: 'bigint' }, order_lock: { path: 'order_lock', type: 'bigint' } },
   },
-  skus: byWindow('SKUs', 'sku/query', 'sku_id', disabled, {
+  skus: goods('SKUs', 'sku/query', 'sku_id', {
     item_id: { path: 'i_id', type: 'text' },
     name: { path: 'name', type: 'text' },
     sale_price: { path: 'sale_price', type: 'numeric' },
     enabled: { path: 'enabled', type: 'bigint' },
   }),
-  items: byWindow('Items', 'mall/item/query', 'i_id', disabled, { name: { path: 'name', type: 'text' } }),
+  items: goods('Items', 'mall/item/query', 'i_id', { name: { path: 'name', type: 'text' } }),
   shops: {
     title: 'Shops that are connected',
     call: { api: 'open/shops/query', params: {} },

@@ -83,6 +83,7 @@ export async function connect(session: Session, name: string, options: ConnectOp
   print(
     `${before ? 'Changed' : 'Saved'} connection ${name}: ${draft.platform}, tenant ${draft.tenant},${address} ${secret}.`,
   );
+  for (const line of await leftOut(readers, connection)) print(line);
   const nexts = toHubspot ? [nextOfHubspot(name, report)] : await nextOf(name, draft.platform, readers);
   for (const next of nexts) print(`Next: ${next}`);
   return undefined;
@@ -94,6 +95,14 @@ async function nextOf(name: string, platform: string, { audience }: Readers): Pr
   const startOf = (workflow: string) =>
     `npx syncline start ${workflow} ${name}${workflow === 'orgSync' ? ' --dry-run' : ''} --wait`;
   return workflowsOf(platform).reverse().map(startOf);
+}
+
+/** What an option could bring of the history and does not. */
+async function leftOut({ connector, isDirectory }: Readers, connection: Connection): Promise<string[]> {
+  if (!connector || isDirectory) return [];
+  const { cutAhead, cutLines, usualStreams } = await import('../../activities/platform/list.ts');
+  const chosen = (connection.options.streams as string[] | undefined) ?? usualStreams(connector, connection);
+  return cutLines(chosen.map((stream) => ({ stream, cut: cutAhead(connector.streams, stream, connection.options) })));
 }
 
 function refuseSecrets({ credential, token, password, url }: ConnectOptions): void {

@@ -1,3 +1,4 @@
+import { cutLines } from '../../activities/platform/catalog.ts';
 import type { Execution } from '../../db/claims.ts';
 import type { StoredConnection } from '../../db/connections.ts';
 import type { StreamResult } from '../../workflows/platform.stream.ts';
@@ -98,7 +99,11 @@ function describeResults(results: readonly (PlatformSyncResult | Replayed)[]): s
   for (const { stream, doubt } of replayed) if (doubt !== null) lines.push(`${stream}: may lack rows: ${doubt}`);
   const whole = results.flatMap((one) =>
     'streams' in one
-      ? [`${outcomes[one.outcome]}: ${share(one.streams)}, ${duration(one.durationMs)}`, ...table(one.streams)]
+      ? [
+          `${outcomes[one.outcome]}: ${share(one.streams)}, ${duration(one.durationMs)}`,
+          ...table(one.streams),
+          ...cutLines(one.streams.map((read) => ({ stream: read.stream, cut: ('cut' in read && read.cut) || null }))),
+        ]
       : [],
   );
   return [...retried, ...lines, ...whole];

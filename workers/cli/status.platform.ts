@@ -1,3 +1,4 @@
+import { cutLines } from '../../activities/platform/catalog.ts';
 import type { StoredConnection } from '../../db/connections.ts';
 import type { PlatformSyncResult } from '../../workflows/platform.ts';
 import { workflowsOf } from '../pipelines.ts';
@@ -69,6 +70,7 @@ export function showPlatform(one: PlatformStatus): string[] {
   const body = [
     ...columns(facts),
     ...describeStreams(streams),
+    ...cutLines(streams),
     ...streams.flatMap((s) => advise(connection, s, one.workflow)),
   ];
   return [`${connection} (${one.platform}, tenant ${one.tenant})`, ...body.map((line) => `  ${line}`), ''];

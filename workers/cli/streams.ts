@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { databasePlatform, segmentStreams } from '../../activities/audience/catalog.ts';
-import { connectors } from '../../activities/platform/catalog.ts';
+import { type Cut, connectors, cutOf } from '../../activities/platform/catalog.ts';
 import type { StoredConnection } from '../../db/connections.ts';
 import { coverages, type StreamStanding } from '../../db/coverage.ts';
 import { openReadings, type Reading } from '../../db/readings.ts';
@@ -38,6 +38,8 @@ export interface StreamStatus {
   /** Complete up to here; null before the first whole pass. */
   watermark: Date | null;
   coveredFrom: Date | null;
+  /** Older rows than this are left out, and what decided it; null where the history is whole. */
+  cut: Cut | null;
   fullAt: Date | null;
   /** Milliseconds since the watermark. */
   lagMs: number | null;
@@ -96,6 +98,8 @@ export async function lookAtStreams(
   const told = await Promise.all(runs.map((run) => tellOf(client, run, polled)));
   const held = holders.flatMap((holder) => streamOf(holder.pipeline) ?? []);
   const begun = readings.map(({ stream }) => stream);
+  const described = connectors[connection.platform]?.streams ?? {};
+  const coveredFrom = (name: string) => known.find(({ stream }) => stream === name)?.coveredFromMs;
   const names = new Set([...streamsOf(connection), ...known.map(({ stream }) => stream), ...held, ...begun]);
   const streams = await Promise.all(
     [...names].map(async (stream) => {
@@ -103,7 +107,8 @@ export async function lookAtStreams(
       const reading = readings.findLast((one) => one.stream === stream) ?? null;
       const doing = await doingOf(client, { stream, holder, reading, told, polled });
       const over = overOf(connection, stream);
-      return { stream, ...doing, ...factsOf(known.find((one) => one.stream === stream)), over };
+      const cut = cutOf(described, stream, connection.options, coveredFrom);
+      return { stream, ...doing, ...factsOf(known.find((one) => one.stream === stream)), over, cut };
     }),
   );
   const trouble = runs.flatMap(({ pending }) => pending.flatMap(describeTrouble));
@@ -198,7 +203,7 @@ function ended(one: PlatformProgress['streams'][number]): Doing {
   };
 }
 
-function factsOf(known: StreamStanding | undefined): Omit<StreamStatus, keyof Doing | 'stream' | 'over'> {
+function factsOf(known: StreamStanding | undefined): Omit<StreamStatus, keyof Doing | 'stream' | 'over' | 'cut'> {
   const at = (ms: number | null | undefined) => (typeof ms === 'number' ? new Date(ms) : null);
   const watermark = at(known?.watermarkMs);
   return {
