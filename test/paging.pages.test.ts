@@ -200,20 +200,33 @@ describe('page numbers without a total', () => {
     };
 
   it.each([
-    ['a short page', up(), 25, 3],
-    ['an empty page', up(), 20, 3],
-    ['an empty page', up(), 4, 2],
-    ['"more" is false', up({ more: 'more' }), 20, 2],
-  ] as const)('%s ends it', async (sign, paging, count, asked) => {
+    ['a short page', up(), 25, [1, 2, 3, 3, 2, 1]],
+    ['an empty page', up(), 20, [1, 2, 3, 2, 1]],
+    ['an empty page', up(), 4, [1, 2, 1]],
+    ['"more" is false', up({ more: 'more' }), 20, [1, 2, 2, 1]],
+    ['"more" is false at once', up({ more: 'more' }), 4, [1]],
+  ] as const)('%s shows the last page, from which it is read', async (_sign, paging, count, asked) => {
     const { end, rows, client } = await readAll(paging, served(count));
-    expect(end).toMatchObject({ sign, doubt: null });
+    expect(end).toMatchObject({ doubt: null });
     expect(rows).toHaveLength(count);
-    expect(pagesOf(client.asked)).toEqual(upTo(asked));
+    expect(pagesOf(client.asked)).toEqual(asked);
+  });
+
+  it('a row that is removed while it is read shifts none past the reader', async () => {
+    let list = rowsOf(0, 25);
+    const script: Script = ({ page }) => {
+      const rows = list.slice((Number(page) - 1) * 10, Number(page) * 10);
+      list = list.slice(1);
+      return { data: { rows } };
+    };
+    const { end, rows } = await readAll(up(), script);
+    expect(end.doubt).toBeNull();
+    expect(idsOf(rows)).toEqual(expect.arrayContaining(idsOf(list)));
   });
 
   it('the first page again ends it behind a short page, and is an error behind a full one', async () => {
     const { end, rows } = await readAll(up(), served(4, rowsOf(0, 4)));
-    expect(end.sign).toBe('the first page again');
+    expect(end).toMatchObject({ sign: 'page 1 reached', doubt: null });
     expect(rows).toHaveLength(4);
     await expect(readAll(up(), served(20, rowsOf(0, 10)))).rejects.toThrow(
       'page 3 came before: the platform ignores "page"',

@@ -57,7 +57,8 @@ export function readDown(list: List, state: Down, got: Got): Turn<Numbered> {
     return { state: { ...state, page: lastPage(list, told, perPage), told }, position, sign: null, silent: true };
   }
   const digest = list.digest(rows);
-  requireNew(list, state, digest, rows.length, told);
+  // Where no total tells how many rows left, a page may have moved here whole; the way up has seen that pages differ.
+  if (list.paging.total !== undefined) requireNew(list, state, digest, rows.length, told);
   const anchors = state.anchors ?? anchorsOf(list, got);
   if (page > first)
     return { state: { ...state, page: page - 1, probe: '', before: digest, told, anchors }, position, sign: null };

@@ -52,7 +52,7 @@ export interface Tail {
   next: Anchors | null;
 }
 
-/** From the first page to the last, where no total is known. */
+/** From the first page to the last, which it looks for where no total is known. */
 export interface Up {
   phase: 'up';
   page: number;
@@ -68,7 +68,7 @@ export interface Ended {
   phase: 'ended';
   page: number;
   /** What kind of read it was decides what can be proven. */
-  read: 'at once' | 'down' | 'tail' | 'up';
+  read: 'at once' | 'down' | 'tail';
   /** Why nothing can be proven; null where counts decide. */
   doubt: string | null;
 }

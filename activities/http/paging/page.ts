@@ -12,12 +12,13 @@ import { readUp } from './up.ts';
 /**
  * Page numbers. With a total the list is read from its last page to its first: a row that leaves the set shifts others to
  * pages that are not read yet. What entered an open list at its end, or moved there, is read afterwards. Without a total
- * (only where rows do not move) it is read upwards.
+ * (only where rows do not move) its last page is looked for upwards before.
  */
 export function byPage(name: string, stream: Stream, paging: ByPage, at: ReadAt): Strategy<Numbered> {
   const { param, first, size, total, order } = paging;
   const closed = isClosed(stream, at);
-  const growsAtEnd = !closed && (order === 'ascending' || order === 'fixed');
+  // Without a total nobody knows where the end is by now: what entered meanwhile is left to the next read.
+  const growsAtEnd = total !== undefined && !closed && (order === 'ascending' || order === 'fixed');
   const list: List = { name, stream, paging, digest: digestsOf(stream), growsAtEnd };
   return {
     start: () =>
@@ -45,8 +46,10 @@ export function byPage(name: string, stream: Stream, paging: ByPage, at: ReadAt)
       }
     },
     judge(state, counts) {
-      if (state.phase !== 'ended' || state.read === 'at once' || state.read === 'up') return proven;
+      if (state.phase !== 'ended' || state.read === 'at once') return proven;
       if (state.doubt !== null) return { doubt: state.doubt, again: true, owed: null };
+      // Rows that do not move can only leave, and the way down walks against that.
+      if (total === undefined) return proven;
       if (state.read === 'tail') return agrees(counts);
       if (closed && order !== 'unknown') return leavesOnly(counts);
       return sameAsAtStart(counts, { closed, dated: stream.time !== undefined });

@@ -109,6 +109,20 @@ const untilItStands = (): Partial<Stream> => ({
 
 const upwards = paging({ order: 'fixed', total: undefined });
 
+/** Items page by page from the first one, which loses what moves or leaves behind it. */
+const upwardsByOwnSteps = (): Partial<Stream> => ({
+  deletes: { kind: 'none', why: 'a strategy of its own proves nothing' },
+  paging: {
+    kind: 'custom',
+    size: { param: 'page_size', rows: 10 },
+    step(seen) {
+      if (seen !== null && seen.rows < 10) return null;
+      const page = seen === null ? 1 : (seen.state as number) + 1;
+      return { params: { page_no: page }, state: page };
+    },
+  },
+});
+
 /** One for each check: without them a suite that finds nothing would pass. */
 export const spoiled: readonly Spoiled[] = [
   spoil('a first page that is the only one', 'it takes the first row for the list', 'kuaishou.orders', () => ({
@@ -156,8 +170,13 @@ export const spoiled: readonly Spoiled[] = [
     'kuaishou.comments',
     byOwnSteps(({ rows }) => rows !== 10),
   ),
-  spoil('a row that moves between pages', 'it reads upwards what moves', 'youzan.items_onsale', upwards),
-  spoil('a row that is removed between pages', 'it reads upwards what shrinks', 'youzan.items_onsale', upwards),
+  spoil('a row that moves between pages', 'it reads upwards what moves', 'youzan.items_onsale', upwardsByOwnSteps),
+  spoil(
+    'a row that is removed between pages',
+    'it reads upwards what shrinks',
+    'youzan.items_onsale',
+    upwardsByOwnSteps,
+  ),
   spoil(
     'pages beyond the end that are the first page again',
     'it reads until nothing comes',

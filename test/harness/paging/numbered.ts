@@ -93,7 +93,6 @@ export const numberedFamilies: Family[] = [
     name: 'page, fixed, no total',
     paging: page('fixed', {}),
     window: null,
-    activity: { create: 1, update: 2 },
     sure: true,
     serve: numbered(byId, false),
   },
