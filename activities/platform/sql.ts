@@ -81,30 +81,44 @@ export async function countRows(writer: SliceWriter): Promise<number> {
 
 /** Which rows the slice means, and in which order. */
 function meantBy({ opened, state }: SliceWriter): Omit<Question, 'columns'> & { keyset: readonly string[] } {
-  const { options, stream } = opened;
+  const { connection, options, stream } = opened;
   const sql = stream.sql as SqlCall;
   const { fromMs, toMs } = state;
   const ranged = typeof fromMs === 'number' || typeof toMs === 'number';
   const keyset =
     sql.changed && ranged ? [sql.changed.column, ...sql.keyset.filter((c) => c !== sql.changed?.column)] : sql.keyset;
-  const equals = Object.entries(sql.where ?? {}).map(
-    ([column, value]) => [column, resolveValue(value, { options, secrets: {}, nowMs: Date.now() })] as const,
-  );
+  const equals = equalsOf(sql, connection.id, options);
   const time = ranged ? { column: keyset[0] as string, fromMs: fromMs ?? null, toMs: toMs ?? null } : null;
   return { from: sql.from, zone: sql.zone ?? 'UTC', equals, keyset, time };
+}
+
+/** Whose rows are meant. @throws SyncError InvalidInput where the connection does not say it: nobody's rows would be read as all there are */
+function equalsOf({ from, where = {} }: SqlCall, connection: string, options: Record<string, unknown>) {
+  return Object.entries(where).map(([column, value]) => {
+    const resolved = resolveValue(value, { options, secrets: {}, nowMs: Date.now() });
+    if (typeof value === 'object' && 'option' in value && (resolved === undefined || resolved === ''))
+      throw new SyncError(
+        'InvalidInput',
+        `Option "${value.option}" of connection "${connection}": got nothing, accepted whose rows of ${from} are meant. Give it with: npx syncline connect ${connection} --option ${value.option}=…`,
+      );
+    return [column, resolved] as const;
+  });
 }
 
 /** The first page of a list, for a look at a connection that is not saved yet. */
 export async function readFirst(
   { connection }: Pick<OpenStream, 'connection'>,
   { sql, paging }: Stream,
+  options: Record<string, unknown> = connection.options,
 ): Promise<unknown[]> {
   const call = sql as SqlCall;
+  const equals = equalsOf(call, connection.id, options);
   const database = await openForeign({ connection }, call);
   try {
-    const columns = await database.describe(call.from, [...new Set([...call.select, ...call.keyset])]);
+    const named = [...call.select, ...call.keyset, ...equals.map(([column]) => column)];
+    const columns = await database.describe(call.from, [...new Set(named)]);
     const rows = await database.page({
-      ...{ from: call.from, select: call.select, columns, zone: call.zone ?? 'UTC', equals: [], keyset: call.keyset },
+      ...{ from: call.from, select: call.select, columns, zone: call.zone ?? 'UTC', equals, keyset: call.keyset },
       ...{ time: null, after: null, rows: paging.kind === 'keyset' ? paging.size.rows : 1_000 },
     });
     return rows.map((row) => Object.fromEntries(call.select.map((column) => [column, row[column]])));
