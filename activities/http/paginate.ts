@@ -16,6 +16,8 @@ import { whole } from './paging/whole.ts';
 export interface Page {
   /** As the platform sent them. A row may come on two pages: the newer wins. */
   rows: unknown[];
+  /** Rows of a look ahead that are not handed out here, since they come again; absent where there are none. */
+  ahead?: unknown[];
   /** Position behind this page; given back as `ReadAt.cursor` it goes on there. */
   cursor: Cursor;
   /** Rows that the platform says the list has, as of this page; null where it does not say. */

@@ -3,7 +3,9 @@ import type { Connection } from '../../db/connections.ts';
 import { forConnection, SyncError } from '../errors.ts';
 import { type ClientDeps, openClient } from '../http/client.ts';
 import { paginate } from '../http/paginate.ts';
+import { settingsOf } from '../http/settings.ts';
 import { extract } from './extract.ts';
+import { hasDatabase, readFirst } from './sql.ts';
 import { stepMs, windowParams } from './windows.ts';
 
 /** What one page of a stream showed. */
@@ -16,11 +18,16 @@ export interface StreamProbe {
   faults: number;
   /** Why it cannot be read by this credential. */
   trouble: string | null;
+  /** Why nobody looked at it. */
+  skipped?: string;
 }
 
 const dayMs = 86_400_000;
 
-/** Reads one page of each stream that needs no other one, the latest day of those with windows. @throws when none can be read */
+/**
+ * Reads one page of each stream that needs no other one, the latest day of those with windows.
+ * @throws when none can be read, or a server does not answer
+ */
 export async function probePlatform(
   deps: ClientDeps,
   connection: Connection,
@@ -30,7 +37,11 @@ export async function probePlatform(
   const found: StreamProbe[] = [];
   let last: unknown;
   for (const [name, stream] of Object.entries(connector.streams)) {
-    if (stream.over || stream.sql || stream.paging.kind === 'export') continue;
+    const skipped = whySkipped(connection, stream);
+    if (skipped !== null) {
+      found.push({ stream: name, rows: null, total: null, faults: 0, trouble: null, skipped });
+      continue;
+    }
     try {
       found.push(await readPage(deps, connection, connector, name, stream, signal));
     } catch (error) {
@@ -49,6 +60,13 @@ export async function probePlatform(
   return found;
 }
 
+function whySkipped(connection: Connection, { over, sql, paging }: Stream): string | null {
+  if (over?.kind === 'each') return `read for each row of ${over.stream}`;
+  if (over) return 'read node by node of a tree';
+  if (paging.kind === 'export') return 'a file that is made on order';
+  return sql && !hasDatabase(connection) ? 'the credential names no databaseUrl' : null;
+}
+
 async function readPage(
   deps: ClientDeps,
   connection: Connection,
@@ -57,14 +75,22 @@ async function readPage(
   stream: Stream,
   signal: AbortSignal,
 ): Promise<StreamProbe> {
+  if (stream.sql) {
+    const rows = await readFirst({ connection }, stream, settingsOf(connection, connector).options);
+    return { stream: name, rows: rows.length, total: null, faults: faultsOf(stream, rows, 'probe'), trouble: null };
+  }
   const client = openClient(deps, connection, connector);
   const params = stream.window ? windowParams(stream, latest(stream)) : {};
   for await (const page of paginate(client, name, stream, { params, cursor: null, signal, shouldEnd: () => true })) {
-    const origin = { readMs: page.requestedAt, position: page.position };
-    const faults = page.rows.filter((row) => 'fault' in extract(stream, row, origin)).length;
-    return { stream: name, rows: page.rows.length, total: page.total, faults, trouble: null };
+    const rows = page.ahead ?? page.rows;
+    const faults = faultsOf(stream, rows, page.position);
+    return { stream: name, rows: rows.length, total: page.total, faults, trouble: null };
   }
   return { stream: name, rows: 0, total: null, faults: 0, trouble: null };
+}
+
+function faultsOf(stream: Stream, rows: readonly unknown[], position: string): number {
+  return rows.filter((row) => 'fault' in extract(stream, row, { readMs: Date.now(), position })).length;
 }
 
 function latest({ window }: Stream) {

@@ -96,11 +96,18 @@ const withoutGroups = (name: string) =>
   `source has no groups: npx syncline connect ${name} --option usersWithoutGroup=accept`;
 
 function toldStreams(streams: readonly StreamProbe[]): string[] {
-  return streams.map(({ stream, rows, total, faults, trouble }) => {
+  const looked = streams.filter(({ skipped }) => skipped === undefined);
+  const reasons = [...new Set(streams.flatMap(({ skipped }) => skipped ?? []))];
+  const told = looked.map(({ stream, rows, total, faults, trouble }) => {
     if (rows === null) return `${stream}: not readable: ${trouble}`;
     const of = total === null ? '' : ` of ${count(total)}`;
     return `${stream}: read one page, ${count(rows)}${of} rows${faults > 0 ? `, ${count(faults)} of them would be set aside` : ''}.`;
   });
+  const left = reasons.map((why) => {
+    const names = streams.filter(({ skipped }) => skipped === why).map(({ stream }) => stream);
+    return `Not looked at: ${names.join(', ')} (${why}).`;
+  });
+  return [...told, ...left];
 }
 
 function toldStripe({ limit, share, isTest, readable, unreadable }: StripeProbe): string[] {

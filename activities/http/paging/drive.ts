@@ -55,7 +55,9 @@ export async function* drive<S>(
     const ended = turn.sign === null ? null : endOf(name, turn.sign, strategy, state, counter.counts);
     const goesOn = ended === null && (strategy.oneCall || !at.shouldEnd?.());
     if (goesOn) sent = send();
-    return { handed: turn.silent && goesOn ? null : page(out, turn.position, ended, answer), goesOn };
+    if (turn.silent && goesOn) return { handed: null, goesOn };
+    const handed = page(out, turn.position, ended, answer);
+    return { handed: turn.silent ? { ...handed, ahead: rows as unknown[] } : handed, goesOn };
   };
   try {
     for (;;) {
