@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Fixture, PlatformSandboxOptions } from '../sandbox/platform.ts';
 import { startPlatformSandbox } from '../sandbox/platform.ts';
 import { taobao } from '../sandbox/taobao.ts';
+import { wecom, wecomSecrets } from '../sandbox/wecom.ts';
 import { youzan } from '../sandbox/youzan.ts';
 import { openCli } from './harness/cli.ts';
 
@@ -62,4 +63,19 @@ test('whose rows of a push database are meant must be said: nobody is told that 
   expect(run.code).toBe(1);
   expect(run.out).toContain(`push_trades parked: `);
   expect(run.out).toContain(why);
+});
+
+test.each([
+  ['of an app', wecomSecrets.app, 'user_ids', ['departments', 'users', 'department_ids']],
+  ['of the contact sync', wecomSecrets.sync, 'departments, users', ['department_ids', 'user_ids']],
+])('the secret %s is told how runs are whole with it', async (_whose, corpsecret, forbidden, allowed) => {
+  const { connect, name } = await connecting(wecom, { rows: 60 }, { corpsecret });
+  const option = `streams=${JSON.stringify(allowed)}`;
+  expect((await connect()).out).toContain(
+    `platformSync cannot read ${forbidden} with this credential, and its runs would end as partial. To read the others alone: npx syncline connect ${name} --option '${option}'\n`,
+  );
+  const said = await cli(['connect', name, '--option', option]);
+  expect(said).toMatchObject({ code: 0 });
+  expect(said.out).not.toContain('platformSync cannot read');
+  expect(await cli(`start platformSync ${name} --wait`)).toMatchObject({ code: 0 });
 });

@@ -5,6 +5,8 @@ import { type ClientDeps, openClient } from '../http/client.ts';
 import { paginate } from '../http/paginate.ts';
 import { settingsOf } from '../http/settings.ts';
 import { extract } from './extract.ts';
+import { usualStreams } from './list.ts';
+import { streamOf } from './open.ts';
 import { hasDatabase, readFirst } from './sql.ts';
 import { stepMs, windowParams } from './windows.ts';
 
@@ -18,6 +20,8 @@ export interface StreamProbe {
   faults: number;
   /** Why it cannot be read by this credential. */
   trouble: string | null;
+  /** The credential has not the right to it. */
+  forbidden?: boolean;
   /** Why nobody looked at it. */
   skipped?: string;
 }
@@ -53,11 +57,26 @@ export async function probePlatform(
         total: null,
         faults: 0,
         trouble: forConnection(error.message, connection.id),
+        forbidden: error.type === 'Forbidden',
       });
     }
   }
   if (last !== undefined && found.every(({ rows }) => rows === null)) throw last;
   return found;
+}
+
+/** Streams that the connection's runs would read less those that its credential has no right to; null where it has all. */
+export function allowedStreams(connector: Connector, connection: Connection, found: readonly StreamProbe[]) {
+  const wanted = (connection.options.streams as string[] | undefined) ?? usualStreams(connector, connection);
+  const isForbidden = (name: string): boolean => {
+    const { over } = streamOf(connector, name);
+    return (
+      found.some(({ stream, forbidden }) => stream === name && forbidden) ||
+      (over?.kind === 'each' && isForbidden(over.stream))
+    );
+  };
+  const allowed = wanted.filter((name) => !isForbidden(name));
+  return allowed.length < wanted.length ? { allowed, forbidden: wanted.filter(isForbidden) } : null;
 }
 
 function whySkipped(connection: Connection, { over, sql, paging }: Stream): string | null {

@@ -1,4 +1,5 @@
 import type { OrgSource, Probe } from '../../activities/org/source.ts';
+import type { Connector } from '../../activities/platform/catalog.ts';
 import type { StreamProbe } from '../../activities/platform/probe.ts';
 import type { StripeProbe } from '../../activities/stripe/catalog.ts';
 import type { Pool } from '../../db/client.ts';
@@ -42,13 +43,19 @@ export async function probe(
     }
     const { probeStripe, stripe } = await import('../../activities/stripe/catalog.ts');
     if (connector === stripe) return toldStripe(await probeStripe({ throttle, tokens }, connection, timeout));
+    const look = async (one: Connector) => {
+      const { allowedStreams, probePlatform } = await import('../../activities/platform/probe.ts');
+      const found = await probePlatform({ throttle, tokens }, connection, one, timeout);
+      return { found, rights: toldRights(connection.id, allowedStreams(one, connection, found)) };
+    };
     if (connector && !isDirectory) {
-      const { probePlatform } = await import('../../activities/platform/probe.ts');
-      return toldStreams(await probePlatform({ throttle, tokens }, connection, connector, timeout));
+      const { found, rights } = await look(connector);
+      return [...toldStreams(found), ...rights];
     }
     // Some options contradict the address (startTls with ldaps://), which the reader notices first.
     source = openSource(connection, { throttle, tokens });
-    return told(await source.probe(timeout), connection);
+    const lines = told(await source.probe(timeout), connection);
+    return connector ? [...lines, ...(await look(connector)).rights] : lines;
   } catch (error) {
     const held = timeout.aborted ? gate.why(ms) : error instanceof RetryLater ? gate.why(error.waitMs) : null;
     const why =
@@ -108,6 +115,15 @@ function toldStreams(streams: readonly StreamProbe[]): string[] {
     return `Not looked at: ${names.join(', ')} (${why}).`;
   });
   return [...told, ...left];
+}
+
+/** How runs of platformSync are whole with the rights that a credential has. */
+function toldRights(name: string, rights: { allowed: string[]; forbidden: string[] } | null): string[] {
+  if (rights === null || rights.allowed.length === 0) return [];
+  const { allowed, forbidden } = rights;
+  return [
+    `platformSync cannot read ${forbidden.join(', ')} with this credential, and its runs would end as partial. To read the others alone: npx syncline connect ${name} --option 'streams=${JSON.stringify(allowed)}'`,
+  ];
 }
 
 function toldStripe({ limit, share, isTest, readable, unreadable }: StripeProbe): string[] {
