@@ -23,6 +23,16 @@ describe('the index', () => {
     );
   });
 
+  test('what docs/operate.md says of lost refresh tokens is what the connectors do', () => {
+    const text = readFileSync(new URL('../docs/operate.md', import.meta.url), 'utf8');
+    const [, byConsent, byCredential] = /lets in \((.*?)\) .* lets in \((.*?)\) a new one/.exec(text) ?? [];
+    const rotating = Object.values(connectors).flatMap(({ platform, auth }) =>
+      auth.kind === 'token' && auth.refresh ? [{ name: `\`${platform}\``, obtains: auth.obtain !== undefined }] : [],
+    );
+    const named = (obtains: boolean) => rotating.flatMap((one) => (one.obtains === obtains ? one.name : [])).join(', ');
+    expect([byConsent, byCredential]).toEqual([named(false), named(true)]);
+  });
+
   test('takes a connector under its own name alone', () => {
     expect(Object.keys(proven({ demo: sound() }))).toEqual(['demo']);
     expect(() => proven({ other: sound() })).toThrow(
