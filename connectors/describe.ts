@@ -19,6 +19,8 @@ export interface PlatformView {
 export interface StreamView {
   name: string;
   title: string;
+  /** What the list does not have; '' where nothing is known to be missing. */
+  lacks: string;
   /** API or table that is read, and for what it is read again. */
   reads: string;
   paging: string;
@@ -49,6 +51,7 @@ export function describeConnector(connector: Connector): PlatformView {
     streams: Object.entries(streams).map(([name, stream]) => ({
       name,
       title: stream.title,
+      lacks: stream.lacks ?? '',
       reads: readsOf(stream),
       paging: pagingOf(stream.paging),
       window: stream.window ? windowOf(stream.window, stream.sql?.count) : '',

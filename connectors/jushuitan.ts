@@ -1,3 +1,4 @@
+import { archivedOrders } from './jushuitan/lacking.ts';
 import { rates, rules } from './jushuitan/rules.ts';
 import { streams } from './jushuitan/streams.ts';
 import type { Connector } from './shape.ts';
@@ -9,7 +10,7 @@ const token = {
   lifeSeconds: 30 * 86_400,
 } as const;
 
-/** Jushuitan ERP (聚水潭), new gateway. Orders of Taobao and Pinduoduo are not in it: they go through Qimen. */
+/** Jushuitan ERP (聚水潭), new gateway. */
 export const jushuitan: Connector = {
   platform: 'jushuitan',
   title: 'Jushuitan ERP (new gateway)',
@@ -90,6 +91,7 @@ export const jushuitan: Connector = {
     { at: 'envelope.rules.3.text', what: 'Words for a token that ended.' },
     { at: 'envelope.rules.4.text', what: 'Words for a window that is too wide.' },
     { at: 'limits.platform', what: 'Numbers from the code of clients; no page was seen.' },
+    { at: 'streams.orders.call.params.archive', what: archivedOrders },
     { at: 'streams.skus.window.beginning', what: 'That no row was last changed before it.' },
     { at: 'streams.other_inout.paging.size.rows', what: '50 to 100 rows a page; and whether start_ts is understood.' },
     { at: 'streams.refunds.call.api', what: 'Known from the old gateway; its path here was not seen.' },

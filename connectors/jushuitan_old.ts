@@ -1,3 +1,4 @@
+import { archivedOrders, lackedOrders } from './jushuitan/lacking.ts';
 import { rates, rules } from './jushuitan/rules.ts';
 import type { Connector, Deletes, SignedCall, Stream } from './shape.ts';
 
@@ -95,12 +96,15 @@ export const jushuitan_old: Connector = {
   },
   limits: { app: 'partnerId', platform: rates },
   streams: {
-    orders: list('Orders', 'orders.single.query', 'orders', 'o_id', withdrawn, {
-      status,
-      shop_id: shop,
-      so_id: { path: 'so_id', type: 'text' },
-      pay_amount: { path: 'pay_amount', type: 'numeric' },
-    }),
+    orders: {
+      ...list('Orders', 'orders.single.query', 'orders', 'o_id', withdrawn, {
+        status,
+        shop_id: shop,
+        so_id: { path: 'so_id', type: 'text' },
+        pay_amount: { path: 'pay_amount', type: 'numeric' },
+      }),
+      lacks: lackedOrders,
+    },
     sales_out: list('Sales that left the warehouse', 'orders.out.simple.query', 'datas', 'io_id', withdrawn, {
       status,
       order_id: { path: 'o_id', type: 'text' },
@@ -145,6 +149,7 @@ export const jushuitan_old: Connector = {
     { at: 'envelope.rules', what: 'Words and codes for token, rate, window and white list; as in the new gateway.' },
     { at: 'limits.platform', what: 'Numbers of the new gateway, from the code of clients.' },
     { at: 'streams.orders.paging.size.rows', what: '50 or 100 rows a page; and whether start_ts is understood.' },
+    { at: 'streams.orders.call.params.archive', what: archivedOrders },
     { at: 'streams.orders.window.end', what: 'Whether a row changed exactly at modified_end is in the answer.' },
     { at: 'streams.skus.window.beginning', what: 'That no row was last changed before it.' },
     { at: 'streams.inventory.rows', what: 'Name of the list in the answer.' },

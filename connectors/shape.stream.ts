@@ -4,6 +4,8 @@ import type { Path, Rate, TimeFormat, Value } from './shape.ts';
 /** One list of a platform that lands in one table. */
 export interface Stream {
   title: string;
+  /** What somebody would look for here and the list does not have, for people. */
+  lacks?: string;
   /** HTTP call; a SQL source has `sql` instead. */
   call?: ApiCall;
   sql?: SqlCall;

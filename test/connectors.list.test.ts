@@ -78,6 +78,13 @@ describe('syncline connectors', () => {
     expect(out).not.toContain('feishu:');
   });
 
+  test.each(['jushuitan', 'jushuitan_old'])('says what the orders of %s lack', async (platform) => {
+    expect((await cli('connectors', platform)).out).toMatch(
+      /\n {2}orders lacks: orders of Taobao and Pinduoduo, .* and archived ones \(archive=true\)/,
+    );
+    expect((await cli('connectors', platform, '--unconfirmed')).out).toContain('archive=true');
+  });
+
   test('lists what no source confirmed', async () => {
     const { out } = await cli('connectors', '--unconfirmed');
     for (const { platform, unconfirmed } of Object.values(connectors))

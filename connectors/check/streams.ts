@@ -178,6 +178,7 @@ export const streamName = untaken(
 );
 export const stream = object({
   title: text,
+  lacks: v.optional(text),
   call: v.optional(object(apiCall)),
   sql: v.optional(sqlCall),
   rows: path,

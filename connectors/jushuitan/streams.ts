@@ -1,4 +1,5 @@
 import type { Deletes, Stream } from '../shape.ts';
+import { lackedOrders } from './lacking.ts';
 
 const minute = 60_000;
 const day = 86_400_000;
@@ -75,12 +76,15 @@ const shop = { path: 'shop_id', type: 'bigint' } as const;
 
 /** Streams of Jushuitan's new gateway, one a table. */
 export const streams: Record<string, Stream> = {
-  orders: byVersion('Orders', 'orders/single/query', 'orders', 'o_id', 100, {
-    shop_id: shop,
-    so_id: { path: 'so_id', type: 'text' },
-    pay_amount: { path: 'pay_amount', type: 'numeric' },
-    created,
-  }),
+  orders: {
+    ...byVersion('Orders', 'orders/single/query', 'orders', 'o_id', 100, {
+      shop_id: shop,
+      so_id: { path: 'so_id', type: 'text' },
+      pay_amount: { path: 'pay_amount', type: 'numeric' },
+      created,
+    }),
+    lacks: lackedOrders,
+  },
   sales_out: byVersion('Sales that left the warehouse', 'orders/out/simple/query', 'datas', 'io_id', 50, {
     order_id: { path: 'o_id', type: 'text' },
     shop_id: shop,

@@ -24,7 +24,7 @@ export const connectorRegions: Record<string, () => Promise<string[]>> = {
       ['platform', 'stream', 'reads', 'paging', 'window', 'limits', 'deletions'],
       rows((view) =>
         view.streams.map((stream) => [
-          `${code(stream.name)} ${stream.title}`,
+          `${code(stream.name)} ${stream.title}${stream.lacks ? `. Lacks: ${stream.lacks}` : ''}`,
           stream.reads,
           stream.paging,
           stream.window || '–',

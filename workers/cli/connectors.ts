@@ -65,6 +65,7 @@ function shown(view: PlatformView, alone: boolean): string[] {
         stream.deletions,
       ]),
     ]),
+    ...streams.flatMap(({ name, lacks }) => (lacks ? [`  ${name} lacks: ${lacks}`] : [])),
     ...(unconfirmed.length > 0
       ? [`  ${counted(unconfirmed.length, 'fact')} unconfirmed: npx syncline connectors ${platform} --unconfirmed`]
       : []),
