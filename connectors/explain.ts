@@ -4,7 +4,9 @@ type Nested = {
   type?: string;
   entries?: Record<string, unknown>;
   wrapped?: unknown;
-  pipe?: { type: string; message?: string }[];
+  pipe?: { type: string; message?: string; requirement?: unknown }[];
+  /** Of a list of so many: the schema of each. */
+  items?: unknown[];
   /** Of a list: the schema of its values. Of a union: those one of which must fit. */
   item?: unknown;
   options?: unknown[];
@@ -43,13 +45,17 @@ function accepted(schema: v.GenericSchema, keys: string[], issue: v.BaseIssue<un
   const { type, expected, message } = issue;
   if (type === 'min_length' || type === 'max_length')
     return `${type === 'min_length' ? 'at least' : 'at most'} ${expected?.slice(2)}`;
-  if (type === 'integer') return 'a whole number';
+  if (type === 'integer' || type === 'min_value' || type === 'max_value')
+    return boundsOf(partAt(schema, keys).pipe ?? []) ?? (type === 'integer' ? 'a whole number' : (expected ?? message));
   if (type === 'regex' || type === 'check' || type === 'raw_check') return message;
   return issue.kind === 'schema' && keys.length > 0 ? acceptedBy(partAt(schema, keys)) : (expected ?? message);
 }
 
-/** What a schema accepts: the words of its own rule where it has one, else its kind. */
+/** What a schema accepts: the words of its own rule where it has one, else its bounds or its kind. */
 function acceptedBy({ type, pipe, options, item, expects }: Nested): string {
+  const bounds = boundsOf(pipe ?? []);
+  if (bounds !== null) return bounds;
+  if (type === 'boolean') return 'true or false';
   const rule = pipe?.find((one) => one.type === 'regex' || one.type === 'check')?.message;
   if (rule !== undefined) return rule;
   if (type === 'union') return (options ?? []).map((option) => acceptedBy(unwrap(option))).join(', or ');
@@ -57,8 +63,21 @@ function acceptedBy({ type, pipe, options, item, expects }: Nested): string {
   return expects ?? 'another value';
 }
 
+/** `a whole number from 1 to 32`; null for what has no bounds. */
+function boundsOf(pipe: NonNullable<Nested['pipe']>): string | null {
+  const of = (type: string) => pipe.find((one) => one.type === type)?.requirement;
+  const [least, most] = [of('min_value'), of('max_value')];
+  if (typeof least !== 'number' && typeof most !== 'number') return null;
+  const what = pipe.some(({ type }) => type === 'integer') ? 'a whole number' : 'a number';
+  const from = typeof least === 'number' ? ` from ${least}` : '';
+  return `${what}${from}${typeof most === 'number' ? `${from ? ' to' : ' up to'} ${most}` : ' on'}`;
+}
+
 function partAt(schema: unknown, keys: string[]): Nested {
-  return keys.reduce((at, key) => unwrap(at.entries?.[key] ?? at.item ?? at.value), unwrap(schema));
+  return keys.reduce(
+    (at, key) => unwrap(at.entries?.[key] ?? at.items?.[Number(key)] ?? at.item ?? at.value),
+    unwrap(schema),
+  );
 }
 
 function unwrap(schema: unknown): Nested {

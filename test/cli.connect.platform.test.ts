@@ -106,7 +106,13 @@ describe('connect, for an open platform', () => {
       2,
       'options: unknown field "apKey" (accepted: appKey, signMethod, streams, since',
     ],
-    ['a value out of its bounds', withOption('parallel=33'), undefined, 2, 'options: parallel: got 33, accepted <=32'],
+    [
+      'a value out of its bounds',
+      withOption('parallel=33'),
+      undefined,
+      2,
+      'options: parallel: got 33, accepted a whole number from 1 to 32',
+    ],
     [
       'a stream that is none',
       withOption('streams=["order"]'),

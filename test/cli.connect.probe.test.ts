@@ -79,3 +79,13 @@ test.each([
   expect(said.out).not.toContain('platformSync cannot read');
   expect(await cli(`start platformSync ${name} --wait`)).toMatchObject({ code: 0 });
 });
+
+test.each([
+  ['parallel=99', 'parallel: got 99, accepted a whole number from 1 to 32'],
+  ['parallel=1.5', 'parallel: got 1.5, accepted a whole number from 1 to 32'],
+  ['guard.percent=101', 'guard.percent: got 101, accepted a number from 0 to 100'],
+  ['snapshot=yes', 'snapshot: got "yes", accepted true or false'],
+])('says of the option %s all that is accepted', async (option, why) => {
+  const said = await cli(`connect ${fresh()} --platform kuaishou --option appKey=a --option ${option} --no-credential`);
+  expect(said.err).toContain(why);
+});

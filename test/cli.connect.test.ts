@@ -136,13 +136,13 @@ describe('connect', () => {
       'a wrong value',
       [...withVariable, '--option', 'guards.users.count=ten'],
       2,
-      'options: guards.users.count: got "ten", accepted number',
+      'options: guards.users.count: got "ten", accepted a whole number from 0 to 100000000',
     ],
     [
       'a value out of its bounds',
       [...withVariable, '--option', 'pageSize=0'],
       2,
-      'options: pageSize: got 0, accepted >=1',
+      'options: pageSize: got 0, accepted a whole number from 1 to 10000',
     ],
     [
       'a choice that is none',

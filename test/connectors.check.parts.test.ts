@@ -128,6 +128,12 @@ const parts: WrongPart[] = [
     'got "midnight", accepted nothing, since verdict is retry-after',
   ],
   [
+    'a quota that nobody knows the end of',
+    'envelope.rules.0',
+    { code: [8], verdict: 'quota' },
+    '~envelope.rules.0.until: got nothing, accepted midnight, unless waitMs or waitHeader says when a used-up quota is full again',
+  ],
+  [
     'a wait for no wait',
     'envelope.rules.0.verdict',
     'gone',

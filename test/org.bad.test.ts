@@ -22,7 +22,7 @@ describe.concurrent('a wrong input ends the run before anything is read', () => 
       [{ connection: 'acme', dryrun: true }],
       'unknown field "dryrun" (accepted: connection, mode, dryRun, only, steps)',
     ],
-    ['a wrong type', [{ connection: 'acme', dryRun: 'yes' }], 'dryRun: got "yes", accepted boolean'],
+    ['a wrong type', [{ connection: 'acme', dryRun: 'yes' }], 'dryRun: got "yes", accepted true or false'],
     ['a wrong mode', [{ connection: 'acme', mode: 'quick' }], 'mode: got "quick", accepted ("full" | "incremental")'],
     [
       'an unknown step',
@@ -32,7 +32,7 @@ describe.concurrent('a wrong input ends the run before anything is read', () => 
     [
       'a step that is no boolean',
       [{ connection: 'acme', steps: { addUsers: 1 } }],
-      'steps.addUsers: got 1, accepted boolean',
+      'steps.addUsers: got 1, accepted true or false',
     ],
     ['only without a person', [{ connection: 'acme', only: { user: '' } }], 'only.user: got'],
     [
@@ -85,12 +85,12 @@ describe.concurrent('a wrong connection ends the run', () => {
   });
 
   it.each([
-    ['an option out of bounds', { pageSize: 0 }, 'pageSize: got 0, accepted >=1'],
-    ['an option of a wrong type', { userLimit: 'many' }, 'userLimit: got "many", accepted number'],
+    ['an option out of bounds', { pageSize: 0 }, 'pageSize: got 0, accepted a whole number from 1 to 10000'],
+    ['an option of a wrong type', { userLimit: 'many' }, 'userLimit: got "many", accepted a whole number from 0 on'],
     [
       'an option inside a guard',
       { guards: { users: { percent: 120 } } },
-      'guards.users.percent: got 120, accepted <=100',
+      'guards.users.percent: got 120, accepted a number from 0 to 100',
     ],
     [
       'an option of a wrong choice',

@@ -56,6 +56,14 @@ describe('a platform, end to end', () => {
     });
   });
 
+  test('an unknown connection is offered the way to a platform, not to a directory', async () => {
+    const shop = await openShop(world, kuaishou, { rows: 0 });
+    expect(await failureOfRun(shop.sync({ connection: 'nobody' }))).toMatchObject({
+      type: 'ConnectionUnknown',
+      message: expect.stringContaining('npx syncline connect nobody --platform NAME --credential-env VARIABLE'),
+    });
+  });
+
   test('an unknown stream is named with those there are', async () => {
     const shop = await openShop(world, kuaishou, { rows: 0 });
     expect(await failureOfRun(shop.sync({ streams: ['invoices'] }))).toMatchObject({

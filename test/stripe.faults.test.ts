@@ -20,14 +20,14 @@ describe('what is typed wrong, or refused at the beginning, ends the run at once
 
   it.each([
     [{ shares: 1 }, 'unknown field "shares" (accepted: types, lists, share,'],
-    [{ share: 2 }, 'share: got 2, accepted <=1'],
+    [{ share: 2 }, 'share: got 2, accepted a number from 0.05 to 1'],
     [{ types: ['clients'] }, 'types.0: got "clients", accepted a resource such as customers or invoices'],
     [{ lists: ['customers.friends'] }, 'lists.0: got "customers.friends", accepted a list inside a resource'],
     [
       { settleSeconds: [90, 20] },
       'settleSeconds: got Array, accepted two ages of 1-3600 seconds, the second one larger',
     ],
-    [{ settleSeconds: [20, 4000] }, 'settleSeconds.1: got 4000, accepted <=3600'],
+    [{ settleSeconds: [20, 4000] }, 'settleSeconds.1: got 4000, accepted a number from 2 to 3600'],
     [{ apiVersion: 'latest' }, 'apiVersion: got "latest", accepted a version such as 2026-08-26.dahlia'],
   ])('options %j', async (options, message) => {
     const { source } = await openStripeAccount(world, { counts: { customers: 1 } });

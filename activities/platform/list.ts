@@ -1,6 +1,6 @@
 import { databasePlatform } from '../../connectors/database.ts';
 import type { Connector } from '../../connectors/shape.ts';
-import type { Connection } from '../../db/connections.ts';
+import { type Connection, ConnectionUnknown } from '../../db/connections.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { openPlatform, streamOf } from './open.ts';
@@ -27,7 +27,13 @@ export async function listStreams(
   deps: Deps,
   { connection, streams, platform }: StreamsInput,
 ): Promise<ListedStream[]> {
-  const { connector, options, connection: opened } = await openPlatform(deps, connection);
+  const {
+    connector,
+    options,
+    connection: opened,
+  } = await openPlatform(deps, connection).catch((error: unknown) => {
+    throw error instanceof ConnectionUnknown ? error.of(platform ?? 'NAME') : error;
+  });
   requirePlatform(connection, connector.platform, platform);
   const wanted = streams ?? options.streams ?? usualStreams(connector, opened);
   for (const name of wanted) streamOf(connector, name);

@@ -195,6 +195,12 @@ function* envelopeProblems({ envelope: { shapes, rules } }: Connector): Generato
       yield { at: `${at}.text`, got: quoted(rule.text.slice(0, 60)), accepted: 'a regular expression' };
     if (rule.until && rule.verdict !== 'quota')
       yield { at: `${at}.until`, got: quoted(rule.until), accepted: `nothing, since verdict is ${rule.verdict}` };
+    if (rule.verdict === 'quota' && !rule.until && rule.waitMs === undefined && rule.waitHeader === undefined)
+      yield {
+        at: `${at}.until`,
+        got: none,
+        accepted: 'midnight, unless waitMs or waitHeader says when a used-up quota is full again',
+      };
     if (rule.waitMs && !['retry-after', 'busy', 'quota'].includes(rule.verdict))
       yield { at: `${at}.waitMs`, got: String(rule.waitMs), accepted: `nothing, since verdict is ${rule.verdict}` };
   }
