@@ -120,10 +120,7 @@ export async function startHubspotSandbox(options: HubspotSandboxOptions = {}): 
     text: string,
     response: ServerResponse,
   ): Promise<Reply | null> {
-    if (path.startsWith('/oauth/')) {
-      const instead = faults.meet('token');
-      return (instead && faulty(instead)) ?? sessions.answer(new URLSearchParams(text));
-    }
+    if (path.startsWith('/oauth/')) return faulty(faults.meet('token')) ?? sessions.answer(new URLSearchParams(text));
     if (!sessions.knows(request.headers.authorization))
       return refusal(401, 'INVALID_AUTHENTICATION', 'Authentication credentials not found.');
     const refused = limits.take(Date.now());
@@ -154,7 +151,7 @@ export async function startHubspotSandbox(options: HubspotSandboxOptions = {}): 
           },
         ],
       });
-    const instead = fault && faulty(fault);
+    const instead = faulty(fault);
     if (instead) return instead;
     const body = parse(text);
     if (body === undefined) return refusal(400, 'VALIDATION_ERROR', 'Invalid input JSON on line 1');

@@ -13,8 +13,8 @@ export function nameOf(path: string): string {
 }
 
 /** Answers that need nothing of the call. */
-export function faulty(fault: HubspotFault): Reply | undefined {
-  switch (fault.type) {
+export function faulty(fault: HubspotFault | undefined): Reply | undefined {
+  switch (fault?.type) {
     case 'status':
       return {
         status: fault.status,
