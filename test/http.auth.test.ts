@@ -185,6 +185,7 @@ describe('a call', () => {
         }),
         level,
         error.waitMs,
+        expect.stringContaining(`(${code})`),
       ],
     ]);
   });

@@ -110,7 +110,7 @@ it('is followed by --wait over all executions, and cancelled in a later one', as
   const said = await cli(`start orgSync ${name} --wait`);
   expect(said).toMatchObject({ code: 0, err: '' });
   expect(said.out).toContain('Applied: plan');
-  expect(said.out).toContain('the source asked to wait 1 s (rate limit)');
+  expect(said.out).toMatch(/waits 1 s: \S+\/Users asks to wait \(429\)\./);
   const [, first] = /run id ([0-9a-f-]{36})/.exec(said.out) ?? [];
   const { run } = await stateOf(name);
   expect([run.status, run.firstRunId, run.runId === first]).toEqual(['COMPLETED', first, false]);

@@ -94,7 +94,7 @@ describe.concurrent('a source that asks to wait', () => {
       await vi.waitFor(
         async () => {
           const { notes } = await handle.query<OrgSyncProgress>(progress);
-          expect(notes.join('\n')).toMatch(/the source asked to wait [123] s \(rate limit\)/);
+          expect(notes.join('\n')).toMatch(/waits [123] s: \S+\/Users asks to wait \(429\)\./);
         },
         { timeout: 20_000, interval: 20 },
       );
@@ -103,7 +103,7 @@ describe.concurrent('a source that asks to wait', () => {
       expect(busy, 'the reader holds no slot while the workflow sleeps').not.toContain('stageUsers');
       const result = await handle.result();
       expect(result).toMatchObject({ outcome: 'applied', users: { added: 120 } });
-      expect(result.notes.join('\n')).not.toContain('asked to wait');
+      expect(result.notes.join('\n')).not.toContain('asks to wait');
       expect(source.requests.limited).toBe(2);
       await expectSameAsSource(world.pool, name, source.directory);
     },

@@ -186,7 +186,7 @@ describe('the text', () => {
     const { count, percent, smallCount, smallPercent } = v.parse(platformOptions.guard, undefined);
     const guard = `more than ${count} rows or ${percent} % (below 100 rows, ${smallCount} or ${smallPercent} %) stay`;
     expect(pipelinePages).toContain(guard);
-    expect(source('db/close.ts')).toContain('living < 100');
+    expect(source('db/sweep.ts')).toContain('living < 100');
     const { guards, confirmMissing, changesDays, approvalHours } = v.parse(v.object(directoryOptions), {});
     const { users, groups, deactivations, editsPercent, additionsPercent, membershipsPercent } = v.parse(
       directoryOptions.guards,

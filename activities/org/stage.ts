@@ -1,4 +1,4 @@
-import { livingRows, missingIds } from '../../db/org/living.ts';
+import { anyLiving, livingRows, missingIds } from '../../db/org/living.ts';
 import type { Plan } from '../../db/org/plan.ts';
 import { addPage, appendStage, emptyBatch, readStage, restartStream, type StageState } from '../../db/org/stage.ts';
 import { countGroups, groupIds, levelIds } from '../../db/org/stagedGroups.ts';
@@ -165,9 +165,9 @@ class StageWriter {
 /** What a list that was read to its end means: nothing where there was something, one more pass, or done. */
 async function conclude(deps: Deps, plan: Plan, stream: Stream, state: StageState): Promise<Slice> {
   if (plan.only !== null) return told(state);
-  const living = await livingRows(deps.pool, plan.claim.connection, stream);
-  if (living === 0) return told(state);
-  if (state.rows === 0) await requireRows(deps, plan, stream, living);
+  const { connection } = plan.claim;
+  if (!(await anyLiving(deps.pool, connection, stream))) return told(state);
+  if (state.rows === 0) await requireRows(deps, plan, stream, await livingRows(deps.pool, connection, stream));
   if (state.ended?.doubt && state.passes === 1) {
     // Rows moved while they were read: one more pass often agrees with itself.
     await restartStream(deps.pool, plan.claim, plan.id, stream, 2);

@@ -22,7 +22,16 @@ const youngHalfMb = 4;
 /** A thread that has nothing to read for so long ends and gives its 50 MB back. */
 const idleMs = 10_000;
 
-let running: { worker: Worker; reads: number; idle?: NodeJS.Timeout } | undefined;
+interface Thread {
+  worker: Worker;
+  reads: number;
+  idle?: NodeJS.Timeout;
+  /** What it died of: a code or a class, for a text may quote what it read. Null while it runs, and where it was ended. */
+  died: string | null;
+  exit: Promise<unknown>;
+}
+
+let running: Thread | undefined;
 
 /**
  * Reads and encodes pages in the one thread that all connections of this process share, a few pages ahead of whoever takes
@@ -40,9 +49,11 @@ export async function* readInThread(read: ThreadRead, signal: AbortSignal): Asyn
       mine.postMessage('taken');
       yield message.read;
     }
+    await thread.exit;
+    const why = thread.died === null ? '' : ` (${thread.died})`;
     throw new SyncError(
       'Unavailable',
-      'The thread that reads pages ended: the list goes on behind the last written page',
+      `The thread that reads pages ended${why}: the list goes on behind the last written page`,
     );
   } finally {
     mine.close();
@@ -56,14 +67,14 @@ export async function endThread(): Promise<void> {
   await running?.worker.terminate();
 }
 
-function join(): NonNullable<typeof running> {
+function join(): Thread {
   running ??= start();
   clearTimeout(running.idle);
   running.reads += 1;
   return running;
 }
 
-function leave(thread: NonNullable<typeof running>): void {
+function leave(thread: Thread): void {
   thread.reads -= 1;
   if (thread.reads > 0) return;
   thread.idle = setTimeout(() => {
@@ -72,19 +83,26 @@ function leave(thread: NonNullable<typeof running>): void {
   }, idleMs).unref();
 }
 
-function start(): NonNullable<typeof running> {
-  const typed = import.meta.url.endsWith('.ts');
+function start(): Thread {
   // `resourceLimits` would say the same, but the flag of the command line goes before them; threads read it as they start.
   v8.setFlagsFromString(`--max-semi-space-size=${youngHalfMb}`);
-  const worker = new Worker(new URL(`./thread.entry.${typed ? 'ts' : 'js'}`, import.meta.url), {
-    ...(typed && { execArgv: ['--import', 'tsx'] }),
+  const worker = import.meta.url.endsWith('.ts')
+    ? fromSource()
+    : new Worker(new URL('./thread.entry.js', import.meta.url));
+  const made: Thread = { worker, reads: 0, died: null, exit: new Promise((done) => worker.once('exit', done)) };
+  worker.once('error', (error: Error & { code?: string }) => {
+    made.died = error.code ?? error.name;
   });
-  const made = { worker, reads: 0 };
-  const gone = () => {
+  worker.once('exit', () => {
     if (running === made) running = undefined;
-  };
-  // What it died of is told by the ports that closed with it.
-  worker.once('error', gone).once('exit', gone);
+  });
   worker.unref();
   return made;
+}
+
+/** A thread has no loader for TypeScript of its own, and does not always get that of its process. */
+function fromSource(): Worker {
+  const entry = new URL('./thread.entry.ts', import.meta.url).href;
+  const code = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${JSON.stringify(entry)}, ${JSON.stringify(entry)}))`;
+  return new Worker(code, { eval: true, execArgv: [] });
 }

@@ -34,13 +34,15 @@ export async function applyChunk(
   };
   await write(fresh).catch((error) => {
     // The chunk was committed before, and its answer was lost: its own rows are there.
-    if (fresh && error.code === uniqueViolation) return write(false);
+    if (fresh && error.code === uniqueViolation && keys.test(error.constraint ?? '')) return write(false);
     throw error;
   });
   return { next: to + 1, applied };
 }
 
 const uniqueViolation = '23505';
+/** A name that somebody else holds is another trouble. */
+const keys = /^(users|memberships)_.+_pk$/;
 
 /**
  * Makes every commit before it durable. A slice ends with it: Temporal must not count a chunk as done that a crash of

@@ -57,13 +57,15 @@ const small = 100;
 export async function judgePlan(pool: Pool, plan: Plan, limits: Limits, dryRun: boolean): Promise<Judgement> {
   await knowDirectory(pool, plan);
   return writeUnderClaim(pool, plan.claim, { name: 'checkLimits', heavy: true }, async (client) => {
-    const counts = await countPlan(client, plan, limits.skipped);
-    const breaches = judge(counts, limits);
-    const seats = counts.user.add - counts.user.delete;
+    const { rows } = await client.query('SELECT steps FROM org.plans WHERE id = $1', [plan.id]);
+    const ranges: Judgement['ranges'] = rows[0].steps;
+    // A plan without changes breaks nothing: counting everybody for it took a fifth of a second of 300,000.
+    const counts = Object.keys(ranges).length > 0 ? await countPlan(client, plan, limits.skipped) : null;
+    const breaches = counts ? judge(counts, limits) : [];
+    const seats = counts ? counts.user.add - counts.user.delete : 0;
     const overLimit = await reserveSeats(client, plan, limits.userLimit, seats, dryRun);
     const digest = breaches.length > 0 || dryRun ? await digestPlan(client, plan) : null;
-    const { rows } = await client.query('SELECT steps FROM org.plans WHERE id = $1', [plan.id]);
-    return { breaches, overLimit, digest, ranges: rows[0].steps };
+    return { breaches, overLimit, digest, ranges };
   });
 }
 
@@ -142,11 +144,21 @@ function fromSmall(percent: number, living: number): number {
 }
 
 /**
- * Counts the tenant's living people and the seats that open plans of other connections have reserved. The lock makes two
- * connections of one tenant judge one after the other: both could fit alone and exceed the limit together.
+ * Reserves the seats of a plan in its tenant. The lock makes two connections of one tenant judge one after the other: both
+ * could fit alone and exceed the limit together.
  */
 async function reserveSeats(client: Client, plan: Plan, limit: number | null, seats: number, dryRun: boolean) {
-  await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline seats ' || $1, 0))`, [plan.tenant]);
+  if (seats > 0) {
+    await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline seats ' || $1, 0))`, [plan.tenant]);
+    const over = limit === null ? null : await overSeats(client, plan, limit, seats);
+    if (over !== null) return over;
+  }
+  if (!dryRun) await client.query('UPDATE org.plans SET seats = $2 WHERE id = $1', [plan.id, seats]);
+  return null;
+}
+
+/** The tenant's living people and the seats that open plans of its other connections have reserved, where the plan does not fit beside them. */
+async function overSeats(client: Client, plan: Plan, limit: number, seats: number): Promise<Judgement['overLimit']> {
   const { rows } = await client.query(
     `SELECT (SELECT count(*)::int FROM org.users WHERE tenant = $1 AND deleted_at IS NULL) AS living,
             (SELECT coalesce(sum(greatest(p.seats - w.added + w.deleted, 0)), 0)::int FROM org.plans p
@@ -160,10 +172,7 @@ async function reserveSeats(client: Client, plan: Plan, limit: number | null, se
     [plan.tenant, plan.id, plan.claim.pipeline, plan.claim.connection],
   );
   const { living, reserved } = rows[0];
-  if (limit !== null && seats > 0 && living + reserved + seats > limit)
-    return { limit, living, planned: seats, reserved };
-  if (!dryRun) await client.query('UPDATE org.plans SET seats = $2 WHERE id = $1', [plan.id, seats]);
-  return null;
+  return living + reserved + seats > limit ? { limit, living, planned: seats, reserved } : null;
 }
 
 /** Sum of the changes' hashes: the same list gives the same digest, whatever its order. */

@@ -15,6 +15,15 @@ export async function livingRows(pool: Pool, connection: string, stream: Stream)
   return rows[0].n;
 }
 
+/** Whether there is one: cheaper than their number where that is not told. */
+export async function anyLiving(pool: Pool, connection: string, stream: Stream): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `SELECT 1 FROM ${table[stream]} WHERE connection_id = $1 AND deleted_at IS NULL LIMIT 1`,
+    [connection],
+  );
+  return rowCount === 1;
+}
+
 /** Ids of living rows that the stage does not hold, at most `most` + 1 of them. */
 export async function missingIds(pool: Pool, plan: Plan, stream: Stream, most: number): Promise<string[]> {
   await knowRows(pool, table[stream], { connection_id: plan.claim.connection });

@@ -84,7 +84,10 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
 /** A row that came twice (it moved between pages) counts once: the last read. Two people under one id are both handed back. */
 async function dropRepeats(client: Client, plan: Plan): Promise<number> {
   const { users } = stageTables(plan.id);
-  const { rows } = await client.query(`SELECT count(*)::int AS rows, count(DISTINCT id)::int AS ids FROM ${users}`);
+  // By groups, not count(DISTINCT): that sorts, which takes twice as long.
+  const { rows } = await client.query(
+    `SELECT coalesce(sum(n), 0)::int AS rows, count(*)::int AS ids FROM (SELECT count(*) AS n FROM ${users} GROUP BY id) each`,
+  );
   if (rows[0].rows === rows[0].ids) return rows[0].ids;
   await client.query(`
     UPDATE ${users} u SET reason = 'duplicate_id', field = 'id', record = coalesce(u.record, to_jsonb(u)::text)
