@@ -64,7 +64,8 @@ test('a stream goes on in another execution, again and again, and ends as one th
     expect(told, `${key} never fall`).toEqual([...told].sort((a, b) => a - b));
     expect(told.at(-1), `${key} at the end`).toBeLessThanOrEqual(key === 'covered' ? 1 : result[key]);
   }
-  expect(seen.flatMap(({ progress }) => progress.notes)).toEqual([]);
+  const notes = seen.flatMap(({ progress }) => progress.notes);
+  expect(notes.filter((note) => !note.startsWith('older rows are left out: read since '))).toEqual([]);
 });
 
 /** Asks a stream for its progress until it ends. */
