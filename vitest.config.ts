@@ -14,14 +14,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/harness/setup.ts'],
-    setupFiles: ['test/harness/registries.ts'],
     reporters: ['default', 'test/harness/reporter.ts'],
-    // More than two cores: most of a file's time goes by waiting, above all for killed workers to be missed.
-    maxWorkers: 5,
-    // Files of one process share what they load: the SDK of Temporal alone takes longer to load than most files to run.
-    isolate: false,
-    // Most objects live no longer than a page does: a larger young generation is collected less often.
-    execArgv: ['--max-semi-space-size=32'],
+    // Two cores and one more: files that kill workers wait ten seconds for each to be missed.
+    maxWorkers: 3,
     sequence: { sequencer: KillsFirst },
     testTimeout: 60_000,
     hookTimeout: 60_000,
