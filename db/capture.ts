@@ -7,7 +7,7 @@ import {
   functionPrefix,
   logTable,
 } from './capture/functions.ts';
-import { hasLog, tablesOf } from './capture/installed.ts';
+import { hasLog, lastTouch, tablesOf } from './capture/installed.ts';
 import { type CaptureMapping, MappingRefused, type Part, type Probe, probeMapping } from './capture/probe.ts';
 import { type MissingRight, missingRights } from './capture/rights.ts';
 import { sayBare, silentWriters } from './capture/silent.ts';
@@ -56,6 +56,11 @@ export interface CaptureState {
   log: boolean;
   /** Writers that fire no trigger, each a sentence; their changes are missed though the triggers are complete. */
   warnings: string[];
+  /**
+   * Another one when somebody touched triggers, functions, log or schema since: what was written while a trigger was off or
+   * a right was taken away stands nowhere, though all is well again.
+   */
+  touched: string;
 }
 
 /** CREATE TRIGGER waits for writers, and makes others wait behind it: not for longer than this. */
@@ -193,6 +198,7 @@ export async function captureState(
     leftOver: there.filter(({ oid }) => !wanted.some(({ table }) => table.oid === oid)).map(({ name }) => name),
     log,
     warnings: [...bare.map((part) => sayBare(part, owner.id)), ...(await silentWriters(pool, tables))],
+    touched: await lastTouch(pool, owner),
   };
 }
 

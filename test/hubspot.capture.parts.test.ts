@@ -95,3 +95,12 @@ test('tables that inherit are captured, and foreign ones refused', async () => {
     `mapping reads "${crm.schema}.users", whose part "${crm.schema}.far" is a foreign table`,
   );
 });
+
+test('what was written while the triggers were off is looked for when they are on again', async () => {
+  const crm = await partitioned();
+  await crm.sql(`ALTER TABLE people DISABLE TRIGGER USER; UPDATE people SET name = 'restored' WHERE id = 1;
+    ALTER TABLE people ENABLE TRIGGER USER`);
+  expect(await crm.sync()).toMatchObject({ written: 1 });
+  expect(names(crm)[1]).toBe('restored');
+  expect(await crm.sync(), 'nobody touched them since').toMatchObject({ written: 0, unchanged: 0 });
+});

@@ -161,6 +161,7 @@ test('who installed loses its rights: writers go on, status, check and a run nam
     [`ALTER TABLE ${log} OWNER TO CURRENT_USER`, `GRANT INSERT ON ${log} TO "${role}"`],
   ];
   for (const [statement, grant] of lost) {
+    const before = await proveMapping(pool, readOptions(stored));
     await pool.query(statement);
     await crm.sql(`UPDATE users SET name = name || '!'; DELETE FROM orders; TRUNCATE orders`);
     const rights = [{ what: expect.stringContaining(`npx syncline capture install ${id}`), grant, lost: true }];
@@ -172,6 +173,7 @@ test('who installed loses its rights: writers go on, status, check and a run nam
     expect(rows[0].list).toBe('contacts');
     await pool.query(`UPDATE syncline.hubspot_syncs SET mark_list = NULL; ${grant}`);
     expect(await captureStanding(pool, stored, mappingOf(crm))).toMatchObject({ complete: true, rights: [] });
+    expect(await proveMapping(pool, readOptions(stored)), 'though no run came meanwhile').not.toBe(before);
   }
 });
 

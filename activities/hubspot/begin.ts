@@ -1,14 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isDaily } from '../../connectors/hubspot/answers.ts';
 import { compareCatalog } from '../../connectors/hubspot/catalog.ts';
-import {
-  captureState,
-  MappingRefused,
-  missingRights,
-  type Probe,
-  probeMapping,
-  RightsMissing,
-} from '../../db/capture.ts';
+import { captureState, MappingRefused, missingRights, probeMapping, RightsMissing } from '../../db/capture.ts';
 import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
 import type { Pool } from '../../db/client.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
@@ -84,8 +77,8 @@ export async function beginHubspot(
     const judged = judgedDigest(opened, account.catalog);
     const timeZone = opened.options.timeZone ?? details.timeZone;
     const standard = {
-      // Another shape of the tables is looked at as another mapping is: everybody.
-      mapping: `${mappingDigest(opened)} ${proof.value.shape}`,
+      // Another standing of the tables is looked at as another mapping is: everybody.
+      mapping: `${mappingDigest(opened)} ${proof.value}`,
       judged,
       catalog: account.catalog,
       timeZone,
@@ -101,8 +94,11 @@ export async function beginHubspot(
   }
 }
 
-/** @throws SyncError InvalidInput for expressions, rights and triggers that are missing or wrong */
-export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubspot): Promise<Probe> {
+/**
+ * @returns another text when rows may have changed without a trigger that saw it
+ * @throws SyncError InvalidInput for expressions, rights and triggers that are missing or wrong
+ */
+export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubspot): Promise<string> {
   const check = `See all of it with: npx syncline hubspot check --connection ${connection.id}`;
   try {
     const probe = await probeMapping(pool, mapping);
@@ -113,7 +109,7 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
     if (missing.some(({ lost }) => lost)) await askMark(pool, connection.id, 'all');
     if (missing.length > 0) throw new RightsMissing(missing);
     const state = await captureState(pool, connection, mapping, probe);
-    if (state.complete) return probe;
+    if (state.complete) return `${probe.shape} ${state.touched}`;
     const what = state.triggers.find((one) => one.state !== 'installed');
     throw new SyncError(
       'InvalidInput',

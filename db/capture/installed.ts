@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Client, Pool } from '../client.ts';
 import { functionPrefix, logTable } from './functions.ts';
 import { type Part, quotedIn } from './tables.ts';
@@ -21,4 +22,26 @@ export async function tablesOf(pool: Pool | Client, no: number): Promise<Part[]>
     [functionPrefix(no)],
   );
   return rows;
+}
+
+/**
+ * Digest of the transactions that last wrote the catalog's rows of schema, log, functions and triggers. DISABLE and ENABLE
+ * TRIGGER leave the same trigger, REVOKE and GRANT the same rights, but other transactions; VACUUM keeps them.
+ */
+export async function lastTouch(pool: Pool, { no }: { no: number }): Promise<string> {
+  const { rows } = await pool.query(
+    `SELECT 'schema' AS what, n.oid::text, n.xmin::text FROM pg_namespace n WHERE n.nspname = 'syncline_capture'
+     UNION ALL
+     SELECT 'log', c.oid::text, c.xmin::text FROM pg_class c
+     WHERE c.relnamespace = 'syncline_capture'::regnamespace AND 'syncline_capture.' || c.relname = $1
+     UNION ALL
+     SELECT 'function', p.oid::text, p.xmin::text FROM pg_proc p
+     WHERE p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $2)
+     UNION ALL
+     SELECT 'trigger', t.oid::text, t.xmin::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+     WHERE p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $2)
+     ORDER BY 1, 2`,
+    [logTable(no), functionPrefix(no)],
+  );
+  return createHash('sha256').update(JSON.stringify(rows)).digest('hex').slice(0, 16);
 }
