@@ -1,6 +1,6 @@
 import { on } from 'node:events';
 import { type MessagePort, parentPort } from 'node:worker_threads';
-import { encodePage } from '../../db/org/stageRows.ts';
+import { type EncodedPage, encodePage } from '../../db/org/stageRows.ts';
 import { scimSource } from './scim.ts';
 import type { OrgSource, StagedGroups } from './source.ts';
 import { type Told, tell } from './thread.message.ts';
@@ -19,7 +19,7 @@ const noGroups: StagedGroups = {
 parentPort?.on('message', (read: ThreadRead & { port: MessagePort }) => void serve(read));
 
 async function serve({ source: { baseUrl, token, options }, stream, from, port }: ThreadRead & { port: MessagePort }) {
-  const say = (told: Told) => port.postMessage(told);
+  const say = (told: Told) => port.postMessage(told, told.kind === 'page' ? buffersOf(told.read.page) : []);
   const stop = new AbortController();
   port.once('close', () => stop.abort());
   const source: OrgSource = scimSource(baseUrl, token, options);
@@ -41,4 +41,11 @@ async function serve({ source: { baseUrl, token, options }, stream, from, port }
     port.close();
     await source.close();
   }
+}
+
+/** Moved to the other thread instead of copied, which its collector would be started by; short texts share a buffer and stay. */
+function buffersOf({ texts }: EncodedPage): ArrayBuffer[] {
+  return Object.values(texts).flatMap((text) =>
+    text?.byteLength === text?.buffer.byteLength ? (text?.buffer ?? []) : [],
+  );
 }

@@ -57,7 +57,7 @@ export interface EncodedPage {
   rows: number;
   members: number;
   /** By table of the stage; null where the page has nothing for it. */
-  texts: { groups: Uint8Array | null; users: Uint8Array | null; members: Uint8Array | null };
+  texts: Record<'groups' | 'users' | 'members', Uint8Array<ArrayBuffer> | null>;
   unkeyed: Unkeyed[];
 }
 
