@@ -45,9 +45,19 @@ export interface TransactionOptions {
   name: string;
   /** False lets the server flush the commit later (the caller commits durably afterwards). Default true. */
   durable?: boolean;
-  /** Heavy sorts and hashes: work_mem 128 MB and 15 minutes instead of 2. Default false. */
+  /** Sorts and hashes of whole lists: work_mem 128 MB, 15 minutes instead of 2, parallel workers. Default false. */
   heavy?: boolean;
 }
+
+/**
+ * Memory and time for sorts and hashes of whole lists, and rows of parallel workers at a twentieth of their usual price: the
+ * planner expects that all rows of a comparison come out, where few do. 300,000 people: 0.35 s instead of 0.54 s.
+ */
+const heavily = [
+  `SET LOCAL work_mem = '128MB'`,
+  `SET LOCAL statement_timeout = '15min'`,
+  'SET LOCAL parallel_tuple_cost = 0.005',
+];
 
 /** Runs `work` in one transaction on one connection; rolls back and rethrows what it throws. */
 export async function transaction<T>(
@@ -67,7 +77,7 @@ export async function transaction<T>(
       `SET LOCAL application_name = ${pg.escapeLiteral(`syncline ${options.name}`.slice(0, maxNameLength))}`,
     ];
     if (options.durable === false) settings.push('SET LOCAL synchronous_commit = off');
-    if (options.heavy) settings.push(`SET LOCAL work_mem = '128MB'`, `SET LOCAL statement_timeout = '15min'`);
+    if (options.heavy) settings.push(...heavily);
     await client.query(`BEGIN; ${settings.join('; ')}`);
     const result = await work(client);
     await client.query('COMMIT');
