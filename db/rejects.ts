@@ -9,7 +9,7 @@ import type { Client, Pool } from './client.ts';
  * - too_long: longer than connectors/directory.ts allows
  * - control_character: U+0000–U+001F, U+007F–U+009F or half a surrogate pair; Postgres cannot store U+0000
  * - bad_mail: no `local@domain`
- * - out_of_scope: missing from the list, and the source lets nobody look whether it still exists
+ * - out_of_scope: missing from the list, and the direct read of it is refused or fails: nobody knows whether it still exists
  */
 export const recordReasons = [
   'missing_field',

@@ -3,6 +3,8 @@ import { SyncError } from '../errors.ts';
 
 export interface HttpRequest {
   url: string;
+  /** What errors say of the address where its path names a person. Default: origin and path. */
+  shown?: string;
   method?: 'GET' | 'POST';
   headers?: Record<string, string>;
   body?: string;
@@ -49,6 +51,7 @@ function agentOf(url: URL): Agent {
 /** Sends one request and reads the whole answer. Trouble of the network is `Unavailable`; texts name origin and path only. */
 export async function send(request: HttpRequest): Promise<HttpAnswer> {
   const url = new URL(request.url);
+  const { shown = where(url) } = request;
   const late = new AbortController();
   // Node 20 may collect an `AbortSignal.timeout` that only an `AbortSignal.any` holds, and it never fires.
   const timer = request.timeoutMs && setTimeout(() => late.abort(), request.timeoutMs);
@@ -75,11 +78,8 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
     const { code: given, name } = error as { code?: unknown; name: string };
     const code = late.signal.aborted ? 'TimeoutError' : typeof given === 'string' ? given : name;
     if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
-      throw new SyncError(
-        'BadAnswer',
-        `${where(url)} sent more than ${bodyCap} bytes for one page: ask for smaller pages`,
-      );
-    throw new SyncError('Unavailable', `${where(url)} did not answer (${code})`, { cause: error });
+      throw new SyncError('BadAnswer', `${shown} sent more than ${bodyCap} bytes for one page: ask for smaller pages`);
+    throw new SyncError('Unavailable', `${shown} did not answer (${code})`, { cause: error });
   } finally {
     clearTimeout(timer);
   }

@@ -1,5 +1,5 @@
 import { RetryLater, SyncError } from '../errors.ts';
-import { type HttpAnswer, where } from './request.ts';
+import type { HttpAnswer } from './request.ts';
 import { textOf } from './text.ts';
 
 /** Waits are at least this long when a 429 names none. */
@@ -10,9 +10,9 @@ const longestWaitMs = 24 * 3600 * 1000;
  * Reads a JSON answer or says what it means. 2xx with a JSON object: returned. 404: null, and `requireGone` says whether
  * it proves anything. 401 Unauthorized, 403 Forbidden, 429 (and 503 with Retry-After) RetryLater, 5xx and 408
  * Unavailable, everything else and everything that is not JSON BadAnswer. Bodies never reach an error text; `scimType` codes do.
+ * `place` is what an error may say of the address.
  */
-export function readJson(answer: HttpAnswer, address: string): Record<string, unknown> | null {
-  const place = where(new URL(address));
+export function readJson(answer: HttpAnswer, place: string): Record<string, unknown> | null {
   const { status } = answer;
   if (status >= 200 && status < 300) return parse(answer, place);
   if (status === 404) return null;

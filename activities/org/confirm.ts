@@ -4,9 +4,9 @@ import { addPage, appendStage, emptyBatch, readStage } from '../../db/org/stage.
 import { encodePage, type StagePage, type Stream } from '../../db/org/stageRows.ts';
 import { untouched } from '../../db/org/written.ts';
 import type { Deps } from '../deps.ts';
-import { RetryLater, SyncError } from '../errors.ts';
+import { forConnection, RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
-import { emptyPage, type OrgSource } from './source.ts';
+import { emptyPage, isSeen, type OrgSource, unseenPage } from './source.ts';
 import { directoryOptionsOf, openSource } from './sources.ts';
 
 export interface Confirmed {
@@ -25,10 +25,13 @@ type ReadOne = NonNullable<OrgSource['readOne']>;
  * everything would else prove everybody gone. The first usually is found; the others are for one that went meanwhile.
  */
 const witnesses = 3;
+/** Calls that may fail because the source does not answer: about a minute, as long as a restart takes. */
+const patience = 7;
 
 /**
  * Asks the source for every group or person that its list did not bring, where it can be asked and there are few
- * enough. 297 rows of a total of 297 were seen with 3 living people among the missing.
+ * enough. 297 rows of a total of 297 were seen with 3 living people among the missing. Where direct reads fail, whoever
+ * is missing stays, and the run goes on.
  */
 export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, call: Call): Promise<Confirmed> {
   const connection = await deps.connection(plan.claim.connection);
@@ -40,12 +43,19 @@ export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, cal
     if ((await doubtOf(deps.pool, plan.id, stream)) !== null) return done;
     const ids = await missingIds(deps.pool, plan, stream, most);
     const asking = { deps, plan, stream, call, readOne: source.readOne };
-    if (ids.length > 0 && ids.length <= most) await askEach(asking, ids.sort(), done);
+    if (ids.length <= most) await askEach(asking, ids.sort(), done);
     else if (source.scope) await askSome(asking, ids.slice(0, Math.min(most, witnesses)));
     return done;
   } catch (error) {
     if (error instanceof RetryLater) return { ...done, waitMs: error.waitMs, waitFor: error.why };
-    throw error;
+    if (!(error instanceof SyncError)) throw error;
+    // The source cannot be asked for one record inside this connection's filter: the guards alone decide.
+    if (error.type === 'InvalidInput') return done;
+    const lasts = error.type === 'Unavailable' ? call.attempt >= patience : error.type !== 'Unauthorized';
+    if (!lasts) throw error;
+    const told = forConnection(error.message, plan.claim.connection);
+    await doubt({ deps, plan, stream }, `direct reads fail (${toGuards(plan)}): ${told}`);
+    return done;
   } finally {
     await source.close();
   }
@@ -94,10 +104,13 @@ export async function requireRows(deps: Deps, plan: Plan, stream: Stream, living
   );
 }
 
-interface Asking {
+interface Staging {
   deps: Deps;
   plan: Plan;
   stream: Stream;
+}
+
+interface Asking extends Staging {
   call: Call;
   readOne: ReadOne;
 }
@@ -111,34 +124,49 @@ interface Asked {
 }
 
 async function askEach(asking: Asking, ids: string[], done: Confirmed): Promise<void> {
-  const { deps, plan, stream, call, readOne } = asking;
+  const { deps, plan, stream, call } = asking;
   const { cursor } = await readStage(deps.pool, plan.id, stream);
   const { askedTo = '', proven = false } = (cursor ?? {}) as Partial<Asked>;
   const at: Asked = { askedTo, proven };
+  const open = ids.filter((id) => id > askedTo);
   try {
-    if (!at.proven) {
-      const shown = await shownIds(deps.pool, plan, stream, witnesses);
-      // A list that may be empty (allowEmpty) shows nobody: then the guards ask before everything goes.
-      if (shown.length > 0 && !(await findsOne(readOne, stream, shown, call))) return await doubt(asking, at);
-      at.proven = true;
-    }
-    for (const id of ids) {
-      if (id <= at.askedTo) continue;
+    // A list that may be empty (allowEmpty) shows nobody: then the guards ask before everything goes.
+    if (open.length > 0 && !at.proven && (await showsOne(asking)) === false)
+      return await doubt(asking, `a direct read does not even find ${stream} that the list shows (${toGuards(plan)})`);
+    at.proven = true;
+    for (const id of open) {
       call.signal.throwIfAborted();
-      const page = await readOne(stream, id, call.signal);
+      const page = await askOne(asking, id);
       at.askedTo = id;
       done.asked += 1;
+      if (page !== null) await stageOne(asking, page, at);
+      if (page !== null && isSeen(page)) done.alive += 1;
       call.report({ asked: done.asked, alive: done.alive });
-      if (page === null) continue;
-      await stageOne(asking, page, at);
-      done.alive += 1;
     }
   } catch (error) {
-    if (error instanceof RetryLater) await stageOne(asking, emptyPage(), at);
-    // The source cannot be asked for one record inside this connection's filter: the guards alone decide.
-    else if (error instanceof SyncError && error.type === 'InvalidInput') return;
+    if (error instanceof RetryLater || error instanceof SyncError) await stageOne(asking, emptyPage(), at);
     throw error;
   }
+}
+
+/**
+ * One record, by a direct read. Where that fails while the source shows others, the trouble is the record's own: it is
+ * handed back and stays, and the others are asked for.
+ */
+async function askOne(asking: Asking, id: string): Promise<StagePage | null> {
+  const { readOne, stream, call } = asking;
+  try {
+    return await readOne(stream, id, call.signal);
+  } catch (error) {
+    if (!(error instanceof SyncError) || !(await showsOne(asking))) throw error;
+    return unseenPage(stream, id, error.message);
+  }
+}
+
+/** Whether a direct read finds somebody whom the list shows; null where it shows nobody. */
+async function showsOne({ deps, plan, stream, call, readOne }: Asking): Promise<boolean | null> {
+  const shown = await shownIds(deps.pool, plan, stream, witnesses);
+  return shown.length === 0 ? null : findsOne(readOne, stream, shown, call);
 }
 
 /**
@@ -146,39 +174,46 @@ async function askEach(asking: Asking, ids: string[], done: Confirmed): Promise<
  * departments, so one who lives speaks for all who are missing.
  */
 async function askSome(asking: Asking, ids: string[]): Promise<void> {
-  try {
-    if (!(await findsOne(asking.readOne, asking.stream, ids, asking.call))) return;
-  } catch (error) {
-    if (error instanceof SyncError && error.type === 'InvalidInput') return;
-    throw error;
-  }
-  const at = { askedTo: '', proven: false };
-  await doubt(
-    asking,
-    at,
-    `of ${ids.length} missing ${asking.stream} that were asked for directly, one is there or out of sight`,
-  );
+  const { stream } = asking;
+  if (!(await findsOne(asking.readOne, stream, ids, asking.call))) return;
+  await doubt(asking, `of ${ids.length} missing ${stream} that were asked for directly, one is there or out of sight`);
 }
 
-/** Whether a direct read finds any of these records. One request where the first is there. */
+/**
+ * Whether a direct read finds any of these records. One request where the first is there.
+ * @throws what the first failed read met, where none is found
+ */
 async function findsOne(readOne: ReadOne, stream: Stream, ids: string[], call: Call): Promise<boolean> {
+  let trouble: SyncError | null = null;
   for (const id of ids) {
     call.signal.throwIfAborted();
-    if ((await readOne(stream, id, call.signal)) !== null) return true;
+    try {
+      if ((await readOne(stream, id, call.signal)) !== null) return true;
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+      trouble ??= error;
+    }
   }
+  if (trouble !== null) throw trouble;
   return false;
 }
 
-/** Whoever is missing stays: the source denies in direct reads whom its list shows. */
-function doubt(asking: Asking, at: Asked, why?: string): Promise<void> {
-  const text =
-    why ??
-    `a direct read does not even find ${asking.stream} that the list shows (a source without direct reads: set the option confirmMissing to 0)`;
-  return stageOne(asking, emptyPage(), at, text);
+/** What an operator can do where direct reads say nothing. */
+function toGuards({ claim }: Plan): string {
+  return `to let the guards alone decide: npx syncline connect ${claim.connection} --option confirmMissing=0`;
 }
 
-async function stageOne(asking: Asking, page: StagePage, at: Asked, doubt: string | null = null): Promise<void> {
-  const { deps, plan, stream } = asking;
+/** Whoever is missing stays. */
+function doubt(staging: Staging, why: string): Promise<void> {
+  return stageOne(staging, emptyPage(), {}, why);
+}
+
+async function stageOne(
+  { deps, plan, stream }: Staging,
+  page: StagePage,
+  at: Partial<Asked>,
+  doubt: string | null = null,
+): Promise<void> {
   const state = await readStage(deps.pool, plan.id, stream);
   const batch = emptyBatch();
   const encoded = encodePage(page, stream);

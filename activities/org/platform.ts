@@ -1,6 +1,5 @@
 import type { OrgMap } from '../../connectors/org.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
-import type { RecordReason } from '../../db/rejects.ts';
 import { SyncError } from '../errors.ts';
 import type { PlatformClient } from '../http/client.ts';
 import { valueAt } from '../http/values.ts';
@@ -10,7 +9,7 @@ import { probePlatform } from './platform/probe.ts';
 import { type Options, personPath, putGroup, putUser, textOf } from './platform/rows.ts';
 import { readScope, type Scope } from './platform/scope.ts';
 import { userPages } from './platform/users.ts';
-import { emptyPage, type OrgSource } from './source.ts';
+import { emptyPage, type OrgSource, unseenPage } from './source.ts';
 
 /**
  * An open platform as a company directory, by its map. Departments are read first; people department by department where the
@@ -59,15 +58,9 @@ async function readOne(
     );
   const read = await readDirect(reader, stream === 'users' ? way.direct.user : way.direct.group, id, signal);
   if (read === 'gone') return null;
+  if (read === 'hidden') return unseenPage(stream, id);
   const page = emptyPage();
   const position = 'direct read';
-  if (read === 'hidden') {
-    const reason: RecordReason = 'out_of_scope';
-    const fault = { reason, field: null, record: JSON.stringify({ id }), position };
-    if (stream === 'users') page.users.push({ id, fields: [], fault });
-    else page.groups.push({ id, name: null, membersRead: false, fault });
-    return page;
-  }
   const path = stream === 'users' ? personPath(way.users.id, reader.options) : way.groups[0].id;
   if (textOf(valueAt(read.record, path)) !== id)
     throw new SyncError('BadAnswer', `${connector.title} answered with other ${stream} than the one asked for`);

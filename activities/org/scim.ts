@@ -16,17 +16,17 @@ const leastPage = 10;
 export function scimSource(baseUrl: string, token: string | null, options: ScimOptions): OrgSource {
   const base = baseUrl.replace(/\/+$/, '');
   // What errors may say: an address can carry a password (http://user:password@host).
-  const shown = where(new URL(base));
+  const shown = where(new URL(base)).replace(/\/$/, '');
   const reader = scimReader(options);
   const headers: Record<string, string> = {
     accept: 'application/scim+json, application/json',
     ...(token && { authorization: `Bearer ${token}` }),
   };
 
-  async function get(path: string, query: Record<string, string>, signal: AbortSignal) {
+  async function get(path: string, query: Record<string, string>, signal: AbortSignal, place = shown + path) {
     const url = new URL(base + path);
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
-    return { answer: await send({ url: url.href, headers, signal }), url: url.href };
+    return { answer: await send({ url: url.href, shown: place, headers, signal }), place };
   }
 
   const filters: Record<Stream, string | undefined> = { users: options.userFilter, groups: options.groupFilter };
@@ -39,10 +39,10 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
   }
 
   async function list(stream: Stream, cursor: Cursor, signal: AbortSignal, asked = ask(stream, cursor, signal)) {
-    const { answer, url } = await asked;
+    const { answer, place } = await asked;
     if (answer.status === 501) {
       const hint = options.paging === 'cursor' ? '. Try the option paging: "index"' : '';
-      throw new SyncError('BadAnswer', `${shown}${endpoint[stream]} does not implement what was asked (501)${hint}`);
+      throw new SyncError('BadAnswer', `${place} does not implement what was asked (501)${hint}`);
     }
     if (answer.status === 400) {
       const code = errorCode(answer);
@@ -53,29 +53,23 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
       if (code === 'expiredCursor' || code === 'invalidCursor') {
         throw new SyncError(
           'ChainBroken',
-          `${shown}${endpoint[stream]}: the cursor after ${cursor.seen} rows is no longer valid (${code}): the list is read from its start`,
+          `${place}: the cursor after ${cursor.seen} rows is no longer valid (${code}): the list is read from its start`,
         );
       }
     }
-    return readList(readJson(answer, url) ?? noEndpoint(stream), `${shown}${endpoint[stream]}`);
+    return readList(readJson(answer, place) ?? noEndpoint(place), place);
   }
 
-  function noEndpoint(stream: Stream): never {
-    throw new SyncError(
-      'BadAnswer',
-      `${shown}${endpoint[stream]} does not exist (404): is the base address the SCIM service root?`,
-    );
+  function noEndpoint(place: string): never {
+    throw new SyncError('BadAnswer', `${place} does not exist (404): is the base address the SCIM service root?`);
   }
 
   /** One record as the list would show it: a direct read also finds who is outside the filter. */
   async function findInScope(stream: Stream, id: string, filter: string, signal: AbortSignal) {
-    const place = `${shown}${endpoint[stream]}`;
-    const { answer, url } = await get(
-      endpoint[stream],
-      { filter: `(${filter}) and id eq ${JSON.stringify(id)}` },
-      signal,
-    );
-    const body = answer.status === 400 ? null : (readJson(answer, url) ?? noEndpoint(stream));
+    const asked = `(${filter}) and id eq ${JSON.stringify(id)}`;
+    const shownAs = `${shown}${endpoint[stream]}?filter=…`;
+    const { answer, place } = await get(endpoint[stream], { filter: asked }, signal, shownAs);
+    const body = answer.status === 400 ? null : (readJson(answer, place) ?? noEndpoint(place));
     const rows = body === null ? null : (readList(body, place).resources as (Record<string, unknown> | null)[]);
     if (rows?.every((row) => row?.id === id)) return rows[0] ?? null;
     throw new SyncError(
@@ -144,17 +138,15 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
         const found = await findInScope(stream, id, filter, signal);
         return found === null ? null : toPage(stream, [found], 0);
       }
-      const { answer, url } = await get(`${endpoint[stream]}/${encodeURIComponent(id)}`, {}, signal);
-      const body = readJson(answer, url.slice(0, url.lastIndexOf('/')));
+      const shownAs = `${shown}${endpoint[stream]}/…`;
+      const { answer, place } = await get(`${endpoint[stream]}/${encodeURIComponent(id)}`, {}, signal, shownAs);
+      const body = readJson(answer, place);
       if (body === null) {
-        requireGone(answer, `${shown}${endpoint[stream]}/…`);
+        requireGone(answer, place);
         return null;
       }
       if (body.id !== id)
-        throw new SyncError(
-          'BadAnswer',
-          `${shown}${endpoint[stream]}/… answered with another record than the one asked for`,
-        );
+        throw new SyncError('BadAnswer', `${place} answered with another record than the one asked for`);
       return toPage(stream, [body], 0);
     },
     async probe(signal): Promise<Probe> {

@@ -1,6 +1,9 @@
 import type { ScimOptions } from '../../connectors/scim.ts';
 import type { ReadEnd } from '../../db/org/stage.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
+import type { RecordReason } from '../../db/rejects.ts';
+
+const unseen: RecordReason = 'out_of_scope';
 
 /** One page of a list as read from a source, checked and mapped, with the cursor that stands behind it. */
 export interface SourcePage {
@@ -83,3 +86,15 @@ export interface Probe {
 }
 
 export const emptyPage = (): StagePage => ({ groups: [], users: [], members: [], unkeyed: [] });
+
+/** A page that hands one record back as out of scope: it stays as we hold it. @param answer what a read of it met */
+export function unseenPage(stream: Stream, id: string, answer?: string): StagePage {
+  const page = emptyPage();
+  const fault = { reason: unseen, field: null, record: JSON.stringify({ id, answer }), position: 'direct read' };
+  if (stream === 'users') page.users.push({ id, fields: [], fault });
+  else page.groups.push({ id, name: null, membersRead: false, fault });
+  return page;
+}
+
+/** Whether a direct read shows a record, or says that nobody knows. */
+export const isSeen = ({ users, groups }: StagePage) => ![...users, ...groups].some((r) => r.fault?.reason === unseen);

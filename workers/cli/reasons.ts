@@ -23,8 +23,9 @@ export const orgReasons: Record<OrgReason, Reason> = {
   },
   bad_mail: { why: 'the mail address is none', remedy: 'correct it at the source, or map another attribute to email' },
   out_of_scope: {
-    why: 'it is missing from the list, and the credential may not look whether it still exists; our row stays',
-    remedy: 'grant the credential the whole directory, or delete the row by hand when it is gone',
+    why: 'it is missing from the list, and the source does not say whether it still exists: the read of it alone is refused or fails (--show-records: how); our row stays',
+    remedy:
+      'grant the credential the whole directory, mend the record at the source, or delete the row by hand when it is gone. Where nobody who is gone gets a clean 404: npx syncline connect NAME --option confirmMissing=0 leaves them to the guards',
   },
   duplicate_id: {
     why: 'two records came with one id',

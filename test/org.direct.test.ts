@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest';
+import type { Deps } from '../activities/deps.ts';
+import { openTokens } from '../activities/http/auth.ts';
+import { openThrottle } from '../activities/http/throttle.ts';
+import { confirmMissing } from '../activities/org/confirm.ts';
+import { prepare } from '../activities/org/prepare.ts';
+import { stageSlice } from '../activities/org/stage.ts';
+import type { Call } from '../activities/step.ts';
+import { loadConnection } from '../db/connections.ts';
+import { openListener } from '../db/listen.ts';
+import { doubtOf } from '../db/org/living.ts';
+import { closePlan } from '../db/org/plan.ts';
+import { livingIds, pendingFailure, rejectLines, rejectsOf, snapshot } from './harness/ours.ts';
+import { plainScim } from './harness/plain-scim.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld();
+const { pool } = world;
+const people = (n: number) => Array.from({ length: n }, (_, i) => `p${1000 + i}`);
+const switchOff = (name: string) =>
+  `to let the guards alone decide: npx syncline connect ${name} --option confirmMissing=0`;
+
+describe.concurrent('one missing record whose direct read is no answer', () => {
+  it.each([
+    [500, undefined, 'answered 500'],
+    [403, undefined, 'the credential may not read this (403). Grant it read access to users and groups.'],
+    [400, undefined, 'answered 400'],
+    [410, undefined, 'answered 410'],
+    [404, '{"error":"not found"}', 'answered 404 with JSON that is no SCIM error'],
+  ])('%i %s: is kept and handed back; the others are written', async (status, body, answer) => {
+    const { name, baseUrl, state } = await plainScim(world, people(12));
+    await world.run(name);
+    state.Users = state.Users.filter(({ id }) => id !== 'p1003' && id !== 'p1007');
+    state.Users[0]!.active = false;
+    state.direct = (_, id) => (id === 'p1003' ? { status, ...(body && { body }) } : undefined);
+    const result = await world.run(name);
+    expect(result).toMatchObject({ outcome: 'applied', users: { deleted: 1, edited: 1, withheld: 0 } });
+    expect(result.notes).toContain('2 missing users were asked for one by one; 0 of them live');
+    expect(await livingIds(pool, name, 'users')).toContain('p1003');
+    const [reject] = (await rejectsOf(pool, name)).filter(({ stream }) => stream === 'users');
+    expect(reject).toMatchObject({ source_id: 'p1003', reason: 'out_of_scope', position: 'direct read' });
+    expect(JSON.parse(reject!.record!).answer).toContain(`${baseUrl}/Users/…`);
+    expect(JSON.parse(reject!.record!).answer).toContain(answer);
+    state.direct = () => undefined;
+    expect(await world.run(name)).toMatchObject({ users: { deleted: 1, rejected: 0 } });
+  });
+
+  it('of a group: it keeps its place, its children and its people', async () => {
+    const { name, state } = await plainScim(world, people(6));
+    const member = (value: string, type: string) => ({ value, type });
+    state.Groups.push(
+      { id: 'g1', displayName: 'Parent', members: [member('g2', 'Group'), member('p1000', 'User')] },
+      { id: 'g2', displayName: 'Child', members: [member('p1001', 'User')] },
+    );
+    await world.run(name);
+    const before = await snapshot(pool, name);
+    state.Groups = state.Groups.filter(({ id }) => id !== 'g1');
+    state.Users[5]!.title = 'Written';
+    state.direct = (_, id) => (id === 'g1' ? { status: 403 } : undefined);
+    expect(await world.run(name)).toMatchObject({ groups: { deleted: 0 }, applied: { editUsers: 1 } });
+    const after = await snapshot(pool, name);
+    expect([after.groups, after.memberships]).toEqual([before.groups, before.memberships]);
+    expect(await rejectLines(pool, name)).toContain('groups g1 out_of_scope null');
+  });
+});
+
+describe.concurrent('direct reads that fail', () => {
+  it.each([
+    [403, ': the credential may not read this (403). Grant it read access to users and groups.'],
+    [400, ' answered 400'],
+  ])('%i: whoever is missing stays, the others are written, and the note names the command', async (status, answer) => {
+    const { name, baseUrl, state } = await plainScim(world, people(12));
+    await world.run(name);
+    state.Users = state.Users.slice(1);
+    state.Users[0]!.active = false;
+    state.direct = () => ({ status });
+    const result = await world.run(name);
+    expect(result).toMatchObject({ outcome: 'applied', users: { deleted: 0, withheld: 1, edited: 1 } });
+    expect(result.notes).toContain(
+      `1 users are missing at the source and stay: direct reads fail (${switchOff(name)}): ${baseUrl}/Users/…${answer}`,
+    );
+  });
+
+  it('a source that does not answer is named without the id it was asked for', async () => {
+    const { name, baseUrl, state } = await plainScim(world, people(6));
+    await world.run(name);
+    state.direct = () => 'cut';
+    const run = await world.start(name, { only: { user: 'p1000' } });
+    expect(await pendingFailure(run)).toMatch(new RegExp(`^${baseUrl}/Users/… did not answer`));
+    state.direct = () => undefined;
+    expect(await run.result()).toMatchObject({ outcome: 'applied' });
+  });
+});
+
+describe.concurrent('calls by hand', () => {
+  it('who answered before a failure is not asked for again', async () => {
+    const { name, state } = await plainScim(world, people(20));
+    const { confirm, close } = await readByHand(name, () => state.Users.splice(0, 6));
+    state.direct = (_, id) => (id === 'p1003' || state.asked.includes('p1003') ? { status: 500 } : undefined);
+    await expect(confirm({})).rejects.toThrow('/Users/… answered 500');
+    state.direct = () => undefined;
+    state.asked = [];
+    expect(await confirm({ attempt: 2 })).toMatchObject({ asked: 3, waitMs: 0 });
+    expect(state.asked).toEqual(['p1003', 'p1004', 'p1005']);
+    await close();
+  });
+
+  it('a server in trouble is asked for about a minute, then whoever is missing stays', async () => {
+    const { name, baseUrl, state } = await plainScim(world, people(20));
+    const { confirm, close, doubt } = await readByHand(name, () => state.Users.splice(0, 6));
+    state.direct = () => ({ status: 500 });
+    await expect(confirm({ attempt: 6 })).rejects.toThrow(`${baseUrl}/Users/… answered 500`);
+    expect(await doubt()).toBeNull();
+    expect(await confirm({ attempt: 7 })).toMatchObject({ asked: 0, waitMs: 0 });
+    expect(await doubt()).toBe(`direct reads fail (${switchOff(name)}): ${baseUrl}/Users/… answered 500`);
+    await close();
+  });
+});
+
+/** Runs a connection once, changes its source and reads both lists, so that the direct reads can be called without Temporal. */
+async function readByHand(name: string, change: () => unknown) {
+  await world.run(name);
+  change();
+  const throttle = openThrottle(pool);
+  const tokens = openTokens({ pool, key: world.key });
+  const connection = (id: string) => loadConnection(pool, world.key, id);
+  // Never listens: it opens no connection.
+  const listener = openListener(world.servers.databaseUrl);
+  const deps: Deps = { pool, listener, throttle, tokens, connection, isOpen: async () => false };
+  const run = { workflowId: 'by hand', runId: '1', attempt: 1, mode: null, dryRun: false, only: null };
+  const prepared = await prepare(deps, { ...run, connection: name }, callOf({}));
+  if ('heldBy' in prepared) throw new Error('somebody holds the connection');
+  const { plan } = prepared;
+  for (const stream of ['groups', 'users'] as const) await stageSlice(deps, plan, stream, callOf({}));
+  return {
+    confirm: (call: { looks?: number; attempt?: number }) => confirmMissing(deps, plan, 'users', callOf(call)),
+    doubt: () => doubtOf(pool, plan.id, 'users'),
+    async close() {
+      await closePlan(pool, plan, 'cancelled');
+      await Promise.all([throttle.close(), tokens.close()]);
+    },
+  };
+}
+
+/** A call whose time is up when it was looked at so often. */
+function callOf({ looks = Number.POSITIVE_INFINITY, attempt = 1 }: { looks?: number; attempt?: number }): Call {
+  const { signal } = new AbortController();
+  let left = looks;
+  return { signal, attempt, before: {}, shouldEnd: () => left-- <= 0, report: () => undefined };
+}
