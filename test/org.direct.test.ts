@@ -92,6 +92,25 @@ describe.concurrent('direct reads that fail', () => {
   });
 });
 
+describe.concurrent('ids that are numbers in JSON', () => {
+  it('who left is deleted, and one person can be run', async () => {
+    const { name, state } = await plainScim(world, [1, 2, 3, 4, 5, 6]);
+    await world.run(name);
+    state.Users = state.Users.slice(1);
+    state.Users[0]!.title = 'Edited';
+    expect(await world.run(name, { only: { user: '2' } })).toMatchObject({ users: { edited: 1 } });
+    expect(await world.run(name)).toMatchObject({ users: { deleted: 1 } });
+    expect(await livingIds(pool, name, 'users')).toEqual(['2', '3', '4', '5', '6']);
+  });
+
+  it('another record than the one asked for is still no answer', async () => {
+    const { name, state } = await plainScim(world, [1, 2, 3]);
+    await world.run(name);
+    state.direct = () => ({ status: 200, body: '{"id":10,"userName":"other"}' });
+    expect((await world.fail(name, { only: { user: '1' } })).message).toContain('answered with another record');
+  });
+});
+
 describe.concurrent('calls by hand', () => {
   it('who answered before a failure is not asked for again', async () => {
     const { name, state } = await plainScim(world, people(20));

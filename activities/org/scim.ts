@@ -71,7 +71,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     const { answer, place } = await get(endpoint[stream], { filter: asked }, signal, shownAs);
     const body = answer.status === 400 ? null : (readJson(answer, place) ?? noEndpoint(place));
     const rows = body === null ? null : (readList(body, place).resources as (Record<string, unknown> | null)[]);
-    if (rows?.every((row) => row?.id === id)) return rows[0] ?? null;
+    if (rows?.every((row) => hasId(row, id))) return rows[0] ?? null;
     throw new SyncError(
       'InvalidInput',
       `${place} does not combine a filter with an id: nobody can ask whether one record is inside the connection's filter`,
@@ -145,7 +145,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
         requireGone(answer, place);
         return null;
       }
-      if (body.id !== id)
+      if (!hasId(body, id))
         throw new SyncError('BadAnswer', `${place} answered with another record than the one asked for`);
       return toPage(stream, [body], 0);
     },
@@ -175,3 +175,6 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     close: async () => undefined,
   };
 }
+
+/** Servers with integer keys send ids as numbers, which we hold as text. */
+const hasId = (row: Record<string, unknown> | null, id: string) => String(row?.id) === id;
