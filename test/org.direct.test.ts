@@ -112,6 +112,19 @@ describe.concurrent('ids that are numbers in JSON', () => {
 });
 
 describe.concurrent('calls by hand', () => {
+  it('a slice of direct reads ends in time, and the next one goes on behind it', async () => {
+    const { name, state } = await plainScim(world, people(20));
+    const { confirm, close } = await readByHand(name, () => state.Users.splice(0, 6));
+    state.asked = [];
+    const slices = [await confirm({ looks: 2 }), await confirm({ looks: 2 })];
+    expect(slices.map(({ asked, waitMs }) => [asked, waitMs])).toEqual([
+      [3, 1],
+      [3, 0],
+    ]);
+    expect(state.asked, 'one that the list shows, then each once').toEqual(['p1019', ...people(6)]);
+    await close();
+  });
+
   it('who answered before a failure is not asked for again', async () => {
     const { name, state } = await plainScim(world, people(20));
     const { confirm, close } = await readByHand(name, () => state.Users.splice(0, 6));
