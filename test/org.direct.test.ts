@@ -111,6 +111,36 @@ describe.concurrent('ids that are numbers in JSON', () => {
   });
 });
 
+describe.concurrent('more missing than are asked for one by one', () => {
+  it('a few are: one who lives speaks for all, and nobody is deleted', async () => {
+    const { name, state } = await plainScim(world, people(400));
+    await world.run(name);
+    state.hidden = new Set(people(400).slice(0, 70));
+    state.asked = [];
+    expect(await world.run(name), 'few enough: each is asked for').toMatchObject({
+      users: { deleted: 0, withheld: 0 },
+    });
+    state.hidden = new Set(people(400).slice(0, 250));
+    state.Users[399]!.title = 'Written all the same';
+    state.asked = [];
+    const result = await world.run(name);
+    expect(result).toMatchObject({ outcome: 'applied', users: { deleted: 0, withheld: 250, edited: 1 } });
+    expect(result.notes).toContain(
+      `250 users are missing at the source and stay: of 5 missing users that were asked for directly, one is there or out of sight (to ask for each: npx syncline connect ${name} --option confirmMissing=10000)`,
+    );
+    expect(state.asked).toHaveLength(1);
+  });
+
+  it('where none of them is there, the guards decide', async () => {
+    const { name, state } = await plainScim(world, people(60), { confirmMissing: 5 });
+    await world.run(name);
+    state.Users = state.Users.slice(8);
+    state.asked = [];
+    expect(await world.run(name)).toMatchObject({ users: { deleted: 8 } });
+    expect(state.asked).toHaveLength(5);
+  });
+});
+
 describe.concurrent('calls by hand', () => {
   it('a slice of direct reads ends in time, and the next one goes on behind it', async () => {
     const { name, state } = await plainScim(world, people(20));

@@ -99,7 +99,7 @@ describe.concurrent.each(platforms)('%s', (platform) => {
     const result = await world.run(name);
     expect(result).toMatchObject({ outcome: 'applied', users: { deleted: 0, withheld: 40 }, groups: { deleted: 0 } });
     expect(result.notes.join('\n')).toContain(
-      'of 3 missing users that were asked for directly, one is there or out of sight',
+      'of 5 missing users that were asked for directly, one is there or out of sight',
     );
     expect(await livingIds(pool, name, 'users')).toHaveLength(60);
   });

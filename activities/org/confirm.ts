@@ -25,6 +25,8 @@ type ReadOne = NonNullable<OrgSource['readOne']>;
  * everything would else prove everybody gone. The first usually is found; the others are for one that went meanwhile.
  */
 const witnesses = 3;
+/** Of more missing records than are asked for one by one so many are, by lot: one who lives speaks for all. */
+const sampled = 5;
 /** Calls that may fail because the source does not answer: about a minute, as long as a restart takes. */
 const patience = 7;
 
@@ -44,7 +46,7 @@ export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, cal
     const ids = await missingIds(deps.pool, plan, stream, most);
     const asking = { deps, plan, stream, call, readOne: source.readOne };
     if (ids.length <= most) await askEach(asking, ids.sort(), done);
-    else if (source.scope) await askSome(asking, ids.slice(0, Math.min(most, witnesses)));
+    else await askSome(asking, ids.slice(0, Math.min(most, sampled)));
     return done;
   } catch (error) {
     if (error instanceof RetryLater) return { ...done, waitMs: error.waitMs, waitFor: error.why };
@@ -175,13 +177,16 @@ async function showsOne({ deps, plan, stream, call, readOne }: Asking): Promise<
 }
 
 /**
- * Of too many to ask for all, where a credential may see a part of the directory alone: what left its sight left by whole
+ * Of too many to ask for all: a list that was cut, or a credential that sees less than before, lacks whole pages or
  * departments, so one who lives speaks for all who are missing.
  */
 async function askSome(asking: Asking, ids: string[]): Promise<void> {
-  const { stream } = asking;
+  const { plan, stream } = asking;
   if (!(await findsOne(asking.readOne, stream, ids, asking.call))) return;
-  await doubt(asking, `of ${ids.length} missing ${stream} that were asked for directly, one is there or out of sight`);
+  await doubt(
+    asking,
+    `of ${ids.length} missing ${stream} that were asked for directly, one is there or out of sight (to ask for each: npx syncline connect ${plan.claim.connection} --option confirmMissing=10000)`,
+  );
 }
 
 /**

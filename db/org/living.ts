@@ -24,7 +24,7 @@ export async function anyLiving(pool: Pool, connection: string, stream: Stream):
   return rowCount === 1;
 }
 
-/** Ids of living rows that the stage does not hold, at most `most` + 1 of them. */
+/** Ids of living rows that the stage does not hold, at most `most` + 1 of them: by lot, so that a few speak for all. */
 export async function missingIds(pool: Pool, plan: Plan, stream: Stream, most: number): Promise<string[]> {
   await knowRows(pool, table[stream], { connection_id: plan.claim.connection });
   const stage = stageTables(plan.id)[stream];
@@ -33,7 +33,7 @@ export async function missingIds(pool: Pool, plan: Plan, stream: Stream, most: n
     `WITH gone AS MATERIALIZED (
        SELECT o.id FROM ${table[stream]} o LEFT JOIN ${stage} s ON s.id = o.id
        WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND s.id IS NULL)
-     SELECT id FROM gone LIMIT $2`,
+     SELECT id FROM gone ORDER BY random() LIMIT $2`,
     [plan.claim.connection, most + 1],
   );
   return rows.map((r) => r.id);
