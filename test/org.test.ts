@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { expectSameAsSource } from './harness/compare.ts';
+import { livingIds, snapshot } from './harness/ours.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -137,6 +138,36 @@ describe('orgSync from SCIM', () => {
     expect(result).toMatchObject({ outcome: 'applied', users: { deleted: 1, edited: 1 }, applied: {} });
     expect((await world.run(name, { steps: { deleteUsers: true } })).applied).toMatchObject({ editUsers: 1 });
     await expectSameAsSource(world.pool, name, source.directory);
+  });
+
+  it('leaves it out of a full run too, and writes the others', async () => {
+    const { name, source } = await world.scim({ users: 60, groups: 6, depth: 1, membershipsPerUser: 1 });
+    const d = source.directory;
+    await world.run(name);
+    const [edited, moved] = d.userIds() as [string, string];
+    const [left] = d.groupsOf(d.findPerson(moved)!).map((group) => d.id('Group', group)) as [string];
+    d.editUser(edited, { title: 'Edited', active: false });
+    d.renameUser(edited, 'renamed@example.org');
+    d.addMember(d.groupIds().find((id) => id !== left)!, moved);
+    d.removeMember(left, moved);
+    const joined = d.addUser(undefined, [left]);
+    const before = await snapshot(world.pool, name);
+
+    const off = { editUsers: false, moveUsers: false, addUsers: false };
+    const none = await world.run(name, { mode: 'full', steps: off });
+    expect(none).toMatchObject({ mode: 'full', outcome: 'applied', applied: {} });
+    expect(none.notes).toEqual([
+      'moveUsers is switched off: 2 planned changes are not written',
+      'addUsers is switched off: 1 planned changes are not written',
+      'editUsers is switched off: 1 planned changes are not written',
+    ]);
+    expect(await snapshot(world.pool, name)).toEqual(before);
+
+    const rest = await world.run(name, { mode: 'full', steps: { addUsers: false } });
+    expect(rest).toMatchObject({ mode: 'full', applied: { moveUsers: 2, editUsers: 1 } });
+    expect(await livingIds(world.pool, name, 'users')).not.toContain(joined);
+    expect((await world.run(name)).applied).toEqual({ addUsers: 1 });
+    await expectSameAsSource(world.pool, name, d);
   });
 });
 

@@ -125,7 +125,7 @@ async function runPlan(request: Request, run: Run): Promise<OrgSyncResult | null
     ranges = names.ranges;
   }
 
-  const renames = !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers');
+  const renames = !skipped.includes('editUsers');
   for (const name of applySteps) {
     const range = ranges[name];
     if (skipped.includes(name) || !range) continue;

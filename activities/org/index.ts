@@ -79,7 +79,7 @@ export function orgActivities(deps: Deps) {
         clearAbsent: plan.mode === 'full' || source.absentMeansNone,
         narrowed: source.narrowed,
         usersWithoutGroup: directoryOptionsOf(connection).usersWithoutGroup,
-        mayRename: !skipped.includes(plan.mode === 'full' ? 'addUsers' : 'editUsers'),
+        mayRename: !skipped.includes('editUsers'),
         mayRemove: !skipped.includes('deleteUsers'),
         groupsStay: skipped.includes('addGroups'),
         seats,

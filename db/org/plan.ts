@@ -9,16 +9,6 @@ export const applySteps = ['deleteUsers', 'addGroups', 'moveUsers', 'addUsers', 
 export type ApplyStep = (typeof applySteps)[number];
 export type Mode = 'full' | 'incremental';
 
-/** A full run applies everything a person has by addUsers; only what goes has its own steps. */
-const fullSteps: Record<ApplyStep, ApplyStep> = {
-  deleteUsers: 'deleteUsers',
-  addGroups: 'addGroups',
-  moveUsers: 'addUsers',
-  addUsers: 'addUsers',
-  editUsers: 'addUsers',
-  deleteGroups: 'deleteGroups',
-};
-
 /** Numbers between which the changes of a step stand, both included; changes of other steps may stand among them. */
 export interface Range {
   from: number;
@@ -133,13 +123,12 @@ export class ChangeWriter {
    */
   async add(step: ApplyStep, select: string, values: unknown[]): Promise<number> {
     const n = values.length;
-    const target = this.plan.mode === 'full' ? fullSteps[step] : step;
     const { rowCount } = await this.client.query(
       `INSERT INTO org.change_rows (plan_id, no, step, kind, action, source_id, group_id, before, after, groups)
        SELECT $${n + 1}::bigint, $${n + 2}::int + (row_number() OVER ())::int, $${n + 3}::text, s.* FROM (${select}) s`,
-      [...values, this.plan.id, this.next - 1, target],
+      [...values, this.plan.id, this.next - 1, step],
     );
-    return this.taken(target, rowCount ?? 0);
+    return this.taken(step, rowCount ?? 0);
   }
 
   private taken(step: ApplyStep, count: number): number {
