@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { readStanding } from '../db/org/report.ts';
+import { approve, decline, progress } from '../workflows/org.gate.ts';
 import { expectSameAsSource } from './harness/compare.ts';
 import { livingIds, personOf, rejectLines, rejectsOf, snapshot } from './harness/ours.ts';
 import { recordOf, without } from './harness/spoil.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -187,6 +190,39 @@ describe.concurrent('a person without a group', () => {
     expect((await world.run(name)).users).toMatchObject({ added: 41, rejected: 0 });
     await expectSameAsSource(world.pool, name, source.directory);
   });
+});
+
+it('what was repaired stays open until a plan with it is applied', async () => {
+  const tenant = 'repaired';
+  const first = await world.scim(size, { tenant });
+  const { name, source } = await world.scim({ ...size, seed: 2 }, { tenant, guards: { users: { smallCount: 0 } } });
+  const d = source.directory;
+  const [mailless, wants, leaver] = d.userIds() as [string, string, string];
+  const { email } = d.fields(d.findPerson(mailless)!);
+  const other = first.source.directory;
+  d.editUser(mailless, { email: 'none' });
+  d.renameUser(wants, other.fields(other.findPerson(other.userIds()[0]!)!).userName);
+  await world.run(first.name);
+  const open = { rejects: 1, conflicts: 1 };
+  const standing = async () => (await readStanding(world.pool, name)).open;
+  expect(await world.run(name)).toMatchObject({ users: { added: 38, rejected: 1, conflicts: 1 } });
+  expect(await standing()).toEqual(open);
+
+  d.editUser(mailless, { email });
+  d.renameUser(wants, 'free@example.org');
+  d.removeUser(leaver);
+  expect(await world.run(name, { dryRun: true })).toMatchObject({ users: { added: 2, rejected: 0, conflicts: 0 } });
+  expect(await standing(), 'after a dry run').toEqual(open);
+  for (const answer of [decline, approve]) {
+    const handle = await world.start(name);
+    const asked = await until('a parked run', async () => (await handle.query(progress)).parked);
+    expect(await standing(), 'while a run asks').toEqual(open);
+    await handle.executeUpdate(answer, { args: [{ digest: asked.digest! }] });
+    await handle.result();
+    if (answer === decline) expect(await standing(), 'after a declined plan').toEqual(open);
+  }
+  expect(await standing()).toEqual({ rejects: 0, conflicts: 0 });
+  await expectSameAsSource(world.pool, name, d);
 });
 
 async function conflictsOf(connection: string): Promise<Record<string, unknown>[]> {

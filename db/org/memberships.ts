@@ -1,15 +1,13 @@
 import type { Client } from '../client.ts';
 import { pairsComeOnce } from './effective.ts';
 import type { ChangeWriter, Plan } from './plan.ts';
-import { keepRejects, noRejects } from './rejects.ts';
+import { keepRejects } from './rejects.ts';
 import { analyzeStage, stageTables } from './stage.ts';
 
 /** Members that are neither people nor groups of this pass: one reject each. Looked for only when the counts say there are some. */
 export async function countDangling(client: Client, plan: Plan, noneExpected: boolean): Promise<number> {
   const stage = stageTables(plan.id);
-  if (plan.only !== null) return 0;
-  if (noneExpected || (await everyMemberPlaced(client, plan)))
-    return keepRejects(client, plan, 'memberships', noRejects);
+  if (plan.only !== null || noneExpected || (await everyMemberPlaced(client, plan))) return 0;
   return keepRejects(
     client,
     plan,

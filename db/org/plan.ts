@@ -1,6 +1,7 @@
 import { type Claim, type Execution, writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
 import { knowRows } from '../statistics.ts';
+import { settleHandedBack } from './rejects.ts';
 import { createStage, dropStages } from './stage.ts';
 import { countWritten, returnNames, type Written } from './written.ts';
 
@@ -189,6 +190,7 @@ export async function closePlan(pool: Pool, plan: Plan, verdict: Verdict): Promi
       [plan.id, verdict, JSON.stringify(written)],
     );
     await dropStages(client, plan.claim.connection);
+    if (verdict === 'applied' && plan.only === null) await settleHandedBack(client, plan);
     if (verdict === 'applied') await refreshStatistics(client, plan);
     return written;
   });

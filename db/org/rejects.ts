@@ -1,14 +1,11 @@
 import type { Client } from '../client.ts';
 import type { Plan } from './plan.ts';
 
-/** Query for `keepRejects` when a pass hands nothing back. */
-export const noRejects = `SELECT NULL::text AS source_id, NULL::text AS reason, NULL::text AS field, NULL::text AS record, NULL::text AS position WHERE false`;
-
 /**
- * Keeps what a pass hands back and resolves what it no longer does.
+ * Keeps what a pass hands back.
  * @param stream groups, users or memberships
  * @param select query with columns source_id, reason, field, record, position
- * @returns how many stand after the pass
+ * @returns how many it hands back
  */
 export async function keepRejects(client: Client, plan: Plan, stream: string, select: string): Promise<number> {
   const { connection, pipeline, epoch } = plan.claim;
@@ -20,12 +17,22 @@ export async function keepRejects(client: Client, plan: Plan, stream: string, se
            epoch = $4, last_seen = now(), resolved_at = NULL`,
     [connection, pipeline, stream, epoch],
   );
-  if (plan.only === null) {
-    await client.query(
-      `UPDATE syncline.rejects SET resolved_at = now()
-       WHERE connection_id = $1 AND pipeline = $2 AND stream = $3 AND resolved_at IS NULL AND epoch < $4`,
-      [connection, pipeline, stream, epoch],
-    );
-  }
   return rowCount ?? 0;
+}
+
+/**
+ * Settles what an applied plan of the whole directory handed back no more. Not before it is applied: a record repaired at
+ * the source stays open after a plan that wrote nothing of it.
+ */
+export async function settleHandedBack(client: Client, { id, claim }: Plan): Promise<void> {
+  const { connection, pipeline, epoch } = claim;
+  await client.query(
+    `UPDATE syncline.rejects SET resolved_at = now()
+     WHERE connection_id = $1 AND pipeline = $2 AND resolved_at IS NULL AND epoch < $3`,
+    [connection, pipeline, epoch],
+  );
+  await client.query(
+    'UPDATE org.conflicts SET resolved_at = now() WHERE connection_id = $1 AND resolved_at IS NULL AND plan_id < $2',
+    [connection, id],
+  );
 }

@@ -224,11 +224,5 @@ async function findConflicts(client: Client, plan: Plan, mayDelete: boolean, may
     if (!rowCount) break;
     total += rowCount;
   }
-  if (plan.only === null) {
-    await client.query(
-      'UPDATE org.conflicts SET resolved_at = now() WHERE connection_id = $1 AND resolved_at IS NULL AND plan_id < $2',
-      [connection, plan.id],
-    );
-  }
   return total;
 }
