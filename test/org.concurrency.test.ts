@@ -167,7 +167,7 @@ describe('a terminated run', () => {
     const ways: Record<string, () => Promise<unknown>> = {
       appendStage: () => appendStage(world.pool, claim, plan.id, 'users', emptyBatch(), state),
       restartStream: () => restartStream(world.pool, claim, plan.id, 'users', 1),
-      judgePlan: () => judgePlan(world.pool, plan, limits, false),
+      judgePlan: () => judgePlan(world.pool, plan, limits, false, async () => true),
       applyChunk: () => applyChunk(world.pool, plan, 'addUsers', { from: 1, to: 100 }),
       releaseNames: () => releaseNames(world.pool, plan),
       flushCommits: () => flushCommits(world.pool, plan),

@@ -1,6 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
+import { progress } from '../workflows/org.gate.ts';
 import { expectSameAsSource } from './harness/compare.ts';
 import { expectNoStage, livingIds } from './harness/ours.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -43,7 +45,8 @@ describe.concurrent('the user limit of a tenant', () => {
   it('a dry run only says it', async () => {
     const { name } = await world.scim({ users: 30, groups: 3 }, { userLimit: 10 });
     const result = await world.run(name, { dryRun: true });
-    expect(result).toMatchObject({ outcome: 'planned', overLimit: { limit: 10, living: 0, planned: 30, reserved: 0 } });
+    const overLimit = { limit: 10, living: 0, planned: 30, reserved: 0, reservedBy: [] };
+    expect(result).toMatchObject({ outcome: 'planned', overLimit });
   });
 
   it('counts the people of all connections of the tenant, and none of another', async () => {
@@ -126,6 +129,29 @@ describe.concurrent('seats while another run of the tenant is half applied', () 
     expect(await livingIn('exchange')).toBeLessThanOrEqual(30);
     expect(end).toBe('UserLimit');
     await expectSameAsSource(world.pool, first.name, d);
+  });
+});
+
+describe('seats of a run that waits for an answer', () => {
+  it('are told with the connection that holds them; once it is terminated they are free', async () => {
+    const tenant = 'waiting';
+    const first = await world.scim({ users: 30, groups: 3 }, { tenant, guards: { users: { smallCount: 0 } } });
+    const second = await world.scim({ users: 10, groups: 3, seed: 2 }, { tenant, userLimit: 50 });
+    await world.run(first.name);
+    const d = first.source.directory;
+    for (let i = 0; i < 21; i++) d.addUser();
+    d.removeUser(d.userIds()[0]!);
+    const waiting = await world.start(first.name);
+    await until('the run is parked', async () => (await waiting.query(progress)).state === 'parked');
+    expect((await world.fail(second.name)).message).toContain(
+      `30 living people + 10 new + 20 reserved by open runs of ${first.name} (npx syncline status ${first.name}); nothing was written. Raise it with: npx syncline connect ${second.name} `,
+    );
+    expect(await world.run(second.name, { dryRun: true })).toMatchObject({
+      overLimit: { reserved: 20, reservedBy: [first.name] },
+    });
+    await waiting.terminate();
+    expect(await world.run(second.name)).toMatchObject({ outcome: 'applied', users: { added: 10 } });
+    await world.run(first.name, { dryRun: true });
   });
 });
 

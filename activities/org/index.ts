@@ -91,14 +91,17 @@ export function orgActivities(deps: Deps) {
     }),
     checkLimits: step('checkLimits', async ({ plan, skipped, scopeChanged, dryRun }: JudgeInput) => {
       const { userLimit, guards } = directoryOptionsOf(await deps.connection(plan.claim.connection));
-      const judgement = await judgePlan(pool, plan, { userLimit, guards, scopeChanged, skipped }, dryRun);
+      const judgement = await judgePlan(pool, plan, { userLimit, guards, scopeChanged, skipped }, dryRun, deps.isOpen);
       if (judgement.overLimit && !dryRun) {
-        const { limit, living, planned, reserved } = judgement.overLimit;
+        const { limit, living, planned, reserved, reservedBy } = judgement.overLimit;
+        const held = reserved
+          ? ` + ${reserved} reserved by open runs of ${reservedBy.join(', ')} (npx syncline status ${reservedBy[0]})`
+          : '';
         const unwritten = await untouched(pool, plan, 'written');
         await closePlan(pool, plan, 'declined');
         throw new SyncError(
           'UserLimit',
-          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${reserved ? ` + ${reserved} reserved by other runs` : ''}; ${unwritten}. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
+          `The tenant's user limit of ${limit} would be exceeded: ${living} living people + ${planned} new${held}; ${unwritten}. Raise it with: npx syncline connect ${plan.claim.connection} --option userLimit=N, or narrow the scope.`,
         );
       }
       return judgement;

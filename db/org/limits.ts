@@ -1,4 +1,4 @@
-import { writeUnderClaim } from '../claims.ts';
+import { type ClaimRequest, type Execution, writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
 import { changeFields } from '../schema/org.ts';
 import { type ApplyStep, knowDirectory, type Plan, type StepRange } from './plan.ts';
@@ -40,12 +40,14 @@ export interface Breach {
 
 export interface Judgement {
   breaches: Breach[];
-  /** Set when the tenant's user limit would be exceeded. */
-  overLimit: { limit: number; living: number; planned: number; reserved: number } | null;
+  /** Set when the tenant's user limit would be exceeded; `reservedBy`: connections whose open runs hold the reserved seats. */
+  overLimit: { limit: number; living: number; planned: number; reserved: number; reservedBy: string[] } | null;
   /** Identifies exactly this list of changes; an approval is bound to it. Null when nothing has to be approved. */
   digest: string | null;
   ranges: Partial<Record<ApplyStep, StepRange>>;
 }
+
+type IsOpen = ClaimRequest['isOpen'];
 
 /** Guards look at small companies and first fills with other eyes (Okta: from 100 users on). */
 const small = 100;
@@ -54,7 +56,13 @@ const small = 100;
  * Judges the whole plan before anything is written, and reserves its seats in the tenant. A run of one person meets the
  * same guards: who set one to 0 is asked for everybody.
  */
-export async function judgePlan(pool: Pool, plan: Plan, limits: Limits, dryRun: boolean): Promise<Judgement> {
+export async function judgePlan(
+  pool: Pool,
+  plan: Plan,
+  limits: Limits,
+  dryRun: boolean,
+  isOpen: IsOpen,
+): Promise<Judgement> {
   await knowDirectory(pool, plan);
   return writeUnderClaim(pool, plan.claim, { name: 'checkLimits', heavy: true }, async (client) => {
     const { rows } = await client.query('SELECT steps FROM org.plans WHERE id = $1', [plan.id]);
@@ -63,7 +71,7 @@ export async function judgePlan(pool: Pool, plan: Plan, limits: Limits, dryRun: 
     const counts = Object.keys(ranges).length > 0 ? await countPlan(client, plan, limits.skipped) : null;
     const breaches = counts ? judge(counts, limits) : [];
     const seats = counts ? counts.user.add - counts.user.delete : 0;
-    const overLimit = await reserveSeats(client, plan, limits.userLimit, seats, dryRun);
+    const overLimit = await reserveSeats(client, plan, seats, { limit: limits.userLimit, dryRun, isOpen });
     const digest = breaches.length > 0 || dryRun ? await digestPlan(client, plan) : null;
     return { breaches, overLimit, digest, ranges };
   });
@@ -147,32 +155,69 @@ function fromSmall(percent: number, living: number): number {
  * Reserves the seats of a plan in its tenant. The lock makes two connections of one tenant judge one after the other: both
  * could fit alone and exceed the limit together.
  */
-async function reserveSeats(client: Client, plan: Plan, limit: number | null, seats: number, dryRun: boolean) {
+async function reserveSeats(
+  client: Client,
+  plan: Plan,
+  seats: number,
+  { limit, dryRun, isOpen }: { limit: number | null; dryRun: boolean; isOpen: IsOpen },
+): Promise<Judgement['overLimit']> {
   if (seats > 0) {
     await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline seats ' || $1, 0))`, [plan.tenant]);
-    const over = limit === null ? null : await overSeats(client, plan, limit, seats);
+    const over = limit === null ? null : await overSeats(client, plan, limit, seats, isOpen);
     if (over !== null) return over;
   }
   if (!dryRun) await client.query('UPDATE org.plans SET seats = $2 WHERE id = $1', [plan.id, seats]);
   return null;
 }
 
-/** The tenant's living people and the seats that open plans of its other connections have reserved, where the plan does not fit beside them. */
-async function overSeats(client: Client, plan: Plan, limit: number, seats: number): Promise<Judgement['overLimit']> {
+/**
+ * The tenant's people and reserved seats, where the plan does not fit beside them. Then Temporal is asked for the runs that
+ * hold the seats: a terminated one closes no plan, and needs none. What is found closed may have ended well meanwhile, so
+ * people and seats are counted again without it.
+ */
+async function overSeats(client: Client, plan: Plan, limit: number, seats: number, isOpen: IsOpen) {
+  const closed: number[] = [];
+  for (;;) {
+    const { living, holders } = await countSeats(client, plan, closed);
+    const reserved = holders.reduce((sum, each) => sum + each.seats, 0);
+    if (living + reserved + seats <= limit) return null;
+    const known = closed.length;
+    for (const { id, workflowId, runId } of holders) if (!(await isOpen({ workflowId, runId }))) closed.push(id);
+    const reservedBy = holders.map(({ connection }) => connection);
+    if (closed.length === known) return { limit, living, planned: seats, reserved, reservedBy };
+  }
+}
+
+interface Holder extends Execution {
+  /** Its plan. */
+  id: number;
+  connection: string;
+  seats: number;
+}
+
+/** In one statement: what a plan writes in between is counted once. */
+async function countSeats(
+  client: Client,
+  plan: Plan,
+  closed: readonly number[],
+): Promise<{ living: number; holders: Holder[] }> {
   const { rows } = await client.query(
-    `SELECT (SELECT count(*)::int FROM org.users WHERE tenant = $1 AND deleted_at IS NULL) AS living,
-            (SELECT coalesce(sum(greatest(p.seats - w.added + w.deleted, 0)), 0)::int FROM org.plans p
-             JOIN syncline.claims c ON c.connection_id = p.connection_id AND c.pipeline = $3 AND c.epoch = p.epoch
-             CROSS JOIN LATERAL (
-               SELECT count(*) FILTER (WHERE r.action = 'add' AND u.deleted_at IS NULL)::int AS added,
-                      count(*) FILTER (WHERE r.action = 'delete' AND u.deleted_at IS NOT NULL)::int AS deleted
-               FROM org.change_rows r JOIN org.users u ON u.connection_id = p.connection_id AND u.id = r.source_id AND u.generation = p.id
-               WHERE r.plan_id = p.id AND r.kind = 'user') w
-             WHERE p.tenant = $1 AND p.id <> $2 AND p.verdict = 'planned' AND EXISTS (SELECT 1 FROM org.stages s WHERE s.plan_id = p.id) AND p.connection_id <> $4) AS reserved`,
-    [plan.tenant, plan.id, plan.claim.pipeline, plan.claim.connection],
+    `WITH holders AS (
+       SELECT p.id, p.connection_id AS connection, p.workflow_id AS "workflowId", p.run_id AS "runId", p.seats - w.added + w.deleted AS seats
+       FROM org.plans p
+       JOIN syncline.claims c ON c.connection_id = p.connection_id AND c.pipeline = $3 AND c.epoch = p.epoch
+       CROSS JOIN LATERAL (
+         SELECT count(*) FILTER (WHERE r.action = 'add' AND u.deleted_at IS NULL)::int AS added,
+                count(*) FILTER (WHERE r.action = 'delete' AND u.deleted_at IS NOT NULL)::int AS deleted
+         FROM org.change_rows r JOIN org.users u ON u.connection_id = p.connection_id AND u.id = r.source_id AND u.generation = p.id
+         WHERE r.plan_id = p.id AND r.kind = 'user') w
+       WHERE p.tenant = $1 AND p.id <> $2 AND p.verdict = 'planned' AND EXISTS (SELECT 1 FROM org.stages s WHERE s.plan_id = p.id)
+         AND p.connection_id <> $4 AND p.id <> ALL($5))
+     SELECT (SELECT count(*)::int FROM org.users WHERE tenant = $1 AND deleted_at IS NULL) AS living,
+            (SELECT coalesce(jsonb_agg(h ORDER BY h.connection), '[]') FROM holders h WHERE h.seats > 0) AS holders`,
+    [plan.tenant, plan.id, plan.claim.pipeline, plan.claim.connection, closed],
   );
-  const { living, reserved } = rows[0];
-  return living + reserved + seats > limit ? { limit, living, planned: seats, reserved } : null;
+  return rows[0];
 }
 
 /** Sum of the changes' hashes: the same list gives the same digest, whatever its order. */

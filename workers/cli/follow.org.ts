@@ -94,10 +94,13 @@ export function describeResult(result: OrgSyncResult): string[] {
   if (memberships) lines.push(`memberships: ${pairs(memberships)}`);
   for (const b of result.breaches)
     lines.push(`guard: ${count(b.planned)} ${b.guard} of ${count(b.of)}, allowed without asking ${count(b.allowed)}`);
-  if (result.overLimit)
+  if (result.overLimit) {
+    const { limit, living, planned, reserved, reservedBy } = result.overLimit;
+    const held = reserved > 0 ? `, ${count(reserved)} are reserved by open runs of ${reservedBy.join(', ')}` : '';
     lines.push(
-      `user limit: ${count(result.overLimit.limit)} would be exceeded, ${count(result.overLimit.living)} live and ${count(result.overLimit.planned)} more are planned`,
+      `user limit: ${count(limit)} would be exceeded, ${count(living)} live and ${count(planned)} more are planned${held}`,
     );
+  }
   lines.push(...result.notes.map((note) => `note: ${note}`));
   if (everybodyBack(result))
     lines.push(
