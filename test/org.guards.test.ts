@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { saveConnection } from '../db/connections.ts';
+import { readStanding } from '../db/org/report.ts';
 import { approve, decline, progress } from '../workflows/org.gate.ts';
 import type { OrgSyncProgress } from '../workflows/org.view.ts';
 import { expectSameAsSource } from './harness/compare.ts';
@@ -173,6 +174,43 @@ describe.concurrent('other guards', () => {
     expect(await world.run(name)).toMatchObject({ mode: 'incremental', outcome: 'applied', applied: {} });
   });
 
+  it('another scope whose deletions were switched off or not proven: the next run asks for them', async () => {
+    const { name, source } = await world.scim({ users: 120, groups: 5, inactiveShare: 0.1 });
+    const d = source.directory;
+    await world.run(name);
+    const before = await livingIds(world.pool, name, 'users');
+    const inactive = d.userIds().filter((id) => d.fields(d.findPerson(id)!).active === false);
+    const n = inactive.length;
+    await change(name, { userFilter: 'active eq true' });
+    const breaches = [{ guard: 'user deletions after a change of scope', planned: n, of: 120, allowed: 0 }];
+    const doubt = `${n} users stay from before a change of scope, their deletion was switched off or not proven: until a run deletes or finds them (npx syncline start orgSync ${name}), each deletion of users is asked for`;
+
+    expect(await world.run(name, { steps: { deleteUsers: false } })).toMatchObject({ mode: 'full', breaches: [] });
+    expect((await readStanding(world.pool, name)).doubts).toEqual([doubt]);
+    await parkedAndDeclined(name, breaches);
+    source.setFaults([{ type: 'totalLies', total: 5_000, path: '/Users' }]);
+    expect(await world.run(name)).toMatchObject({ outcome: 'applied', users: { deleted: 0, withheld: n } });
+    expect((await readStanding(world.pool, name)).doubts).toContain(doubt);
+    source.setFaults([]);
+    // Only of people it is not settled: a group goes as ever.
+    const empty = d.addGroup({ displayName: 'Empty' });
+    await world.run(name, { steps: { deleteUsers: false } });
+    d.removeGroup(empty);
+    expect(await world.run(name, { steps: { deleteUsers: false } })).toMatchObject({
+      breaches: [],
+      groups: { deleted: 1 },
+    });
+
+    const run = await world.start(name);
+    const { digest } = await parked(run, breaches);
+    await run.executeUpdate(approve, { args: [{ digest }] });
+    expect(await run.result()).toMatchObject({ mode: 'incremental', applied: { deleteUsers: expect.any(Number) } });
+    expect(await livingIds(world.pool, name, 'users')).toEqual(before.filter((id) => !inactive.includes(id)));
+    expect((await readStanding(world.pool, name)).doubts).toEqual([]);
+    d.editUser(before.find((id) => !inactive.includes(id))!, { active: false });
+    expect(await world.run(name), 'settled: who leaves now is judged as ever').toMatchObject({ users: { deleted: 1 } });
+  });
+
   it('somebody who leaves the filter is deleted, though a direct read still finds him', async () => {
     const { name, source } = await world.scim({ users: 60, groups: 5 }, { userFilter: 'active eq true' });
     const d = source.directory;
@@ -203,6 +241,10 @@ async function parkedAndDeclined(name: string, breaches: object[]): Promise<void
   await handle.executeUpdate(decline, { args: [{ digest }] });
   expect(await handle.result()).toMatchObject({ outcome: 'declined', applied: {} });
   expect(await snapshot(world.pool, name)).toEqual(before);
+}
+
+async function change(name: string, options: Record<string, unknown>): Promise<void> {
+  await world.pool.query('UPDATE syncline.connections SET options = options || $2 WHERE id = $1', [name, options]);
 }
 
 /** What a refused answer says. */

@@ -2,6 +2,8 @@ import { type ClaimRequest, type Execution, writeUnderClaim } from '../claims.ts
 import type { Client, Pool } from '../client.ts';
 import { changeFields } from '../schema/org.ts';
 import { type ApplyStep, knowDirectory, type Plan, type StepRange } from './plan.ts';
+import { rescopedLists } from './scope.ts';
+import type { Stream } from './stageRows.ts';
 
 export interface Guard {
   count: number;
@@ -21,8 +23,8 @@ export interface Limits {
     editsPercent: number;
   };
   /**
-   * Another scope than last time: whoever is missing may only be out of scope, so every deletion is asked for. Edits and
-   * deactivations keep their guards and say so: a mistyped mapping is the likeliest mass edit, and who typed it is there.
+   * Another scope than last time. Edits and deactivations keep their guards and say so: a mistyped mapping is the likeliest
+   * mass edit, and who typed it is there.
    */
   scopeChanged: boolean;
   /** Steps that will not run: their changes are not judged. */
@@ -69,7 +71,7 @@ export async function judgePlan(
     const ranges: Judgement['ranges'] = rows[0].steps;
     // A plan without changes breaks nothing: counting everybody for it took a fifth of a second of 300,000.
     const counts = Object.keys(ranges).length > 0 ? await countPlan(client, plan, limits.skipped) : null;
-    const breaches = counts ? judge(counts, limits) : [];
+    const breaches = counts ? judge(counts, limits, await rescopedLists(client, plan)) : [];
     const seats = counts ? counts.user.add - counts.user.delete : 0;
     const overLimit = await reserveSeats(client, plan, seats, { limit: limits.userLimit, dryRun, isOpen });
     const digest = breaches.length > 0 || dryRun ? await digestPlan(client, plan) : null;
@@ -113,20 +115,24 @@ async function countPlan(client: Client, plan: Plan, skipped: ApplyStep[]): Prom
   };
 }
 
-/** Pure: which guards a plan breaks. */
-export function judge(counts: Counts, limits: Limits): Breach[] {
+/**
+ * Pure: which guards a plan breaks.
+ * @param asked lists of which every deletion is asked for: whoever is missing may only be out of scope
+ */
+export function judge(counts: Counts, limits: Limits, asked: Record<Stream, boolean>): Breach[] {
   const { user, group, membership } = counts;
   const { guards, scopeChanged } = limits;
-  const rescoped = scopeChanged ? ' after a change of scope' : '';
+  const afterChange = (changed: boolean) => (changed ? ' after a change of scope' : '');
+  const rescoped = afterChange(scopeChanged);
   const breaches: Breach[] = [];
   const check = (guard: string, planned: number, of: number, allowed: number) => {
     if (planned > allowed) breaches.push({ guard, planned, of, allowed });
   };
-  for (const [kind, { add, delete: gone, living }, guard] of [
-    ['user', user, guards.users],
-    ['group', group, guards.groups],
+  for (const [kind, { add, delete: gone, living }, guard, all] of [
+    ['user', user, guards.users, asked.users],
+    ['group', group, guards.groups, asked.groups],
   ] as const) {
-    check(`${kind} deletions${rescoped}`, gone, living, scopeChanged ? 0 : mostOf(guard, living));
+    check(`${kind} deletions${afterChange(all)}`, gone, living, all ? 0 : mostOf(guard, living));
     check(`${kind} additions`, add, living, fromSmall(guards.additionsPercent, living));
   }
   const { deactivate, edit, living } = user;

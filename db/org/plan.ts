@@ -2,6 +2,7 @@ import { type Claim, type Execution, writeUnderClaim } from '../claims.ts';
 import type { Client, Pool } from '../client.ts';
 import { knowRows } from '../statistics.ts';
 import { settleHandedBack } from './rejects.ts';
+import { keepUnsettled } from './scope.ts';
 import { createStage, dropStages } from './stage.ts';
 import { countWritten, returnNames, type Written } from './written.ts';
 
@@ -185,12 +186,14 @@ export async function closePlan(pool: Pool, plan: Plan, verdict: Verdict): Promi
     const broken = verdict === 'failed' || verdict === 'cancelled';
     const written = broken ? await countWritten(client, plan) : {};
     if (broken) await returnNames(client, plan);
+    const whole = verdict === 'applied' && plan.only === null;
+    if (whole) await keepUnsettled(client, plan);
     await client.query(
       `UPDATE org.plans SET verdict = $2, seats = 0, applied_at = CASE WHEN $2 = 'applied' THEN now() END, written = $3 WHERE id = $1`,
       [plan.id, verdict, JSON.stringify(written)],
     );
     await dropStages(client, plan.claim.connection);
-    if (verdict === 'applied' && plan.only === null) await settleHandedBack(client, plan);
+    if (whole) await settleHandedBack(client, plan);
     if (verdict === 'applied') await refreshStatistics(client, plan);
     return written;
   });

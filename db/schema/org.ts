@@ -111,7 +111,7 @@ export const plans = org.table(
     steps: jsonb('steps').notNull().default(sql`'{}'::jsonb`),
     /** Net people added by the plan, reserved against the tenant's limit until it is applied. */
     seats: integer('seats').notNull().default(0),
-    /** What the source did not tell or prove, as sentences by list: {groups: […], users: […]}; no values of records. */
+    /** What the source did not tell or prove, as sentences by list: {groups: […], users: […]}, and what of a change of scope is unsettled (db/org/scope.ts); no values of records. */
     doubts: jsonb('doubts').notNull().default(sql`'{}'::jsonb`),
     /** Of a failed or cancelled plan: how many of its changes stand nevertheless, by step. */
     written: jsonb('written').notNull().default(sql`'{}'::jsonb`),
