@@ -74,12 +74,19 @@ export function scimReader(options: ScimOptions) {
         ...(parent !== null && { parentId: parent(resource) }),
         members: members?.map((m: Json | null) => ({
           id: m?.value,
-          isGroup: typeof m?.type === 'string' ? m.type.toLowerCase() === 'group' : null,
+          isGroup: m === null ? null : isGroup(m),
           isPrimary: m?.primary === true,
         })),
       };
     },
   };
+}
+
+/** By `type`, else by the path of `$ref` (`…/Users/3`), as servers with integer keys tell it. Null: neither says it. */
+function isGroup({ type, $ref }: Json): boolean | null {
+  if (typeof type === 'string') return type.toLowerCase() === 'group';
+  const kind = typeof $ref === 'string' ? /(?:^|\/)(user|group)s\/[^/]+\/?$/i.exec($ref)?.[1] : undefined;
+  return kind === undefined ? null : kind.toLowerCase() === 'group';
 }
 
 /** Compiles `a.b`, `urn:…:User:c` or `list[primary].value`. A missing step gives undefined, a null or empty one null. */

@@ -73,9 +73,12 @@ function historyIsLong(): boolean {
   return workflowInfo().continueAsNewSuggested && !CancellationScope.current().consideredCancelled;
 }
 
+/** Leaves them unplanned while only the people can tell which members are groups. */
 export async function planGroups({ plan, at, view, long }: Run, skipped: ApplyStep[]): Promise<void> {
   if (at.phases.groups === 'planned') return;
-  const { seats, ...marks } = await tried(view, 'markGroups', () => long.markGroups({ plan, skipped }));
+  const planned = await tried(view, 'markGroups', () => long.markGroups({ plan, skipped }));
+  if (planned === null) return;
+  const { seats, ...marks } = planned;
   view.marked('markGroups', marks);
   at.seats = seats;
   at.phases.groups = 'planned';

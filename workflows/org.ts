@@ -106,6 +106,7 @@ async function runPlan(request: Request, run: Run): Promise<OrgSyncResult | null
   if (groups.status === 'rejected') throw groups.reason;
   if (users.status === 'rejected') throw users.reason;
   if (!users.value) return null;
+  await planGroups(run, skipped);
   view.running('markUsers');
   const { seats } = run.at;
   view.marked('markUsers', await tried(view, 'markUsers', () => long.markUsers({ plan, skipped, seats })));

@@ -66,10 +66,10 @@ export function orgActivities(deps: Deps) {
       const options = directoryOptionsOf(await deps.connection(plan.claim.connection));
       const parentsNamed = 'parentAttribute' in options && options.parentAttribute !== undefined;
       await knowDirectory(pool, plan);
-      return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, async (client) => ({
-        ...(await markGroups(client, plan, { maxDepth: options.maxDepth, parentsNamed })),
-        seats: await seatEarly(client, plan, skipped.includes('addGroups')),
-      }));
+      return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, async (client) => {
+        const marks = await markGroups(client, plan, { maxDepth: options.maxDepth, parentsNamed });
+        return marks && { ...marks, seats: await seatEarly(client, plan, skipped.includes('addGroups')) };
+      });
     }),
     markUsers: step('markUsers', async ({ plan, skipped, seats = 'later' }: PeopleInput, call) => {
       await confirmPerson(deps, plan, call);

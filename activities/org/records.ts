@@ -73,8 +73,10 @@ export function addGroup(page: StagePage, group: DirectoryGroup, record: unknown
     membersRead: group.members !== undefined,
     fault: bad,
   });
-  const seen = new Set<unknown>();
+  // A person and a group may have one id.
+  const [people, groups] = [new Set<unknown>(), new Set<unknown>()];
   for (const [index, member] of (group.members ?? []).entries()) {
+    const seen = member.isGroup ? groups : people;
     if (seen.has(member.id)) continue;
     seen.add(member.id);
     const memberId = checkText(member.id, idLength);

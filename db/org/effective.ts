@@ -135,7 +135,7 @@ async function placeMembers(client: Client, plan: Plan, standingOnly: boolean, k
        JOIN org.memberships e ON e.connection_id = $1 AND e.group_id = s.id
        ${people('e.user_id')}
        WHERE NOT EXISTS (SELECT 1 FROM ${stage.members} m JOIN ${stage.tree} g ON g.id = m.group_id AND g.depth IS NOT NULL
-         WHERE m.group_id = e.group_id AND m.member_id = e.user_id))
+         WHERE m.group_id = e.group_id AND m.member_id = e.user_id AND m.is_group IS NOT TRUE))
      INSERT INTO ${stage.effective}
      SELECT t.user_id, array_agg(t.group_id ORDER BY t.is_primary DESC, coalesce(e.is_primary, false) DESC, t.group_id)
      FROM told t LEFT JOIN org.memberships e ON e.connection_id = $1 AND e.user_id = t.user_id AND e.group_id = t.group_id

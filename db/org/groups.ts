@@ -26,10 +26,13 @@ export interface GroupMarks {
 /**
  * Plans the groups: builds the tree the source describes, parks what cannot hang in it (with its subtree, never the
  * rest), and writes one change for each group that differs from ours. One transaction of the caller.
+ * @returns null when it must be asked again once the people are read: they tell who of the members is a group
  */
-export async function markGroups(client: Client, plan: Plan, rules: GroupRules): Promise<GroupMarks> {
+export async function markGroups(client: Client, plan: Plan, rules: GroupRules): Promise<GroupMarks | null> {
   await proveStage(client, plan.id, ['groups']);
   const { connection } = plan.claim;
+  const mixed = rules.parentsNamed ? 0 : await tellKinds(client, plan);
+  if (mixed === null) return null;
   const stage = stageTables(plan.id);
   const parentsUntold = rules.parentsNamed && !(await anyParentTold(client, plan));
   await buildTree(client, plan, rules, parentsUntold);
@@ -74,6 +77,9 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   const notes = [
     ...describeDoubt('groups', missing - deleted, why),
     ...(parentsUntold ? await describeKeptParents(client, plan) : []),
+    ...(mixed > 0
+      ? [`${mixed} members tell neither type nor $ref, and a person and a group have their id: they count as people`]
+      : []),
   ];
   await keepDoubts(client, plan, 'groups', notes);
   return {
@@ -85,6 +91,32 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
     notes,
     rejected: rejected + (await unkeyedOf(client, plan.id, 'groups')),
   };
+}
+
+/**
+ * A member that does not tell its kind is a group when a group has its id and nobody else: servers that count people and
+ * groups from 1 would make a tree of them.
+ * @returns members that count as people although a group has their id; null while there are such and people are still read
+ */
+async function tellKinds(client: Client, plan: Plan): Promise<number | null> {
+  const { groups, users, members } = stageTables(plan.id);
+  const untold = `${members} m JOIN ${groups} g ON g.id = m.member_id WHERE m.is_group IS NULL`;
+  const { rows } = await client.query(
+    `SELECT EXISTS (SELECT 1 FROM ${untold}) AS untold,
+            (SELECT ended IS NOT NULL FROM org.stages WHERE plan_id = $1 AND stream = 'users') AS read`,
+    [plan.id],
+  );
+  if (!rows[0].untold) return 0;
+  if (!rows[0].read) return null;
+  const told = await client.query(
+    `WITH told AS (
+       UPDATE ${members} SET is_group = NOT EXISTS (SELECT 1 FROM ${users} u WHERE u.id = member_id)
+         AND NOT EXISTS (SELECT 1 FROM org.users o WHERE o.connection_id = $1 AND o.id = member_id AND o.deleted_at IS NULL)
+       WHERE ctid IN (SELECT m.ctid FROM ${untold}) RETURNING is_group)
+     SELECT count(*) FILTER (WHERE NOT is_group)::int AS people FROM told`,
+    [plan.claim.connection],
+  );
+  return told.rows[0].people;
 }
 
 /** Whether a group of this pass named a parent. Without one the attribute was not read; a company of roots alone has nothing to keep. */
