@@ -13,6 +13,7 @@ import type { RecordReason } from '../../db/rejects.ts';
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 /** Deliberately loose: a mailbox and a domain without spaces. Whether mail arrives is not ours to know. */
 const mail = /^[^\s@]+@[^\s@]+$/;
+const flag = personFieldNames.indexOf('active');
 const truths: Record<string, boolean> = { true: true, false: false };
 
 /** A value that cannot be kept. There is one of each, for ten values a person would be ten objects to collect. */
@@ -48,7 +49,8 @@ export function addUser(page: StagePage, user: DirectoryUser, record: unknown, p
   }
   if (user.attributes && unstorable(user.attributes))
     bad ??= fault('control_character', 'attributes', record, position);
-  if (bad) page.users.push({ id, fields: [], fault: bad });
+  // A suspension counts whatever else is bad.
+  if (bad) page.users.push({ id, fields: fields.map((value, i) => (i === flag ? value : undefined)), fault: bad });
   else page.users.push({ id, fields, attributes: user.attributes });
 }
 
@@ -110,8 +112,8 @@ function unstorable(value: unknown): boolean {
 /** Booleans also as text: several servers write "True". */
 function checkFlag(value: unknown): boolean | Absent | Refusal {
   if (value === undefined || value === null || typeof value === 'boolean') return value;
-  const flag = typeof value === 'string' ? truths[value.toLowerCase()] : undefined;
-  return flag === undefined ? wrongType : flag;
+  const truth = typeof value === 'string' ? truths[value.toLowerCase()] : undefined;
+  return truth === undefined ? wrongType : truth;
 }
 
 function fault(reason: RecordReason, field: string, record: unknown, position: string): Fault {

@@ -7,6 +7,7 @@ import { ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { analyzeStage, proveStage, stageTables } from './stage.ts';
 import { userFields } from './stageRows.ts';
+import { describeWithheld, suspensions } from './withheld.ts';
 
 export interface UserRules extends PlacingRules {
   /** A field that the source did not send for a person, but for others in this pass, is cleared. Else it stays as it is. */
@@ -63,14 +64,20 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
     : 0;
   const added = settled ? 0 : await changes.add('addUsers', deltaChanges(plan, clear, 'add'), [plan.claim.connection]);
   const edited = await changes.add('editUsers', deltaChanges(plan, clear, 'edit'), [plan.claim.connection]);
+  const back = rejected + conflicts > 0;
+  const suspended = back ? await changes.add('editUsers', suspensions(plan), [plan.claim.connection]) : 0;
   const memberships = await markMemberships(client, plan, changes, settled);
   await changes.close();
-  const notes = [...describeDoubt('users', missing - deleted, doubt), ...(await describeKept(client, plan, settled))];
+  const notes = [
+    ...describeDoubt('users', missing - deleted, doubt),
+    ...(await describeKept(client, plan, settled)),
+    ...(back ? await describeWithheld(client, plan, suspended) : []),
+  ];
   await keepDoubts(client, plan, 'users', notes);
   return {
     staged,
     added,
-    edited,
+    edited: edited + suspended,
     deleted,
     moved: memberships.movedUsers,
     withheld: missing - deleted,

@@ -37,7 +37,8 @@ export const orgReasons: Record<OrgReason, Reason> = {
   },
   no_group: {
     why: 'the person is in no group that we have',
-    remedy: 'put the person into a group, widen the scope of groups, or set the option usersWithoutGroup to accept',
+    remedy:
+      'put the person into a group, widen the scope of groups, or set the option usersWithoutGroup to accept; until then whom we hold keeps his groups, and only a suspension is written',
   },
   orphan_parent: {
     why: 'its parent group did not come',

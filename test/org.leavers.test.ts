@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { readStanding } from '../db/org/report.ts';
+import type { Directory } from '../sandbox/scim.ts';
+import { personOf } from './harness/ours.ts';
+import { recordOf } from './harness/spoil.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld();
+type Seven = [string, string, string, string, string, string, string];
+const size = { users: 60, groups: 6 };
+
+describe.concurrent('whoever left and is handed back for another reason', () => {
+  it.each(['incremental', 'full'])('is suspended in a run that is %s, and what is withheld is told', async (mode) => {
+    const { name, source } = await world.scim(size);
+    const d = source.directory;
+    await world.run(name);
+    const [homeless, mailless, double, two, twice, stays, unknown] = d.userIds() as Seven;
+    const homes = [...homesOf(d, homeless), ...homesOf(d, stays)];
+    const before = await personOf(world.pool, name, mailless);
+    for (const group of homesOf(d, homeless)) d.removeMember(group, homeless);
+    for (const group of homesOf(d, stays)) d.removeMember(group, stays);
+    d.editUser(homeless, { active: false });
+    d.editUser(mailless, { active: false, title: 'Withheld', email: 'disabled' });
+    const other = d.addUser({ userName: 'somebody.else@example.org' }, []);
+    const { userName } = d.fields(d.findPerson(two)!);
+    source.setFaults([
+      { type: 'totalAbsent', path: '/Users' },
+      { type: 'raw', id: double, json: recordOf(d, double, { userName, active: false }) },
+      { type: 'raw', id: other, json: recordOf(d, other, { id: twice, active: false }) },
+      { type: 'raw', id: unknown, json: recordOf(d, unknown, { email: 'disabled', active: 'perhaps' }) },
+    ]);
+    const result = await world.run(name, { mode });
+    expect(result).toMatchObject({
+      outcome: 'applied',
+      users: { edited: 3, rejected: 6 },
+      memberships: { removed: 0 },
+    });
+    expect(result.notes).toEqual([
+      '3 people who are handed back are suspended as the source says; nothing else of them is written',
+      `2 people who are handed back keep ${homes.length} memberships that the source tells no more: npx syncline rejects ${name}`,
+    ]);
+    expect((await readStanding(world.pool, name)).doubts).toEqual(result.notes);
+    for (const id of [homeless, mailless, double])
+      expect(await personOf(world.pool, name, id), id).toMatchObject({ active: false });
+    for (const id of [twice, stays, unknown])
+      expect(await personOf(world.pool, name, id), id).toMatchObject({ active: true });
+    const after = await personOf(world.pool, name, mailless);
+    expect(after).toEqual({ ...before, active: false, generation: after.generation, synced_at: after.synced_at });
+    expect(await world.run(name, { mode }), 'written once').toMatchObject({ applied: {}, users: { edited: 0 } });
+  });
+});
+
+/** Groups a person is in. */
+function homesOf(d: Directory, id: string): string[] {
+  return d.groupsOf(d.findPerson(id)!).map((serial) => d.id('Group', serial));
+}
