@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readStanding } from '../db/org/report.ts';
-import type { Directory } from '../sandbox/scim.ts';
+import type { Directory, Fault } from '../sandbox/scim.ts';
+import { expectSameAsSource } from './harness/compare.ts';
 import { personOf } from './harness/ours.ts';
 import { recordOf } from './harness/spoil.ts';
 import { openWorld } from './harness/world.ts';
@@ -47,6 +48,30 @@ describe.concurrent('whoever left and is handed back for another reason', () => 
     const after = await personOf(world.pool, name, mailless);
     expect(after).toEqual({ ...before, active: false, generation: after.generation, synced_at: after.synced_at });
     expect(await world.run(name, { mode }), 'written once').toMatchObject({ applied: {}, users: { edited: 0 } });
+  });
+});
+
+describe.concurrent('a suspended person', () => {
+  it('stays suspended until the source says that the account is active again', async () => {
+    const { name, source } = await world.scim(size);
+    const d = source.directory;
+    const [absent, nulled, other] = d.userIds() as Seven;
+    for (const id of [absent, nulled]) d.editUser(id, { active: false });
+    const silent: Fault[] = [
+      { type: 'attributeAbsent', attribute: 'active', ids: [absent, other] },
+      { type: 'attributeNull', attribute: 'active', ids: [nulled] },
+    ];
+    await world.run(name);
+    source.setFaults(silent);
+    for (const mode of ['incremental', 'full'])
+      expect(await world.run(name, { mode }), mode).toMatchObject({ applied: {}, users: { edited: 0 } });
+    for (const id of [absent, nulled]) {
+      expect(await personOf(world.pool, name, id)).toMatchObject({ active: false });
+      d.editUser(id, { active: true });
+    }
+    source.setFaults([]);
+    expect(await world.run(name)).toMatchObject({ users: { edited: 2 } });
+    await expectSameAsSource(world.pool, name, d);
   });
 });
 

@@ -121,7 +121,8 @@ function merged(clear: number): { name: string; sql: string }[] {
     `CASE WHEN (u.told | ${clear}) & ${1 << bit} <> 0 THEN u.${name} ELSE o.${name} END`;
   const fields = userFields.map((name, bit) => ({
     name,
-    sql: name === 'active' ? `coalesce(${pick(name, bit)}, true)` : pick(name, bit),
+    // Only a word of the source lets a suspended person in again.
+    sql: name === 'active' ? 'coalesce(u.active, o.active, true)' : pick(name, bit),
   }));
   const bit = 1 << userFields.length;
   // A key that a record lacks keeps its value too, unless absent means none.
