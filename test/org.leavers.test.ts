@@ -75,6 +75,30 @@ describe.concurrent('a suspended person', () => {
   });
 });
 
+describe.concurrent('a run of one person', () => {
+  it('takes the person out of the last group; where no list names anybody it keeps the groups and says so', async () => {
+    const { name, source } = await world.scim(size, { usersWithoutGroup: 'accept' });
+    const d = source.directory;
+    await world.run(name);
+    const [gone, kept] = d.userIds() as Seven;
+    const homes = { gone: homesOf(d, gone), kept: homesOf(d, kept) };
+    for (const group of homes.gone) d.removeMember(group, gone);
+    d.editUser(gone, { active: false });
+    const result = await world.run(name, { only: { user: gone } });
+    expect(result).toMatchObject({ users: { edited: 1 }, memberships: { removed: homes.gone.length }, notes: [] });
+    await expectSameAsSource(world.pool, name, d);
+
+    source.setFaults([{ type: 'membersEmpty', path: '/Groups' }]);
+    const told = await world.run(name, { only: { user: kept } });
+    const count = homes.kept.length;
+    expect(told).toMatchObject({ memberships: { removed: 0 } });
+    expect(told.notes).toEqual([
+      `member lists came empty for every group: ${count} memberships in ${count} groups are kept; a run of everybody may tell more: npx syncline start orgSync ${name}`,
+    ]);
+    await expectSameAsSource(world.pool, name, d);
+  });
+});
+
 /** Groups a person is in. */
 function homesOf(d: Directory, id: string): string[] {
   return d.groupsOf(d.findPerson(id)!).map((serial) => d.id('Group', serial));

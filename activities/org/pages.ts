@@ -34,6 +34,12 @@ export async function* readPages(source: OrgSource, reading: Reading): AsyncGene
   if (elsewhere) yield* readInThread({ source: elsewhere, stream, from }, signal);
 }
 
+/** One other member of each group stays: it shows that member lists are told, or nobody could leave the last group. */
 function onlyMember(page: StagePage, id: string): StagePage {
-  return { ...page, members: page.members.filter((m) => m.memberId === id || m.isGroup !== false) };
+  const shown = new Set<string>();
+  const members = page.members.filter(({ groupId, memberId, isGroup }) => {
+    if (memberId === id || isGroup !== false) return true;
+    return !shown.has(groupId) && shown.add(groupId);
+  });
+  return { ...page, members };
 }

@@ -118,7 +118,7 @@ async function placeMembers(client: Client, plan: Plan, standingOnly: boolean, k
   const people = (id: string) => (known ? `JOIN ${stage.users} u ON u.id = ${id} AND u.reason IS NULL` : '');
   await client.query(
     `WITH anyone AS (
-       SELECT EXISTS (SELECT 1 FROM ${stage.members} m ${known ? `JOIN ${stage.users} u ON u.id = m.member_id` : ''} WHERE m.is_group IS NOT TRUE) AS told),
+       SELECT ${known ? anyoneTold(plan) : `EXISTS (SELECT 1 FROM ${stage.members} m WHERE m.is_group IS NOT TRUE)`} AS told),
      silent AS (
        SELECT o.id FROM org.groups o LEFT JOIN ${stage.tree} t ON t.id = o.id, anyone
        WHERE o.connection_id = $1 AND o.deleted_at IS NULL
@@ -143,6 +143,15 @@ async function placeMembers(client: Client, plan: Plan, standingOnly: boolean, k
     [connection, plan.id],
   );
   await analyzeStage(client, stage.effective);
+}
+
+/** Whether a member list names a person of the pass; a run of one person reads no others, so whom we hold will do. */
+export function anyoneTold(plan: Plan): string {
+  const { members, users } = stageTables(plan.id);
+  const held = `SELECT 1 FROM org.users o JOIN org.plans p ON p.id = ${plan.id} AND p.connection_id = o.connection_id
+    WHERE o.id = m.member_id AND o.deleted_at IS NULL`;
+  return `EXISTS (SELECT 1 FROM ${members} m LEFT JOIN ${users} u ON u.id = m.member_id
+    WHERE m.is_group IS NOT TRUE AND (u.id IS NOT NULL ${plan.only === null ? '' : `OR EXISTS (${held})`}))`;
 }
 
 /** A pair of group and member can stand in the stage twice only when a group came twice, or when people tell groups too. */

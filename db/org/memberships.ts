@@ -1,5 +1,5 @@
 import type { Client } from '../client.ts';
-import { pairsComeOnce } from './effective.ts';
+import { anyoneTold, pairsComeOnce } from './effective.ts';
 import type { ChangeWriter, Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { analyzeStage, stageTables } from './stage.ts';
@@ -29,10 +29,10 @@ async function everyMemberPlaced(client: Client, plan: Plan): Promise<boolean> {
 
 /** What is kept because the source told no members: of any group, or of some. */
 export async function describeKept(client: Client, plan: Plan, settled: boolean): Promise<string[]> {
-  if (plan.only !== null || settled) return [];
+  if (settled) return [];
   const stage = stageTables(plan.id);
   const { rows } = await client.query(
-    `SELECT EXISTS (SELECT 1 FROM ${stage.members} m JOIN ${stage.users} u ON u.id = m.member_id WHERE m.is_group IS NOT TRUE) AS told,
+    `SELECT ${anyoneTold(plan)} AS told,
             EXISTS (SELECT 1 FROM ${stage.tree} WHERE members_read) AS read,
             EXISTS (SELECT 1 FROM ${stage.tree} WHERE NOT members_read) AS silent`,
   );
@@ -42,14 +42,17 @@ export async function describeKept(client: Client, plan: Plan, settled: boolean)
   const kept = await client.query(
     `SELECT count(DISTINCT e.group_id)::int AS groups, count(*)::int AS members
      FROM org.memberships e JOIN ${stage.tree} t ON t.id = e.group_id AND t.depth IS NOT NULL
-     WHERE e.connection_id = $1 AND NOT (t.members_read AND $2)`,
-    [plan.claim.connection, told],
+     WHERE e.connection_id = $1 AND NOT (t.members_read AND $2)
+       AND ($3::text IS NULL OR e.user_id IN (SELECT id FROM ${stage.users} WHERE reason IS NULL))`,
+    [plan.claim.connection, told, plan.only],
   );
   const { groups, members } = kept.rows[0];
   if (members === 0) return [];
   if (told) return [`${groups} groups came without a member list: their ${members} memberships are kept`];
   const what = read ? 'member lists came empty for every group' : 'no group came with a member list';
-  return [`${what}: ${members} memberships in ${groups} groups are kept`];
+  const ask =
+    plan.only === null ? '' : `; a run of everybody may tell more: npx syncline start orgSync ${plan.claim.connection}`;
+  return [`${what}: ${members} memberships in ${groups} groups are kept${ask}`];
 }
 
 /**
