@@ -104,6 +104,23 @@ describe.concurrent.each(platforms)('%s', (platform) => {
     expect(await livingIds(pool, name, 'users')).toHaveLength(60);
   });
 
+  it('keeps who is missing where direct reads fail, and writes the others', async () => {
+    const { name, source, kind, people } = await startCompany(world, platform, { rows: 60, ...asApp(platform) });
+    await world.run(name);
+    const [gone, edited, shown] = [people()[0]!, people()[1]!, people()[59]!];
+    source.lists.people!.remove(gone);
+    source.lists.people!.update(edited, { title: 'Written' });
+    source.setFaults([{ type: 'html', api: kind.direct.user }]);
+    const result = await world.run(name);
+    expect(result).toMatchObject({ outcome: 'applied', users: { deleted: 0, withheld: 1, edited: 1 } });
+    const note = result.notes.find((n) => n.includes('direct reads fail'))!;
+    expect(note).toContain(`npx syncline connect ${name} --option confirmMissing=0): ${source.url}`);
+    for (const id of [gone, shown]) expect(note).not.toContain(id);
+    // The first who is asked for as a proof cannot be read, the second can.
+    source.setFaults([{ type: 'html', api: kind.direct.user, times: 1 }]);
+    expect(await world.run(name)).toMatchObject({ users: { deleted: 1, rejected: 0 } });
+  });
+
   it('asks before it deletes after the scope shrank, where nobody is asked for one by one', async () => {
     const options = { confirmMissing: 0 };
     const { name, source, departments } = await startCompany(world, platform, {

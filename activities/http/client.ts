@@ -101,8 +101,8 @@ export function openClient(
     const requestedAt = Date.now();
     const context = { ...settings, nowMs: requestedAt, api: { name, version }, token: { access: token?.access } };
     const written = writeCall(connector, connection.baseUrl, request, context);
-    const place = where(new URL(written.url));
-    const answer = await send({ ...written, signal: request.signal });
+    const place = placeOf(written.url, request);
+    const answer = await send({ ...written, shown: place, signal: request.signal });
     return { answer, judgement: judge(answer, place, connector.envelope), requestedAt, place };
   }
 
@@ -129,6 +129,14 @@ export function openClient(
 
 const noRates: readonly Rate[] = [];
 const connect = 'npx syncline connect NAME --credential-env VARIABLE';
+
+/** What an error may say of the address: an id in the path may be a person's, and its parameter stands for it. */
+function placeOf(url: string, { call, params }: CallRequest): string {
+  const inPath = Object.entries(params).filter(([name]) => call.api.includes(`{${name}}`));
+  const shown = new Map(inPath.map(([name, value]) => [encodeURIComponent(String(value)), `{${name}}`]));
+  const parts = where(new URL(url)).split('/');
+  return parts.map((part) => shown.get(part) ?? part).join('/');
+}
 
 /** The one table from verdict to error. Sentences carry the platform's code and the connector's hint, never the platform's text. */
 function requireGood({ judgement, place }: Reply, stream: string, hasTokens: boolean): void {
