@@ -19,6 +19,8 @@ export type FailureType =
   | 'UserLimit'
   | 'ClaimLost'
   | 'StageLost'
+  /** The options that say what of a directory is read were changed while it was read. */
+  | 'ScopeChanged'
   /** More rows of a run were refused than its connection allows. */
   | 'TooManyRejects'
   /** A run would archive more contacts than its connection allows. */

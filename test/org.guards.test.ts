@@ -1,6 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { saveConnection } from '../db/connections.ts';
 import { readStanding } from '../db/org/report.ts';
+import type { ScimSandbox } from '../sandbox/scim.ts';
+import { pause, resume } from '../workflows/control.ts';
 import { approve, decline, progress } from '../workflows/org.gate.ts';
 import type { OrgSyncProgress } from '../workflows/org.view.ts';
 import { expectSameAsSource } from './harness/compare.ts';
@@ -211,6 +213,41 @@ describe.concurrent('other guards', () => {
     expect(await world.run(name), 'settled: who leaves now is judged as ever').toMatchObject({ users: { deleted: 1 } });
   });
 
+  it('another scope while a run reads: it starts over under the new one, and asks', async () => {
+    const { name, source } = await world.scim({ users: 120, groups: 5, inactiveShare: 0.1 });
+    const other = await world.scim({ users: 120, groups: 5, inactiveShare: 0.1, seed: 2 });
+    const d = source.directory;
+    await world.run(name);
+    const before = await snapshot(world.pool, name);
+    const n = d.userIds().filter((id) => d.fields(d.findPerson(id)!).active === false).length;
+    for (const reading of ['Groups', 'Users'] as const) {
+      source.setFaults([{ type: 'latency', ms: 1_000, path: `/${reading}` }]);
+      const run = await world.start(name);
+      await until(`${reading} being read`, async () => isAtWork(run, `stage${reading}`));
+      await run.executeUpdate(pause);
+      source.setFaults([]);
+      if (reading === 'Groups') await change(name, { userFilter: 'active eq true' });
+      else await connectTo(name, other.source);
+      await run.executeUpdate(resume);
+      const { breaches, digest } = await until('a parked run', async () => (await run.query(progress)).parked);
+      const gone = reading === 'Groups' ? n : 120;
+      expect(breaches[0]).toEqual({
+        guard: 'user deletions after a change of scope',
+        planned: gone,
+        of: 120,
+        allowed: 0,
+      });
+      await run.executeUpdate(decline, { args: [{ digest: digest! }] });
+      const { mode, outcome, notes } = await run.result();
+      expect({ mode, outcome, notes }).toEqual({
+        mode: 'full',
+        outcome: 'declined',
+        notes: expect.arrayContaining([rescoped]),
+      });
+      expect(await snapshot(world.pool, name)).toEqual(before);
+    }
+  });
+
   it('somebody who leaves the filter is deleted, though a direct read still finds him', async () => {
     const { name, source } = await world.scim({ users: 60, groups: 5 }, { userFilter: 'active eq true' });
     const d = source.directory;
@@ -241,6 +278,18 @@ async function parkedAndDeclined(name: string, breaches: object[]): Promise<void
   await handle.executeUpdate(decline, { args: [{ digest }] });
   expect(await handle.result()).toMatchObject({ outcome: 'declined', applied: {} });
   expect(await snapshot(world.pool, name)).toEqual(before);
+}
+
+const rescoped = 'what the connection reads was changed while it was read: it is read again under the new scope';
+
+async function isAtWork(run: Handle, activity: string): Promise<boolean> {
+  const { raw } = await run.describe();
+  return raw.pendingActivities?.some((each) => each.activityType?.name === activity) ?? false;
+}
+
+async function connectTo(name: string, { url, token }: ScimSandbox): Promise<void> {
+  const to = { platform: 'scim', baseUrl: url, credential: token, options: {} };
+  await saveConnection(world.pool, world.key, { id: name, tenant: name, ...to });
 }
 
 async function change(name: string, options: Record<string, unknown>): Promise<void> {

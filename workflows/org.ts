@@ -35,6 +35,12 @@ type Request = ReturnType<typeof readInput<typeof orgSyncInput>>;
 /** Changes of one step from which two activities share it: below, the second would only cost a round trip. */
 const shareFrom = 40_000;
 
+/** Why the lists are read anew, by the type of the failure. */
+const rereads: Record<string, string> = {
+  StageLost: 'the stage was lost with the database and is read again',
+  ScopeChanged: 'what the connection reads was changed while it was read: it is read again under the new scope',
+};
+
 /** Company directory → org tables. Input: {@link orgSyncInput}; result: {@link OrgSyncResult}. */
 export async function orgSync(input: unknown, handed?: Carried): Promise<OrgSyncResult> {
   const request = readInput(orgSyncInput, input, '{"connection":"acme"}');
@@ -61,12 +67,10 @@ export async function orgSync(input: unknown, handed?: Carried): Promise<OrgSync
       view.stays(await CancellationScope.nonCancellable(() => dropPlan(run, error)));
       const verdict = verdictOf(error);
       if (verdict === 'end' || (verdict === 'again' && restarted)) throw error;
-      // A lost stage is trouble of the infrastructure: it does not use up the one new start that a failed step has.
+      // A lost stage or another scope is no failed step: it does not use up the one new start that those have.
       restarted ||= verdict === 'again';
       view.startOver(
-        verdict === 'reread'
-          ? 'the stage was lost with the database and is read again'
-          : `a step failed three times and the run starts over once: ${sentenceOf(error)}`,
+        rereads[typeOf(error)] ?? `a step failed three times and the run starts over once: ${sentenceOf(error)}`,
       );
       at = undefined;
     }

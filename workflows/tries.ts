@@ -30,6 +30,7 @@ const verdicts: Record<FailureType, Verdict> = {
   Defect: 'again',
   Unavailable: 'again',
   StageLost: 'reread',
+  ScopeChanged: 'reread',
 };
 
 export function verdictOf(error: unknown): Verdict {

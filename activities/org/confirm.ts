@@ -6,6 +6,7 @@ import { untouched } from '../../db/org/written.ts';
 import type { Deps } from '../deps.ts';
 import { forConnection, RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
+import { connectionOf } from './prepare.ts';
 import { emptyPage, isSeen, type OrgSource, unseenPage } from './source.ts';
 import { directoryOptionsOf, openSource } from './sources.ts';
 
@@ -36,7 +37,7 @@ const patience = 7;
  * is missing stays, and the run goes on.
  */
 export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, call: Call): Promise<Confirmed> {
-  const connection = await deps.connection(plan.claim.connection);
+  const connection = await connectionOf(deps, plan);
   const most = directoryOptionsOf(connection).confirmMissing;
   const source = openSource(connection, deps);
   const done: Confirmed = { asked: 0, alive: 0, waitMs: 0 };
@@ -73,7 +74,7 @@ export async function confirmPerson(deps: Deps, plan: Plan, call: Call): Promise
   if (only === null || (await readStage(deps.pool, plan.id, 'users')).rows > 0) return;
   const { connection } = plan.claim;
   const unchanged = () => untouched(deps.pool, plan, 'changed');
-  const source = openSource(await deps.connection(connection), deps);
+  const source = openSource(await connectionOf(deps, plan), deps);
   try {
     const others = await otherPeople(deps.pool, connection, only, witnesses);
     // Nobody to ask for means that this one is all we hold, which the guards do not let go unasked.

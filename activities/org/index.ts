@@ -20,7 +20,7 @@ import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import { type Call, step } from '../step.ts';
 import { confirmMissing, confirmPerson } from './confirm.ts';
-import { type PrepareInput, prepare } from './prepare.ts';
+import { connectionOf, type PrepareInput, prepare } from './prepare.ts';
 import { directoryOptionsOf, openSource } from './sources.ts';
 import { stageSlice } from './stage.ts';
 
@@ -63,7 +63,7 @@ export function orgActivities(deps: Deps) {
       confirmMissing(deps, plan, stream, call),
     ),
     markGroups: step('markGroups', async ({ plan, skipped }: MarkInput) => {
-      const options = directoryOptionsOf(await deps.connection(plan.claim.connection));
+      const options = directoryOptionsOf(await connectionOf(deps, plan));
       const parentsNamed = 'parentAttribute' in options && options.parentAttribute !== undefined;
       await knowDirectory(pool, plan);
       return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, async (client) => {
@@ -73,7 +73,7 @@ export function orgActivities(deps: Deps) {
     }),
     markUsers: step('markUsers', async ({ plan, skipped, seats = 'later' }: PeopleInput, call) => {
       await confirmPerson(deps, plan, call);
-      const connection = await deps.connection(plan.claim.connection);
+      const connection = await connectionOf(deps, plan);
       const source = openSource(connection, deps);
       const rules = {
         clearAbsent: plan.mode === 'full' || source.absentMeansNone,

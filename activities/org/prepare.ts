@@ -53,7 +53,23 @@ export async function prepare(deps: Deps, input: PrepareInput, call: Call): Prom
     runId,
   });
   const off = Object.entries(options.steps).flatMap(([name, on]) => (on ? [] : [name as ApplyStep]));
-  return { plan, scopeChanged, approvalHours: options.approvalHours, off };
+  const reads = scopeOf(connection, options);
+  return { plan: { ...plan, reads }, scopeChanged, approvalHours: options.approvalHours, off };
+}
+
+/**
+ * The connection of a run that still reads, as long as it reads what the plan began with: half of another scope planned
+ * with it would delete, unasked, whom the new scope leaves out.
+ * @throws SyncError ScopeChanged: the run starts over under the new scope
+ */
+export async function connectionOf(deps: Deps, plan: Plan): Promise<Connection> {
+  const connection = await deps.connection(plan.claim.connection);
+  const same = plan.reads === undefined || plan.reads === scopeOf(connection, directoryOptionsOf(connection));
+  if (same) return connection;
+  throw new SyncError(
+    'ScopeChanged',
+    `What connection "${connection.id}" reads (address, filters, mapping or bases) was changed while it was read: it is read again under the new scope`,
+  );
 }
 
 /** Options that decide neither who is read nor what of him. All others make the scope; another scope is another source. */
@@ -91,7 +107,7 @@ async function visibleScope(deps: Deps, connection: Connection, call: Call): Pro
   }
 }
 
-function scopeOf(connection: Connection, options: Record<string, unknown>, seen: string | undefined): string {
+function scopeOf(connection: Connection, options: Record<string, unknown>, seen?: string): string {
   const scope = Object.entries(options).filter(([key, value]) => !besideScope.has(key) && value !== undefined);
   const sorted = scope.sort(([a], [b]) => (a < b ? -1 : 1));
   const text = JSON.stringify([connection.platform, connection.baseUrl, sorted, ...(seen === undefined ? [] : [seen])]);

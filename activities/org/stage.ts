@@ -8,6 +8,7 @@ import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { requireRows } from './confirm.ts';
 import { readPages } from './pages.ts';
+import { connectionOf } from './prepare.ts';
 import { emptyPage, type OrgSource, type StagedGroups } from './source.ts';
 import { openSource } from './sources.ts';
 
@@ -36,7 +37,7 @@ export interface Slice {
 export async function stageSlice(deps: Deps, plan: Plan, stream: Stream, call: Call): Promise<Slice> {
   let state = await readStage(deps.pool, plan.id, stream);
   if (state.ended) return conclude(deps, plan, stream, state);
-  const source = openSource(await deps.connection(plan.claim.connection), deps);
+  const source = openSource(await connectionOf(deps, plan), deps);
   try {
     if (!source.resumable && state.pages > 0) {
       await restartStream(deps.pool, plan.claim, plan.id, stream, state.passes);

@@ -31,6 +31,8 @@ export interface Plan {
   /** Source id when the run looks at one person. */
   only: string | null;
   attempt: number;
+  /** Digest of what the connection said to read when the plan was opened; absent from a run that an older version began. */
+  reads?: string;
 }
 
 export interface PlanRequest extends Execution {
