@@ -61,6 +61,42 @@ describe.concurrent('parents that groups name by an attribute', () => {
   });
 });
 
+describe.concurrent('parents that tell groups as their members', () => {
+  it('where none does any more, the tree stays and the run says so; the option allowEmpty makes it flat', async () => {
+    const { name, source } = await world.scim({ users: 60, groups: 30, depth: 4 });
+    const d = source.directory;
+    for (const id of d.groupIds()) d.renameGroup(id, id);
+    await world.run(name);
+    const before = await snapshot(world.pool, name);
+    const nested = [...parentsIn(d).keys()];
+    for (const id of nested) d.moveGroup(id, null);
+    const note = `no group is a member of another: ${nested.length} groups stay where they hang. If the tree is flat now: npx syncline connect ${name} --option allowEmpty=true, then start again`;
+    for (const mode of ['incremental', 'full'])
+      expect(await world.run(name, { mode })).toMatchObject({ applied: {}, groups: { changed: 0 }, notes: [note] });
+    expect(await snapshot(world.pool, name)).toEqual(before);
+    expect((await readStanding(world.pool, name)).doubts).toEqual([note]);
+
+    await world.pool.query(
+      `UPDATE syncline.connections SET options = options || '{"allowEmpty": true}' WHERE id = $1`,
+      [name],
+    );
+    expect(await world.run(name)).toMatchObject({ groups: { changed: nested.length }, notes: [] });
+    await expectSameAsSource(world.pool, name, d);
+  });
+
+  it('a parent that is gone leaves roots behind, also where no group is a member of another any more', async () => {
+    const { name, source } = await world.scim({ users: 20, groups: 3, depth: 1 });
+    const d = source.directory;
+    const [top, child] = d.groupIds() as [string, string];
+    d.moveGroup(child, top);
+    await world.run(name);
+    expect(await parentOf(name, child)).toBe(top);
+    d.removeGroup(top);
+    await world.run(name);
+    expect(await parentOf(name, child)).toBeNull();
+  });
+});
+
 describe.concurrent('many groups changed at once', () => {
   it('half of them: not asked; below 100 groups, or with the guard at 100 percent: neither', async () => {
     const { name, source } = await world.scim({ users: 20, groups: 120 });

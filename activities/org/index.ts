@@ -67,7 +67,8 @@ export function orgActivities(deps: Deps) {
       const parentsNamed = 'parentAttribute' in options && options.parentAttribute !== undefined;
       await knowDirectory(pool, plan);
       return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, async (client) => {
-        const marks = await markGroups(client, plan, { maxDepth: options.maxDepth, parentsNamed });
+        const { maxDepth, allowEmpty: mayBeFlat } = options;
+        const marks = await markGroups(client, plan, { maxDepth, parentsNamed, mayBeFlat });
         return marks && { ...marks, seats: await seatEarly(client, plan, skipped.includes('addGroups')) };
       });
     }),

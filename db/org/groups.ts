@@ -1,14 +1,13 @@
 import type { Client } from '../client.ts';
 import { describeDoubt, doubtOf, unkeyedOf } from './living.ts';
+import { anyParentTold, describeKeptParents, type NestingRules, tellKinds } from './nesting.ts';
 import { ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { analyzeStage, proveStage, stageTables } from './stage.ts';
 
-export interface GroupRules {
+export interface GroupRules extends NestingRules {
   /** Deepest level accepted; a root is level 1. */
   maxDepth: number;
-  /** True: groups name their parents by an attribute that a record may lack; groups among members count for nothing. */
-  parentsNamed: boolean;
 }
 
 export interface GroupMarks {
@@ -34,7 +33,7 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   const mixed = rules.parentsNamed ? 0 : await tellKinds(client, plan);
   if (mixed === null) return null;
   const stage = stageTables(plan.id);
-  const parentsUntold = rules.parentsNamed && !(await anyParentTold(client, plan));
+  const parentsUntold = !(await anyParentTold(client, plan, rules));
   await buildTree(client, plan, rules, parentsUntold);
   await parkDuplicates(client, plan);
   await parkByDepth(client, plan, rules.maxDepth);
@@ -76,7 +75,7 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   const why = missing > deleted ? (doubt ?? 'a parked group hangs below them') : doubt;
   const notes = [
     ...describeDoubt('groups', missing - deleted, why),
-    ...(parentsUntold ? await describeKeptParents(client, plan) : []),
+    ...(parentsUntold ? await describeKeptParents(client, plan, rules) : []),
     ...(mixed > 0
       ? [`${mixed} members tell neither type nor $ref, and a person and a group have their id: they count as people`]
       : []),
@@ -94,53 +93,9 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
 }
 
 /**
- * A member that does not tell its kind is a group when a group has its id and nobody else: servers that count people and
- * groups from 1 would make a tree of them.
- * @returns members that count as people although a group has their id; null while there are such and people are still read
- */
-async function tellKinds(client: Client, plan: Plan): Promise<number | null> {
-  const { groups, users, members } = stageTables(plan.id);
-  const untold = `${members} m JOIN ${groups} g ON g.id = m.member_id WHERE m.is_group IS NULL`;
-  const { rows } = await client.query(
-    `SELECT EXISTS (SELECT 1 FROM ${untold}) AS untold,
-            (SELECT ended IS NOT NULL FROM org.stages WHERE plan_id = $1 AND stream = 'users') AS read`,
-    [plan.id],
-  );
-  if (!rows[0].untold) return 0;
-  if (!rows[0].read) return null;
-  const told = await client.query(
-    `WITH told AS (
-       UPDATE ${members} SET is_group = NOT EXISTS (SELECT 1 FROM ${users} u WHERE u.id = member_id)
-         AND NOT EXISTS (SELECT 1 FROM org.users o WHERE o.connection_id = $1 AND o.id = member_id AND o.deleted_at IS NULL)
-       WHERE ctid IN (SELECT m.ctid FROM ${untold}) RETURNING is_group)
-     SELECT count(*) FILTER (WHERE NOT is_group)::int AS people FROM told`,
-    [plan.claim.connection],
-  );
-  return told.rows[0].people;
-}
-
-/** Whether a group of this pass named a parent. Without one the attribute was not read; a company of roots alone has nothing to keep. */
-async function anyParentTold(client: Client, plan: Plan): Promise<boolean> {
-  const { groups } = stageTables(plan.id);
-  const { rowCount } = await client.query(`SELECT 1 FROM ${groups} WHERE parent_id IS NOT NULL OR parent_told LIMIT 1`);
-  return rowCount === 1;
-}
-
-/** Living groups of this pass that hang where we hold them because no group named its parent. */
-async function describeKeptParents(client: Client, plan: Plan): Promise<string[]> {
-  const { rows } = await client.query(
-    `SELECT count(*)::int AS n FROM ${stageTables(plan.id).tree} t
-     JOIN org.groups o ON o.connection_id = $1 AND o.id = t.id AND o.deleted_at IS NULL WHERE t.parent_id IS NOT NULL`,
-    [plan.claim.connection],
-  );
-  const { n } = rows[0];
-  return n > 0 ? [`no group named its parent: ${n} groups stay where they hang`] : [];
-}
-
-/**
  * One row a group: repeated ids drop to the last one read; the parent comes from the group itself or from
  * group members. Where a parent's member list was not read, the parent is missing without proof, or no group of the
- * pass named its parent (`untold`), ours stays: a list that says nothing must not make roots of a tree.
+ * pass told its parent (`untold`), ours stays: a list that says nothing must not make roots of a tree.
  */
 async function buildTree(client: Client, plan: Plan, { parentsNamed }: GroupRules, untold: boolean): Promise<void> {
   const stage = stageTables(plan.id);
@@ -156,8 +111,8 @@ async function buildTree(client: Client, plan: Plan, { parentsNamed }: GroupRule
     kept AS (
       SELECT o.id, o.parent_id FROM org.groups o LEFT JOIN last p ON p.id = o.parent_id
       WHERE o.connection_id = $1 AND o.deleted_at IS NULL AND o.parent_id IS NOT NULL
-        AND CASE WHEN $2 THEN $3 AND (p.id IS NOT NULL OR ${doubt !== null})
-            ELSE NOT p.members_read OR (p.id IS NULL AND ${doubt !== null}) OR NOT EXISTS (SELECT 1 FROM ${stage.members}) END)
+        AND ($3 AND (p.id IS NOT NULL OR ${doubt !== null})
+          OR NOT $2 AND (NOT p.members_read OR (p.id IS NULL AND ${doubt !== null}))))
     SELECT g.id, CASE WHEN g.reason IS NULL THEN coalesce(g.name, h.name, g.id) ELSE g.name END AS name, f.parent_id, g.members_read, coalesce(g.reason, f.reason) AS reason,
            CASE WHEN g.reason IS NULL AND f.reason IS NOT NULL THEN 'parentId' ELSE g.field END AS field,
            g.record, g.position, NULL::int AS depth
