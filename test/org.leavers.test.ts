@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readStanding } from '../db/org/report.ts';
 import type { Directory, Fault } from '../sandbox/scim.ts';
 import { expectSameAsSource } from './harness/compare.ts';
-import { personOf } from './harness/ours.ts';
+import { livingIds, personOf } from './harness/ours.ts';
 import { recordOf } from './harness/spoil.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -95,6 +95,29 @@ describe.concurrent('a run of one person', () => {
     expect(told.notes).toEqual([
       `member lists came empty for every group: ${count} memberships in ${count} groups are kept; a run of everybody may tell more: npx syncline start orgSync ${name}`,
     ]);
+    await expectSameAsSource(world.pool, name, d);
+  });
+});
+
+describe.concurrent('a group that goes', () => {
+  it('takes its memberships along, also those of steps that are switched off', async () => {
+    const { name, source } = await world.scim(size);
+    const d = source.directory;
+    await world.run(name);
+    const group = d.groupIds().find((id) => d.findGroup(id)!.children.length === 0)!;
+    const members = d.userIds().filter((id) => homesOf(d, id).includes(group));
+    expect(members.length).toBeGreaterThan(1);
+    d.removeUser(members[0]!);
+    d.removeGroup(group);
+    const result = await world.run(name, { steps: { moveUsers: false, deleteUsers: false } });
+    expect(result.applied).toMatchObject({ deleteGroups: expect.any(Number) });
+    expect(await livingIds(world.pool, name, 'users')).toContain(members[0]);
+    const { rows } = await world.pool.query(
+      'SELECT 1 FROM org.memberships WHERE connection_id = $1 AND group_id = $2',
+      [name, group],
+    );
+    expect(rows).toEqual([]);
+    await world.run(name);
     await expectSameAsSource(world.pool, name, d);
   });
 });

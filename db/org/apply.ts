@@ -130,7 +130,12 @@ async function deleteUsers({ client, values }: Chunk): Promise<void> {
   );
 }
 
+/** Nobody stays in a group that goes, also where the step that would have taken people out is switched off. */
 async function deleteGroups({ client, values }: Chunk): Promise<void> {
+  await client.query(
+    `DELETE FROM org.memberships m USING org.change_rows c WHERE ${ofChunk} AND c.kind = 'group' AND m.connection_id = $5 AND m.group_id = c.source_id`,
+    values,
+  );
   await client.query(
     `UPDATE org.groups g SET deleted_at = now(), generation = $1, synced_at = now() FROM org.change_rows c
      WHERE ${ofChunk} AND c.kind = 'group' AND g.connection_id = $5 AND g.id = c.source_id AND g.deleted_at IS NULL`,
