@@ -81,7 +81,10 @@ export const ldapOptions = v.strictObject({
    * `connect` and by every read.
    */
   idAttribute: v.optional(attribute, 'entryUUID'),
-  /** Attribute with a group's name. Default none: the value in its DN, `Sales` of ou=Sales,dc=example,dc=org. */
+  /**
+   * Attribute with a group's name. Default none: the value in its DN, `Sales` of ou=Sales,dc=example,dc=org, which
+   * siblings may share (ou=Sales and cn=Sales). Siblings of one name by an attribute are handed back.
+   */
   groupNameAttribute: v.optional(attribute),
   /** Attributes of a group that list members. All hold DNs but memberUid, which holds values of uid. At most 10. */
   memberAttributes: v.optional(v.pipe(v.array(attribute), v.maxLength(10)), ['member', 'uniqueMember', 'memberUid']),

@@ -184,4 +184,27 @@ describe.skipIf(missing)('orgSync from LDAP', async () => {
     );
     expect(left.rows).toEqual([{ user_name: 'u40', is_primary: false }]);
   });
+
+  it('ou=Sales and cn=Sales side by side are two groups', async () => {
+    const sales = `ou=Sales,${suffix}`;
+    const anna = `uid=anna,${sales}`;
+    const slapd = await start({
+      ldif: [
+        entry(sales, ['objectClass: organizationalUnit', 'ou: Sales']),
+        entry(anna, ['objectClass: inetOrgPerson', 'uid: anna', 'cn: Anna', 'sn: A']),
+        entry(`cn=Sales,${suffix}`, ['objectClass: groupOfNames', 'cn: Sales', `member: ${anna}`]),
+      ],
+    });
+    const name = await world!.connect({
+      platform: 'ldap',
+      baseUrl: slapd.url,
+      credential: readerPassword,
+      options: { baseDn: suffix, bindDn: readerDn },
+    });
+    expect(await world!.run(name)).toMatchObject({
+      groups: { added: 2, rejected: 0 },
+      users: { added: 1, rejected: 0 },
+      memberships: { added: 2 },
+    });
+  });
 });

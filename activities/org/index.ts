@@ -68,7 +68,8 @@ export function orgActivities(deps: Deps) {
       await knowDirectory(pool, plan);
       return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, async (client) => {
         const { maxDepth, allowEmpty: mayBeFlat } = options;
-        const marks = await markGroups(client, plan, { maxDepth, parentsNamed, mayBeFlat });
+        const namesMayRepeat = 'baseDn' in options && options.groupNameAttribute === undefined;
+        const marks = await markGroups(client, plan, { maxDepth, parentsNamed, mayBeFlat, namesMayRepeat });
         return marks && { ...marks, seats: await seatEarly(client, plan, skipped.includes('addGroups')) };
       });
     }),

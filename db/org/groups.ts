@@ -8,6 +8,8 @@ import { analyzeStage, proveStage, stageTables } from './stage.ts';
 export interface GroupRules extends NestingRules {
   /** Deepest level accepted; a root is level 1. */
   maxDepth: number;
+  /** True: the source keeps siblings apart by more than the name we show (LDAP: ou=Sales and cn=Sales are two groups). */
+  namesMayRepeat: boolean;
 }
 
 export interface GroupMarks {
@@ -35,7 +37,7 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   const stage = stageTables(plan.id);
   const parentsUntold = !(await anyParentTold(client, plan, rules));
   await buildTree(client, plan, rules, parentsUntold);
-  await parkDuplicates(client, plan);
+  if (!rules.namesMayRepeat) await parkDuplicates(client, plan);
   await parkByDepth(client, plan, rules.maxDepth);
   const rejected = await keepRejects(
     client,
