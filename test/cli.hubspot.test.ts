@@ -52,7 +52,9 @@ describe('from nothing to contacts', () => {
     });
     expect(await cli(`capture status ${name}`)).toMatchObject({
       code: 0,
-      out: expect.stringContaining(`Every change is captured for ${name}.`),
+      out: expect.stringContaining(
+        `Every change of the columns that the expressions of ${name} read is captured; none that functions read`,
+      ),
     });
     expect(await cli(`hubspot check --connection ${name}`)).toMatchObject({
       code: 0,

@@ -1,113 +1,71 @@
 import type { Client } from '../client.ts';
+import type { Equalities } from './equals.ts';
 import type { CaptureMapping } from './probe.ts';
-import { aliasesOf, type Named, pairsOf, plain, reached, type Scope, scopesOf } from './scopes.ts';
+import { type Reading, readingsOf } from './readings.ts';
 import type { ReadTable } from './tables.ts';
-
-/** Types of which no text of the one is a text of the other; what is not listed is not judged. */
-const families = [/^(smallint|integer|bigint)$/, /^uuid$/, /^(date|timestamp.*|boolean)$/];
-const familyOf = (type: string) => families.findIndex((one) => one.test(type));
+import { parseTree } from './tree.ts';
 
 /**
- * Columns under `tables` that cannot lead to all users who read a row: of another type, compared with the primary key of
- * another table and, along all comparisons, never with `u`, or not the only one that leads to `u`. `sum(i.price)` of items
- * joined to orders with "key": "order_id" logged ids of orders as keys of users; messages read by sender and by recipient
- * marked the sender alone; a manager who was renamed marked himself. What cannot be told for certain (a function, an
- * expression, a nested query) is not refused.
- * @returns a sentence for each
+ * Readings of which nobody can prove that a changed row reaches only users whose link it holds: `u.<user>` = its `key`,
+ * for certain. Products joined to orders with "key": "id" logged ids of products as keys of users, messages read by sender
+ * and by recipient marked the sender alone, a manager who was renamed himself. The proof is in the server's own parse.
+ * @param places of the expressions, in the order of the view
+ * @returns a sentence for each table
  */
 export async function wrongLinks(
   client: Client,
   mapping: CaptureMapping,
   tables: readonly ReadTable[],
+  places: readonly string[],
 ): Promise<string[]> {
   const { rows } = await client.query(
-    `SELECT pg_get_viewdef('pg_temp.syncline_probe'::regclass) AS text,
-       (SELECT json_agg(json_build_object('oid', attrelid::int, 'name', attname, 'type', format_type(atttypid, NULL)))
+    `SELECT (SELECT ev_action::text FROM pg_rewrite WHERE ev_class = 'pg_temp.syncline_probe'::regclass) AS tree,
+       (SELECT json_agg(json_build_object('oid', attrelid::int, 'name', attname, 'no', attnum))
         FROM pg_attribute WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped) AS columns`,
     [tables.map(({ oid }) => oid)],
   );
-  const text = plain(String(rows[0].text));
-  const scopes = scopesOf(text);
-  const columns = rows[0].columns as { oid: number; name: string; type: string }[];
-  const typeOf = ({ oid }: ReadTable, column: string) =>
-    columns.find((one) => one.oid === oid && one.name === column)?.type ?? '';
+  const columns = rows[0].columns as { oid: number; name: string; no: number }[];
+  const noOf = ({ oid }: ReadTable, column: string) =>
+    columns.find((one) => one.oid === oid && one.name === column)?.no ?? 0;
+  const readings = readingsOf(parseTree(String(rows[0].tree)), await equalities(client));
   const users = tables.find(({ name }) => name === mapping.from);
   return tables.flatMap((table) => {
-    if (table === users) return readAgain(scopes, table, mapping);
+    if (!users) return [];
+    const own = readings.filter(({ oid }) => oid === table.oid);
     const related = mapping.tables[table.name];
-    if (!related || !users) return [];
-    const [own, link] = [related.key, related.user ?? mapping.key];
-    const [got, wanted] = [typeOf(table, own), typeOf(users, link)];
-    const accepted = `accepted a column that holds ${mapping.from}.${link}. Where the table has none: ${ways}`;
-    const place = `mapping.tables."${table.name}".key`;
-    if (familyOf(got) >= 0 && familyOf(wanted) >= 0 && familyOf(got) !== familyOf(wanted))
-      return [`${place}: got "${own}" (${got}), while ${mapping.from}.${link} is ${wanted}; ${accepted}`];
-    const other = elsewhere(text, table, own, tables, mapping.from);
-    if (other !== null)
-      return [`${place}: got "${own}", which the expressions compare with ${other} and never with u; ${accepted}`];
-    const more = otherWay(scopes, table, own, link);
-    return more === null
-      ? []
-      : [
-          `${place}: got "${own}" for u.${link}, while the expressions also ${more}: changes of rows read that way would be missed; accepted a table whose every reading has ${own} = u.${link}. Where it has none: ${ways}`,
-        ];
+    const key = table === users ? mapping.key : (related?.key ?? '');
+    const link = table === users ? mapping.key : (related?.user ?? mapping.key);
+    const wrong = own.find((one) => !one.leads(noOf(table, key), noOf(users, link)));
+    if (wrong === undefined && (own.length > 0 || table === users)) return [];
+    return [table === users ? sayAgain(table, wrong!) : sayWrong(table, key, link, wrong)];
+
+    function sayAgain({ name }: ReadTable, { alias, expression }: Reading): string {
+      return `mapping reads "${name}" a second time beside u (as ${alias}, in ${places[expression]}): a change of that row marks its own user, not those who read it; accepted u alone. ${ways}`;
+    }
+
+    function sayWrong({ name }: ReadTable, column: string, user: string, reading: Reading | undefined): string {
+      const equals = reading?.equals(noOf(table, column)) ?? [];
+      const found = equals.length > 0 ? `, which is compared with ${equals.join(', ')}` : '';
+      const where = reading ? `${places[reading.expression]} reads ${name} (as ${reading.alias})` : `${name} is read`;
+      return `mapping.tables."${name}".key: got "${column}"${found}, but ${where} and nothing proves ${reading?.alias ?? name}.${column} = u.${user} there: changes would be missed; accepted a table whose every reading has that very condition, by AND and without casts or functions. ${ways}`;
+    }
   });
 }
 
-const ways = 'keep such a column by a trigger of your own (docs/hubspot.md#joins)';
+const ways =
+  'Where there is none: keep such a column in the table, or read it in a function (docs/hubspot.md#joins has the ways)';
 
-/** The users' own table beside `u`: who reads another user's row is not marked when that changes. */
-function readAgain(scopes: readonly Scope[], { name }: ReadTable, { key }: CaptureMapping): string[] {
-  for (const { text, own } of scopes)
-    for (const alias of aliasesOf(own, { name }))
-      if (!pairsOf(text).some(({ of, any }) => !any && of.includes(`${alias}.${key}`) && of.includes(`u.${key}`)))
-        return [
-          `mapping reads "${name}" a second time beside u (as ${alias}): a change of that row marks its own user, not those who read it; accepted u alone. ${ways.replace(/^k/, 'K')}`,
-        ];
-  return [];
-}
-
-/** How a reading of the table comes to `u` by another way than its link, in words; null where none does for certain. */
-function otherWay(scopes: readonly Scope[], table: ReadTable, column: string, link: string): string | null {
-  for (const { text, own } of scopes)
-    for (const alias of aliasesOf(own, table)) {
-      const key = `${alias}.${column}`;
-      const pairs = pairsOf(text);
-      const ofUser = pairs.filter(({ of }) => of.some((one) => one.startsWith('u.')));
-      // Both of one user: it is the other column, or either of them.
-      for (const { of, any } of ofUser) {
-        const [mine] = of.filter((one) => one.startsWith(`${alias}.`));
-        if (mine === undefined) continue;
-        if (of.includes(`u.${link}`) && mine !== key) return `compare ${mine.split('.')[1]} with u.${link}`;
-        if (mine === key && any) return `take rows without ${column} = u.${link} (OR)`;
-      }
-      const direct = ofUser.find(({ of }) => of.some((one) => one.startsWith(`${alias}.`)));
-      if (!direct || isHandedOut(text, key) || reached([key], pairs).has(`u.${link}`)) continue;
-      return `compare ${direct.of.map((one) => (one.startsWith('u.') ? one : one.split('.')[1])).join(' with ')}`;
-    }
-  return null;
-}
-
-/** Handed out of its query, or joined by name: what it is compared with cannot be seen. */
-const isHandedOut = (text: string, one: Named) =>
-  text.includes(`SELECT ${one}`) || text.includes(`, ${one}`) || text.includes('USING (');
-
-/** The primary key that a column is compared with instead of `u`; null where `u` is among them, or nothing is certain. */
-function elsewhere(
-  text: string,
-  table: ReadTable,
-  column: string,
-  tables: readonly ReadTable[],
-  from: string,
-): string | null {
-  const own = aliasesOf(text, table).map((alias) => `${alias}.${column}`);
-  if (own.some((one) => isHandedOut(text, one))) return null;
-  const equal = reached(own, pairsOf(text));
-  if ([...equal].some((one) => one.startsWith('u.'))) return null;
-  for (const other of tables) {
-    const [key, ...more] = other.identity;
-    if (other === table || other.name === from || !key || more.length > 0) continue;
-    if (aliasesOf(text, other).some((alias) => equal.has(`${alias}.${key.name}`))) return `${other.name}.${key.name}`;
-  }
-  return null;
+/** Cross-type operators of dates are left out: which moment a day begins is the session's to say. */
+async function equalities(client: Client): Promise<Equalities> {
+  const { rows } = await client.query(
+    `SELECT (SELECT json_object_agg(opno, family) FROM (
+         SELECT amopopr AS opno, min(amopfamily::bigint) AS family FROM pg_amop JOIN pg_am a ON a.oid = amopmethod JOIN pg_operator o ON o.oid = amopopr
+         JOIN pg_proc p ON p.oid = o.oprcode WHERE amname = 'btree' AND amopstrategy = 3 AND provolatile = 'i' GROUP BY 1) e) AS families,
+       (SELECT coalesce(json_agg(oid::text), '[]') FROM pg_collation WHERE NOT collisdeterministic) AS loose`,
+  );
+  const { families, loose } = rows[0] as { families: Record<string, number>; loose: string[] };
+  return {
+    families: new Map(Object.entries(families).map(([opno, family]) => [opno, String(family)])),
+    loose: new Set(loose),
+  };
 }

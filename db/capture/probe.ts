@@ -63,7 +63,8 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     const types = await typesOf(client, mapping);
     const { tables, problems, shape } = await readTables(client, mapping, keyType);
     if (problems.length > 0) throw new MappingRefused(problems);
-    const wrong = await wrongLinks(client, mapping, tables);
+    const places = expressionsOf(mapping).map(([place]) => place);
+    const wrong = await wrongLinks(client, mapping, tables, places);
     if (wrong.length > 0) throw new MappingRefused(wrong);
     return { types, keyType, tables, shape, functions: await readFunctions(client) };
   } finally {

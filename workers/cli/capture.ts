@@ -72,7 +72,7 @@ export async function status(
       state.complete && state.rights.length > 0
         ? `No run begins, and changes may be missed, until these rights are granted.`
         : state.complete
-          ? `Every change${state.warnings.length > 0 ? ' of all others' : ''} is captured for ${name}.`
+          ? `Every change${state.warnings.length > 0 ? ' of all others' : ''} of the columns that the expressions of ${name} read is captured; none that functions read, or that time alone makes.`
           : `Changes may be missed: npx syncline capture install ${name}`,
     );
   }
