@@ -18,7 +18,7 @@ import {
 import type { Pool } from '../../db/client.ts';
 import type { Connection } from '../../db/connections.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
-import { MappedReader, type MappedRow } from '../../db/hubspot/mapped.ts';
+import { MappedReader, type MappedRow, tryMapping } from '../../db/hubspot/mapped.ts';
 import { readSync, whyParked } from '../../db/hubspot/syncs.ts';
 import { requireZones } from '../../db/hubspot/zones.ts';
 import type { ClientDeps } from '../http/client.ts';
@@ -97,10 +97,11 @@ export async function checkMapping(
 ): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture' | 'warnings'> & { arrays: Set<string> }> {
   const none = { rights: [], capture: [], warnings: [], arrays: new Set<string>() };
   let probe: Probe;
+  let reader: MappedReader;
   try {
     probe = await probeMapping(pool, mapping);
     await requireZones(pool, mapping);
-    new MappedReader(pool, mapping, probe);
+    reader = new MappedReader(pool, mapping, probe);
   } catch (error) {
     if (error instanceof MappingRefused) return { ...none, mapping: [...error.problems] };
     if (error instanceof TypeMismatch) return { ...none, mapping: [error.message] };
@@ -115,7 +116,8 @@ export async function checkMapping(
   ];
   const arrays = new Set(Object.entries(probe.types).flatMap(([name, type]) => (type.endsWith('[]') ? [name] : [])));
   const rights = await missingRights(pool, connection, probe, 'run');
-  return { mapping: [], rights, capture, warnings: state.warnings, arrays };
+  const fails = rights.length === 0 ? await tryMapping(pool, mapping, reader) : null;
+  return { mapping: fails === null ? [] : [fails], rights, capture, warnings: state.warnings, arrays };
 }
 
 /** What would be sent for one user. */
@@ -156,14 +158,14 @@ export async function previewUser(
   const missing = await missingRights(pool, connection, probe, 'run');
   if (missing.length > 0) throw new RightsMissing(missing);
   const state = await readSync(pool, connection.id);
-  await requireKey(pool, mapping, probe.keyType, user);
+  const key = await requireKey(pool, mapping, probe, user);
   const catalog = (state?.catalog as Catalog | undefined) ?? (await ask());
   const reader = new MappedReader(pool, mapping, probe);
   const [row] = await reader.read({
     connection: connection.id,
     after: '',
     limit: 1,
-    only: user,
+    only: key,
     bytes: Number.MAX_SAFE_INTEGER,
     judged: state?.judged ?? '',
   });

@@ -1,17 +1,24 @@
 import type { Mapping } from '../../connectors/hubspot/mapping.ts';
+import type { Probe } from '../../db/capture.ts';
 import type { Pool } from '../../db/client.ts';
-import { canBeKey } from '../../db/hubspot/mapped.ts';
+import { ownKey } from '../../db/hubspot/mapped.ts';
 import { SyncError } from '../errors.ts';
 
 /** Longer keys are cut in a sentence. */
 const shownMost = 40;
 
 /**
- * Proves that what a person typed can be a key of the users.
+ * What a person typed, as the users' own key is written.
  * @throws SyncError InvalidInput naming what a key is
  */
-export async function requireKey(pool: Pool, { from, key }: Mapping, keyType: string, user: string): Promise<void> {
-  if (await canBeKey(pool, keyType, user)) return;
+export async function requireKey(
+  pool: Pool,
+  { from, key }: Mapping,
+  { keyType, keyCast }: Pick<Probe, 'keyType' | 'keyCast'>,
+  user: string,
+): Promise<string> {
+  const own = await ownKey(pool, { from, key }, keyCast, user);
+  if (own !== null) return own;
   throw new SyncError(
     'InvalidInput',
     `User: got "${user.slice(0, shownMost)}", accepted a key of the users, which is a value of ${from}.${key} (${keyType})`,

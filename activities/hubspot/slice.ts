@@ -73,22 +73,23 @@ export async function sendContacts(deps: Deps, input: SliceInput, call: Call): P
   }
 }
 
-async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, call: Call): Promise<SliceResult> {
+async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, call: Call): Promise<SliceResult> {
   // Every lane that waits for the budget listens to it.
   setMaxListeners(100, call.signal);
-  const { plan, only } = input;
+  const { plan } = given;
   const { connection: id } = plan.claim;
   const { connection, mapping, options } = opened;
   const state = await readSync(deps.pool, id);
   const catalog = (state?.catalog ?? {}) as Catalog;
-  const tally = new Tally(input.spent, options.isolationCalls);
+  const tally = new Tally(given.spent, options.isolationCalls);
   if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
-    return result(deps, input, tally, { replan: true });
-  if (only === null && (await holds(deps.pool, input, state.tripped, tally, options.rejectPercent)))
-    return result(deps, input, tally, {});
+    return result(deps, given, tally, { replan: true });
+  if (given.only === null && (await holds(deps.pool, given, state.tripped, tally, options.rejectPercent)))
+    return result(deps, given, tally, {});
   const { pool } = deps;
   const probe = await probeMapping(pool, mapping);
-  if (only !== null) await requireKey(pool, mapping, probe.keyType, only);
+  const only = given.only === null ? null : await requireKey(pool, mapping, probe, given.only);
+  const input = { ...given, only };
   const { turn } = await takeTurn(pool, plan.claim);
   const settleMs = options.settleSeconds * 1_000;
   const landMs = leaveMs + options.timeoutSeconds * 1_000 + settleMs;
@@ -121,7 +122,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, input: SliceInput, cal
             before: input.spent.archived,
             count: async () => {
               await ledger.flushed();
-              return countLeaving(pool, id, mapping, probe.keyType, mapping.leave === 'update');
+              return countLeaving(pool, id, mapping, probe.keyCast, mapping.leave === 'update');
             },
           }),
     ...(only !== null && { only }),

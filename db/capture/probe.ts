@@ -23,6 +23,8 @@ export interface Probe {
   types: Record<string, string>;
   /** Type of the users' key. */
   keyType: string;
+  /** What makes a key of a text: the type, and the collation where it has one, else its index would not be used. */
+  keyCast: string;
   /** The users first. */
   tables: ReadTable[];
   /** Another one: rows came, went or changed without a statement that triggers see. */
@@ -58,7 +60,7 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
   client.on('error', onError);
   try {
     await client.query('BEGIN');
-    const keyType = await readKey(client, mapping);
+    const { keyType, keyCast } = await readKey(client, mapping);
     await makeView(client, mapping);
     const types = await typesOf(client, mapping);
     const { tables, problems, shape } = await readTables(client, mapping, keyType);
@@ -66,7 +68,7 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     const places = expressionsOf(mapping).map(([place]) => place);
     const wrong = await wrongLinks(client, mapping, tables, places);
     if (wrong.length > 0) throw new MappingRefused(wrong);
-    return { types, keyType, tables, shape, functions: await readFunctions(client) };
+    return { types, keyType, keyCast, tables, shape, functions: await readFunctions(client) };
   } finally {
     await client.query('ROLLBACK').catch((error: Error) => {
       broken ??= error;
@@ -76,7 +78,7 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
   }
 }
 
-async function readKey(client: Client, mapping: CaptureMapping): Promise<string> {
+async function readKey(client: Client, mapping: CaptureMapping): Promise<Pick<Probe, 'keyType' | 'keyCast'>> {
   const { from, key } = mapping;
   if (reserved.test(from))
     throw new MappingRefused([
@@ -84,11 +86,13 @@ async function readKey(client: Client, mapping: CaptureMapping): Promise<string>
     ]);
   const { rows } = await client
     .query(
-      `SELECT c.relkind AS kind, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "notNull", current_database() AS database,
+      `SELECT c.relkind AS kind, format_type(a.atttypid, a.atttypmod) AS type, o.collation, a.attnotnull AS "notNull", current_database() AS database,
        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL AND i.indimmediate
          AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS single
      FROM (SELECT to_regclass($1) AS oid) t LEFT JOIN pg_class c ON c.oid = t.oid
-     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped`,
+     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
+     LEFT JOIN LATERAL (SELECT format('%I.%I', n.nspname, l.collname) AS collation
+       FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) o ON true`,
       [quoted(from), key],
     )
     .catch(async (error: Error & { code?: string }) => {
@@ -110,7 +114,8 @@ async function readKey(client: Client, mapping: CaptureMapping): Promise<string>
     throw new MappingRefused([
       `mapping.key: got "${key}", accepted a column of ${from} that is NOT NULL and has a unique index of its own (the primary key)`,
     ]);
-  return found.type;
+  const { type, collation } = found;
+  return { keyType: type, keyCast: collation === null ? type : `${type} COLLATE ${collation}` };
 }
 
 async function makeView(client: Client, mapping: CaptureMapping): Promise<void> {

@@ -17,7 +17,7 @@ export async function countLeaving(
   pool: Pool,
   connection: string,
   { from, key, where }: Pick<CaptureMapping, 'from' | 'key' | 'where'>,
-  keyType: string,
+  keyCast: string,
   told: boolean,
 ): Promise<Leaving> {
   await knowRows(pool, 'syncline.hubspot_dirty', { connection_id: connection });
@@ -27,7 +27,7 @@ export async function countLeaving(
        WHERE connection_id = $1 AND NOT (told_left AND $2) AND (sent_hash IS NOT NULL OR hubspot_id IS NOT NULL))
      SELECT (SELECT count(*)::int FROM known) AS known,
        (SELECT count(*)::int FROM syncline.hubspot_dirty d JOIN known USING (key) WHERE d.connection_id = $1
-         AND NOT EXISTS (SELECT 1 FROM ${quoted(from)} u WHERE u.${pg.escapeIdentifier(key)} = d.key::${keyType} AND (${where ?? 'true'})::boolean)) AS leaving`,
+         AND NOT EXISTS (SELECT 1 FROM ${quoted(from)} u WHERE u.${pg.escapeIdentifier(key)} = d.key::${keyCast} AND (${where ?? 'true'})::boolean)) AS leaving`,
     [connection, told],
   );
   return rows[0];

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
+import { sameTexts } from '../capture/functions.ts';
 import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
 import { type Pool, transaction } from '../client.ts';
 import { knowRows } from '../statistics.ts';
@@ -74,7 +75,7 @@ export class MappedReader {
   /** Tables whose rows of the connection the planner may not know of: they grow while a first run sends. */
   private readonly unknown = new Set(['syncline.hubspot_dirty', 'syncline.hubspot_contacts']);
 
-  constructor(pool: Pool, mapping: SentMapping, probe: Pick<Probe, 'types' | 'keyType'>) {
+  constructor(pool: Pool, mapping: SentMapping, probe: Pick<Probe, 'types' | 'keyCast'>) {
     this.pool = pool;
     this.text = statement(mapping, probe);
     this.name = `mapped ${createHash('sha256').update(this.text).digest('hex').slice(0, 16)}`;
@@ -101,10 +102,31 @@ export class MappedReader {
 }
 
 /**
+ * Runs the expressions for one user who is there: some faults show only then, such as two collations that meet.
+ * @returns what Postgres says; null where it takes them, and of faults in that user's own values
+ */
+export async function tryMapping(
+  pool: Pool,
+  { from, key }: Pick<CaptureMapping, 'from' | 'key'>,
+  reader: MappedReader,
+): Promise<string | null> {
+  const { rows } = await pool.query(`SELECT u.${pg.escapeIdentifier(key)}::text AS key FROM ${quoted(from)} u LIMIT 1`);
+  const one = { connection: '', after: '', limit: 1, bytes: Number.MAX_SAFE_INTEGER, judged: '' };
+  try {
+    for (const { key: only } of rows) await reader.read({ ...one, only });
+    return null;
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message: string };
+    if (!String(code).startsWith('42')) return null;
+    return `mapping: Postgres cannot run its expressions (SQLSTATE ${code}: ${message})`;
+  }
+}
+
+/**
  * OFFSET 0 keeps each row's expressions inside their own look-up by key: the server cannot turn the batch into a scan of
  * the whole table, and evaluates each expression once.
  */
-function statement(mapping: SentMapping, { types, keyType }: Pick<Probe, 'types' | 'keyType'>): string {
+function statement(mapping: SentMapping, { types, keyCast }: Pick<Probe, 'types' | 'keyCast'>): string {
   const properties = Object.entries(mapping.properties)
     .map(([name, one]): EncodedProperty => ({ ...one, name, sqlType: types[name] ?? 'text' }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -113,10 +135,12 @@ function statement(mapping: SentMapping, { types, keyType }: Pick<Probe, 'types'
   if (!idIsMapped) values.set(mapping.idProperty, 'd.key');
   const id = idIsMapped ? values.get(mapping.idProperty)! : 'd.key';
   // HubSpot writes addresses in small letters, and nothing else.
-  const remote = idIsMapped ? (mapping.idProperty === 'email' ? `lower(${id})` : id) : 'NULL::text';
+  const asKept = mapping.idProperty === 'email' ? `lower(${id})` : id;
+  // Compared as stored ids are, whatever collation the column has.
+  const remote = idIsMapped ? `(${asKept}) COLLATE "default"` : 'NULL::text';
   const where = `(${mapping.where ?? 'true'})::boolean`;
   const user = (of: string) =>
-    `${quoted(mapping.from)} u WHERE u.${pg.escapeIdentifier(mapping.key)} = ${of}.key::${keyType}`;
+    `${quoted(mapping.from)} u WHERE u.${pg.escapeIdentifier(mapping.key)} = ${of}.key::${keyCast}`;
   const others = ['remote_id', 'doubt_id'].map(
     (name) =>
       `SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND ${name} = h.remote AND key <> h.key`,
@@ -164,13 +188,29 @@ function payload(values: ReadonlyMap<string, string>): string {
   return `json_object(${list(names.map((name) => pg.escapeLiteral(name)))}, ${list(names.map((name) => values.get(name)!))})::text`;
 }
 
-/** Whether a text can be a key of this type at all. */
-export async function canBeKey(pool: Pool, keyType: string, text: string): Promise<boolean> {
+/**
+ * The key that a person typed, as triggers and marks write it: 5 where the user of 005 has it. Another text would be
+ * another user, whose contact is a second one of the same.
+ * @returns null where it can be no key of this type at all
+ */
+export async function ownKey(
+  pool: Pool,
+  { from, key }: Pick<CaptureMapping, 'from' | 'key'>,
+  keyCast: string,
+  text: string,
+): Promise<string | null> {
   try {
-    await pool.query(`SELECT $1::text::${keyType}`, [text]);
-    return true;
+    return await transaction(pool, { name: 'key' }, async (client) => {
+      await client.query(sameTexts);
+      const own = `u.${pg.escapeIdentifier(key)}`;
+      const { rows } = await client.query(
+        `SELECT coalesce((SELECT ${own}::text FROM ${quoted(from)} u WHERE ${own} = $1::text::${keyCast}), ($1::text::${keyCast})::text) AS key`,
+        [text],
+      );
+      return rows[0].key;
+    });
   } catch (error) {
     if (!String((error as { code?: unknown }).code).startsWith('22')) throw error;
-    return false;
+    return null;
   }
 }

@@ -1,0 +1,137 @@
+import * as v from 'valibot';
+import { describe, expect, test } from 'vitest';
+import { mappingSchema } from '../connectors/hubspot/mapping.ts';
+import { installCapture, probeMapping } from '../db/capture.ts';
+import { storedConnection } from '../db/connections.ts';
+import { openCli } from './harness/cli.ts';
+import { type Crm, openCrm } from './harness/crm.ts';
+
+const { world, cli } = await openCli();
+const { pool } = world;
+
+/** A connection over tables of the test's own; `@` is the schema. */
+async function opened(ddl: string, change: Record<string, unknown>, users = 5): Promise<Crm> {
+  const crm = await openCrm(world, { users, capture: false });
+  await crm.sql(ddl);
+  const own = JSON.parse(JSON.stringify({ where: 'true', ...change }).replaceAll('@', `${crm.schema}.`));
+  const mapping = { ...crm.mapping, tables: {}, ...own };
+  await crm.options({ mapping });
+  await installCapture(pool, await storedConnection(pool, crm.name), v.parse(mappingSchema, mapping));
+  return crm;
+}
+
+const contacts = (crm: Crm, property: string) =>
+  Object.fromEntries([...crm.source.contacts.seen('app_user_id')].map(([key, held]) => [key, held[property]]));
+const name = { firstname: { sql: 'u.name', type: 'string' } };
+const counted = (from: string) => ({ app_orders: { sql: `(SELECT count(*) FROM ${from})`, type: 'number' } });
+
+describe('one user is one contact, in whatever letters the key is written', () => {
+  const people = `CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    CREATE TABLE people (id text COLLATE any_case PRIMARY KEY, name text); INSERT INTO people VALUES ('ann', 'Ann'), ('ben', 'Ben')`;
+
+  test('by a person', async () => {
+    const crm = await opened('SELECT', { properties: name, leave: 'archive' });
+    await crm.sync();
+    expect(await cli(`hubspot preview 005 --connection ${crm.name}`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('"app_user_id": "5"'),
+    });
+    expect(await cli(`hubspot sync 005 --connection ${crm.name}`)).toMatchObject({ code: 0 });
+    expect(Object.keys(contacts(crm, 'firstname'))).toEqual(['1', '2', '3', '4', '5']);
+    await crm.sql('DELETE FROM users WHERE id = 5');
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', archived: 1 });
+    expect(Object.keys(contacts(crm, 'firstname'))).toEqual(['1', '2', '3', '4']);
+    expect(await cli(`hubspot sync five --connection ${crm.name}`)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/User: got "five", accepted a key of the users.*\(bigint\)/),
+    });
+
+    const texts = await opened(people, { from: '@people', properties: name });
+    await texts.sync();
+    expect(await cli(`hubspot sync ANN --connection ${texts.name}`)).toMatchObject({ code: 0 });
+    expect(contacts(texts, 'firstname')).toEqual({ ann: 'Ann', ben: 'Ben' });
+  });
+});
+
+describe('a text as key', () => {
+  test('may have a collation of its own', async () => {
+    const crm = await opened(
+      `CREATE TABLE people (id text COLLATE "en-x-icu" PRIMARY KEY, name text); INSERT INTO people VALUES ('ann', 'Ann'), ('ben', 'Ben')`,
+      { from: '@people', properties: name, leave: 'archive' },
+    );
+    expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject({ code: 0 });
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 2 });
+    await crm.sql(`DELETE FROM people WHERE id = 'ann'; UPDATE people SET name = 'Benno'`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1, archived: 1 });
+    expect(contacts(crm, 'firstname')).toEqual({ ben: 'Benno' });
+  });
+
+  test.each(['', ' COLLATE "en-x-icu"', ' COLLATE "C"'])('is looked up by its index%s', async (collation) => {
+    const crm = await opened(
+      `CREATE TABLE people (id text${collation} PRIMARY KEY, name text); INSERT INTO people SELECT i, i FROM generate_series(1, 20000) i; ANALYZE people`,
+      { from: '@people', properties: name },
+    );
+    const mapping = v.parse(mappingSchema, {
+      ...crm.mapping,
+      from: `${crm.schema}.people`,
+      properties: name,
+      tables: {},
+      where: 'true',
+    });
+    const { keyCast } = await probeMapping(pool, mapping);
+    const { rows } = await pool.query(
+      `EXPLAIN SELECT (SELECT u.name FROM ${crm.schema}.people u WHERE u.id = d.key::${keyCast} OFFSET 0) FROM syncline.hubspot_dirty d`,
+    );
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('Index Scan using people_pkey');
+  });
+});
+
+test('check runs the expressions once: what Postgres refuses only then is told', async () => {
+  const crm = await opened(
+    `CREATE TABLE cards (id bigint PRIMARY KEY, user_id bigint, mark text COLLATE "en-x-icu", other text COLLATE "de-x-icu"); INSERT INTO cards VALUES (1, 1, 'a', 'a')`,
+    {
+      properties: counted('@cards c WHERE c.user_id = u.id AND c.mark = c.other'),
+      tables: { '@cards': { key: 'user_id' } },
+    },
+  );
+  expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject({
+    code: 1,
+    out: expect.stringMatching(
+      /^mapping {3}mapping: Postgres cannot run its expressions \(SQLSTATE 42P22: .*collation/m,
+    ),
+  });
+  await crm.sql('DELETE FROM users');
+  expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject({ code: 0 });
+});
+
+describe('the ways around a join that is not proven', () => {
+  test('a generated column leads to the user', async () => {
+    const crm = await opened(
+      `ALTER TABLE orders ADD COLUMN payer_id bigint; ALTER TABLE orders ADD payer bigint GENERATED ALWAYS AS (coalesce(payer_id, user_id)) STORED`,
+      { properties: counted('@orders o WHERE o.payer = u.id'), tables: { '@orders': { key: 'payer' } } },
+    );
+    await crm.sync();
+    await crm.sql('INSERT INTO orders (id, user_id, payer_id) VALUES (900, 4, NULL), (901, 4, 5)');
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 2 });
+    expect(contacts(crm, 'app_orders')).toMatchObject({ 4: '1', 5: '1' });
+  });
+
+  test('a function is vouched for', async () => {
+    const sum = `CREATE FUNCTION score(who bigint) RETURNS numeric LANGUAGE plpgsql STABLE AS $f$ BEGIN
+      RETURN (SELECT sum(o.total) FROM SCHEMA.orders o WHERE coalesce(o.user_id, 0) = who); END $f$`;
+    const crm = await openCrm(world, { users: 5, capture: false });
+    await crm.sql(sum.replace('SCHEMA', crm.schema));
+    const sql = `CASE WHEN false THEN (SELECT 1 FROM ${crm.schema}.orders o WHERE o.user_id = u.id) ELSE ${crm.schema}.score(u.id) END`;
+    const mapping = {
+      ...crm.mapping,
+      properties: { app_orders: { sql, type: 'number' } },
+      tables: { [`${crm.schema}.orders`]: { key: 'user_id', columns: ['total'] } },
+    };
+    await crm.options({ mapping });
+    await installCapture(pool, await storedConnection(pool, crm.name), v.parse(mappingSchema, mapping));
+    await crm.sync();
+    await crm.sql('UPDATE orders SET total = 7.5 WHERE id = 1');
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1 });
+    expect(contacts(crm, 'app_orders')).toMatchObject({ 1: '7.5' });
+  });
+});
