@@ -199,7 +199,7 @@ describe('a change of a company is taken from the log', () => {
       pool.query(`INSERT INTO syncline_capture.log_${no} (key, link) VALUES ($1, $2)`, [key, `${crm.schema}.${link}`]);
     await log('companies', 'of another type');
     expect(await drained(crm)).toBe('everybody');
-    await log('orders', '3');
+    await log('invoices', '3');
     expect(await drained(crm)).toBe('everybody');
   });
 });

@@ -29,6 +29,25 @@ describe('one user is one contact, in whatever letters the key is written', () =
   const people = `CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
     CREATE TABLE people (id text COLLATE any_case PRIMARY KEY, name text); INSERT INTO people VALUES ('ann', 'Ann'), ('ben', 'Ben')`;
 
+  test('by a table that leads to it', async () => {
+    const crm = await opened(
+      `${people}; CREATE TABLE visits (id bigint PRIMARY KEY, person text COLLATE any_case REFERENCES people ON DELETE CASCADE)`,
+      {
+        from: '@people',
+        properties: { ...name, ...counted('@visits v WHERE v.person = u.id') },
+        tables: { '@visits': { key: 'person' } },
+        leave: 'archive',
+      },
+    );
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 2 });
+    await crm.sql(`INSERT INTO visits VALUES (1, 'ANN'), (2, 'Ann'), (3, 'ben')`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 2 });
+    expect(contacts(crm, 'app_orders')).toEqual({ ann: '2', ben: '1' });
+    await crm.sql(`DELETE FROM people WHERE id = 'ANN'`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', archived: 1 });
+    expect(contacts(crm, 'app_orders')).toEqual({ ben: '1' });
+  });
+
   test('by a person', async () => {
     const crm = await opened('SELECT', { properties: name, leave: 'archive' });
     await crm.sync();

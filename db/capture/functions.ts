@@ -85,7 +85,7 @@ const ofOurs = 'syntax_error_or_access_rule_violation OR feature_not_supported O
  */
 function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
   const log = logTable(no);
-  const columns = event !== 'truncate' && isLinked(mapping, table) ? 'key, link' : 'key';
+  const columns = event !== 'truncate' && table.name !== mapping.from ? 'key, link' : 'key';
   return `BEGIN
   INSERT INTO ${log} (${columns}) ${changedKeys(event, mapping, table)};
   RETURN NULL;
@@ -98,14 +98,11 @@ EXCEPTION WHEN ${ofOurs} THEN
 END`;
 }
 
-/** True of a table whose rows name users by a column that is not their key. */
-export const isLinked = ({ from, tables }: CaptureMapping, { name }: ReadTable) =>
-  name !== from && tables[name]?.user !== undefined;
-
 /**
- * Query for the keys of all users that a statement touched; of a linked table for the links, with its name beside them.
+ * Query for the keys of all users that a statement touched; of another table for the links, with its name beside them.
  * Whose links they are the drain finds out: the statement itself does not see a user whom another open transaction
- * inserts or moves to the link, and he kept the company's old name.
+ * inserts or moves to the link, and he kept the company's old name; and a link may be written in other letters than the
+ * user's own key (a text under a collation to which both are equal), which would be a second user.
  */
 function changedKeys(event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
   // No rows are told: everybody is looked at again.
@@ -115,8 +112,7 @@ function changedKeys(event: CaptureEvent, mapping: CaptureMapping, table: ReadTa
   const link = id(related.key);
   const found =
     event === 'update' ? changedLinks(link, table) : `SELECT DISTINCT r.${link} AS link FROM ${rowsOf(event)} r`;
-  const name = isLinked(mapping, table) ? `, ${pg.escapeLiteral(table.name)}` : '';
-  return `SELECT link::text${name} FROM (${found}) AS found WHERE link IS NOT NULL`;
+  return `SELECT link::text, ${pg.escapeLiteral(table.name)} FROM (${found}) AS found WHERE link IS NOT NULL`;
 }
 
 const rowsOf = (event: CaptureEvent) => (event === 'insert' ? 'new_rows' : 'old_rows');

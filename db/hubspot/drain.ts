@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { isLinked, logTable, sameTexts } from '../capture/functions.ts';
+import { logTable, sameTexts } from '../capture/functions.ts';
 import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
 import type { Client, Pool } from '../client.ts';
 import { askMark } from './mark.ts';
@@ -31,14 +31,18 @@ const linkedMost = 100_000;
 
 export function logOf(no: number, mapping: CaptureMapping, { tables }: Pick<Probe, 'tables'>): Log {
   const id = pg.escapeIdentifier;
-  // Compared in the type of the table that logged it, as the expressions do.
-  const query = ({ name, key: type }: Probe['tables'][number]) =>
+  // Compared in the type of the table that logged it, as the expressions do. The user's own key is marked: a link of a
+  // deleted one marks nobody, who is marked by his own row.
+  const query = (user: string, type: string) =>
     `SELECT u.${id(mapping.key)}::text AS key, min(l.at) AS at FROM unnest($2::text[], $3::timestamptz[]) AS l(link, at)
-     JOIN ${quoted(mapping.from)} u ON u.${id(mapping.tables[name]!.user!)} = l.link::${type} GROUP BY u.${id(mapping.key)} LIMIT ${linkedMost + 1}`;
+     JOIN ${quoted(mapping.from)} u ON u.${id(user)} = l.link::${type} GROUP BY u.${id(mapping.key)} LIMIT ${linkedMost + 1}`;
   return {
     no,
     links: Object.fromEntries(
-      tables.filter((table) => isLinked(mapping, table)).map((table) => [table.name, query(table)]),
+      tables.flatMap(({ name, key: type }) => {
+        const related = mapping.tables[name];
+        return related ? [[name, query(related.user ?? mapping.key, type)]] : [];
+      }),
     ),
   };
 }
