@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isDaily } from '../../connectors/hubspot/answers.ts';
-import { compareCatalog } from '../../connectors/hubspot/catalog.ts';
+import { type Catalog, compareCatalog, madeAnew } from '../../connectors/hubspot/catalog.ts';
 import { captureState, MappingRefused, missingRights, probeMapping, RightsMissing } from '../../db/capture.ts';
 import { type Claim, type Execution, takeClaim } from '../../db/claims.ts';
 import type { Pool } from '../../db/client.ts';
@@ -71,8 +71,8 @@ export async function beginHubspot(
     if (told.status === 'rejected') throw told.reason;
     const [account, details] = told.value;
     requireSame(connection, before?.account ?? null, details.account);
-    if (compareCatalog(opened.mapping, account.catalog).some(({ kind }) => kind === 'missing'))
-      await forgetSent(deps.pool, claim);
+    const gone = compareCatalog(opened.mapping, account.catalog).some(({ kind }) => kind === 'missing');
+    if (gone || madeAnew((before?.catalog ?? {}) as Catalog, account.catalog)) await forgetSent(deps.pool, claim);
     requireFit(opened, account.catalog);
     const judged = judgedDigest(opened, account.catalog);
     const timeZone = opened.options.timeZone ?? details.timeZone;

@@ -19,6 +19,7 @@ import type { Pool } from '../../db/client.ts';
 import type { Connection } from '../../db/connections.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
 import { MappedReader, type MappedRow, tryMapping } from '../../db/hubspot/mapped.ts';
+import { askMark } from '../../db/hubspot/mark.ts';
 import { readSync, whyParked } from '../../db/hubspot/syncs.ts';
 import { requireZones } from '../../db/hubspot/zones.ts';
 import type { ClientDeps } from '../http/client.ts';
@@ -79,6 +80,8 @@ export async function checkHubspot(
   const made = create ? missing.filter((name) => canBeMade(mapping, name)) : [];
   if (made.length > 0) {
     await createProperties(client, connection.id, mapping, made, arrays, signal);
+    // One that was there before took its values with it.
+    await askMark(deps.pool, connection.id, 'resend');
     account = await readAccount(client, connection.id, mapping, signal);
   }
   return {

@@ -13,6 +13,8 @@ export interface CatalogProperty {
   fieldType?: string;
   /** Its options come from elsewhere, such as the owners of the account. */
   external?: boolean;
+  /** When it was made. */
+  createdAt?: string;
 }
 
 /** The account's property catalog by name, of the mapped properties alone. */
@@ -53,9 +55,18 @@ export function readCatalog(body: unknown, wanted: readonly string[]): Catalog |
       unique: one.hasUniqueValue === true,
       fieldType: String(one.fieldType ?? ''),
       external: one.externalOptions === true,
+      ...(typeof one.createdAt === 'string' && { createdAt: one.createdAt }),
     };
   }
   return catalog;
+}
+
+/** Whether one was deleted and made anew under its name: what every contact had of it is gone. */
+export function madeAnew(before: Catalog, now: Catalog): boolean {
+  return Object.entries(now).some(([name, { createdAt }]) => {
+    const made = before[name]?.createdAt;
+    return made !== undefined && createdAt !== undefined && made !== createdAt;
+  });
 }
 
 /** Compares a mapping with the account. Empty: every mapped property can be written. */

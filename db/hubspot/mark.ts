@@ -35,7 +35,8 @@ export async function markEverybody(
   const { connection } = turn.claim;
   return writeInTurn(pool, turn, { name: 'mark', durable: false }, async (client) => {
     const { rows } = await client.query(
-      'SELECT mark, mark_list AS list, mark_after AS after FROM syncline.hubspot_syncs WHERE connection_id = $1',
+      // Locked, so that a mark that is asked for meanwhile (`check --create`) is not taken for this one.
+      'SELECT mark, mark_list AS list, mark_after AS after FROM syncline.hubspot_syncs WHERE connection_id = $1 FOR UPDATE',
       [connection],
     );
     const { mark, list, after } = rows[0] as { mark: string | null; list: string | null; after: string };

@@ -8,6 +8,7 @@ export interface SandboxProperty {
   options: { label: string; value: string; displayOrder: number; hidden: boolean }[];
   hasUniqueValue: boolean;
   readOnly: boolean;
+  createdAt: string;
 }
 
 const made = (name: string, type: string, more: Partial<SandboxProperty> = {}): SandboxProperty => ({
@@ -20,6 +21,7 @@ const made = (name: string, type: string, more: Partial<SandboxProperty> = {}): 
   options: [],
   hasUniqueValue: false,
   readOnly: false,
+  createdAt: '2020-01-01T00:00:00.000Z',
   ...more,
 });
 
@@ -61,6 +63,7 @@ export function newSandboxProperty(input: Record<string, unknown>): SandboxPrope
     fieldType: String(fieldType),
     options: (input.options as SandboxProperty['options']) ?? [],
     hasUniqueValue: input.hasUniqueValue === true,
+    createdAt: new Date().toISOString(),
   });
 }
 
