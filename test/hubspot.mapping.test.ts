@@ -21,6 +21,16 @@ test('a semicolon stands inside a literal, and two statements are refused', asyn
   expect(await crm.sql('SELECT count(*)::int AS n FROM orders')).toEqual([{ n: 1 }]);
 });
 
+test('a value of an array that has a semicolon of its own is set aside, and is not two', async () => {
+  const properties = { app_interests: { sql: 'u.interests', type: 'enumeration' } };
+  const crm = await openCrm(world, { users: 3, mapping: { properties, tables: {} } });
+  await crm.sql(`UPDATE users SET interests = ARRAY['news', 'offers'] WHERE id > 1`);
+  await crm.sql(`UPDATE users SET interests = ARRAY['news;offers'] WHERE id = 1`);
+  expect(await crm.sync()).toMatchObject({ outcome: 'partial', written: 2, refusedHere: 1 });
+  expect(await crm.parked()).toEqual(new Map([['1', 'invalid_option app_interests']]));
+  expect(crm.source.contacts.seen('app_user_id').get('2')).toMatchObject({ app_interests: 'news;offers' });
+});
+
 test('an aggregate over the users is named with its property', async () => {
   const crm = await openCrm(world, { users: 3, capture: false });
   const properties = {

@@ -28,7 +28,8 @@ const local = 'timestamp without time zone';
  * - date: milliseconds of midnight UTC of the calendar day, whatever zone anybody is in
  * - datetime: milliseconds since 1970
  * - number: digits and one point, no exponent, no trailing zeros
- * - enumeration: the text; of an array its values joined by `;`
+ * - enumeration: the text; of an array its values joined by `;`. One that has a `;` itself would be read as two: then the
+ *   array comes out as Postgres writes it, which the check of values refuses.
  *
  * @param value name of the evaluated expression
  * @throws TypeMismatch naming place, type got and types accepted
@@ -49,7 +50,8 @@ export function encoded(property: EncodedProperty, value: string): string {
     case 'datetime':
       return instant(property, value);
     case 'enumeration':
-      return sqlType.endsWith('[]') ? `array_to_string(${value}::text[], ';')` : `${value}::text`;
+      if (!sqlType.endsWith('[]')) return `${value}::text`;
+      return `CASE WHEN array_to_string(${value}::text[], '') LIKE '%;%' THEN ${value}::text ELSE array_to_string(${value}::text[], ';') END`;
     default:
       if (sqlType.endsWith('[]')) throw mismatch(property, 'one value; join an array with array_to_string(…)');
       return `${value}::text`;
