@@ -168,6 +168,46 @@ describe('from nothing to contacts', () => {
     });
   });
 
+  test('another key and another table are refused once contacts are known, unless they were renamed', async () => {
+    const { crm, name, file, env } = await connected(5, (mapping) => {
+      Object.assign(mapping, {
+        leave: 'archive',
+        tables: {},
+        properties: { firstname: { sql: 'u.name', type: 'string' } },
+      });
+    });
+    await crm.sql(`ALTER TABLE users ADD COLUMN legacy bigint UNIQUE; UPDATE users SET legacy = 6 - id;
+      ALTER TABLE users ALTER legacy SET NOT NULL; CREATE TABLE people (LIKE users INCLUDING ALL);
+      INSERT INTO people (id, name, legacy) SELECT i, 'Person ' || i, i FROM generate_series(1, 3) i`);
+    const mapping = JSON.parse(readFileSync(file, 'utf8'));
+    const change = (part: object) => {
+      writeFileSync(file, JSON.stringify({ ...mapping, ...part }));
+      return cli(`connect ${name} --mapping ${file}`, { env });
+    };
+    expect(await change({ key: 'legacy' }), 'nobody was sent yet').toMatchObject({ code: 0 });
+    await change({});
+    await cli(`capture install ${name}`);
+    expect(await cli(`start hubspotSync ${name} --wait`)).toMatchObject({ code: 0 });
+    const told = (said: string) => ({ code: 2, err: expect.stringContaining(said) });
+    const key = 'mapping.key: got "legacy", accepted "id": 5 contacts';
+    expect(await change({ key: 'legacy' })).toMatchObject(told(key));
+    const people = { from: `${crm.schema}.people` };
+    const table = `mapping.from: got "${crm.schema}.people", accepted "${crm.schema}.users": 5 contacts`;
+    expect(await change(people)).toMatchObject(told(table));
+    const same = async (part: object) => {
+      expect(await change(part)).toMatchObject({ code: 0 });
+      expect(await cli(`capture install ${name}`)).toMatchObject({ code: 0 });
+      expect((await cli(`start hubspotSync ${name} --wait`)).out).toContain('0 written');
+    };
+    await crm.sql('ALTER TABLE users RENAME TO members; ALTER TABLE members RENAME id TO uid');
+    expect(await change(people), 'gone, and another').toMatchObject(told(table));
+    await same({ from: `${crm.schema}.members`, key: 'uid' });
+    await crm.sql('ALTER TABLE members DROP COLUMN note, DROP COLUMN uid');
+    expect(await change({ from: `${crm.schema}.members`, key: 'legacy' })).toMatchObject(
+      told('mapping.key: got "legacy", accepted "uid"'),
+    );
+  });
+
   test('connect with a mapping that cannot be used says to repair it first', async () => {
     const { said } = await connected(1, (mapping) => {
       Object.assign(mapping.properties as object, { email: { sql: 'u.nothing', type: 'string' } });

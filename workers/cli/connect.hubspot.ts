@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type CheckReport, hubspot, readOptions } from '../../activities/hubspot/desk.ts';
+import { isRenamed } from '../../db/capture/renamed.ts';
 import type { Pool } from '../../db/client.ts';
 import type { Connection, StoredConnection } from '../../db/connections.ts';
 import { knownContacts } from '../../db/hubspot/report.ts';
@@ -38,7 +39,7 @@ export async function checkHubspotDraft(
   connection: Connection,
 ): Promise<void> {
   checkOptions(connection);
-  if (before) await refuseOtherId(pool, before, connection);
+  if (before) await refuseOther(pool, before, connection);
 }
 
 function checkOptions(connection: Connection): void {
@@ -49,23 +50,33 @@ function checkOptions(connection: Connection): void {
   }
 }
 
-/**
- * Another id would make each contact a second time, or meet its own as a conflict: what is known of contacts is known under
- * the id they were sent with.
- * @throws CommandError (usage) that says how an id is changed
- */
-async function refuseOtherId(pool: Pool, before: StoredConnection, connection: Connection): Promise<void> {
-  const [was, is] = [idPropertyOf(before), idPropertyOf(connection)];
-  if (was === undefined || was === is) return;
-  const known = await knownContacts(pool, before.id);
-  if (known === 0) return;
-  throw wrongUse(
-    `mapping.idProperty: got "${is}", accepted "${was}": ${count(known)} contacts of "${before.id}" are known under it, and by another id each would be made a second time. To change it, give "${is}" its values at HubSpot first (or connect with --option adopt=email, which takes contacts that have none by their mail address), make a connection of its own with the new mapping (npx syncline connect NAME --platform hubspot --mapping FILE --credential-env VARIABLE), and take this one away: npx syncline disconnect ${before.id}`,
-  );
+/** A mapping as it is stored, as far as it says by what contacts are known. */
+interface Known extends Record<'idProperty' | 'from' | 'key', string> {
+  tables?: object;
 }
 
-const idPropertyOf = ({ options }: Pick<Connection, 'options'>) =>
-  (options.mapping as { idProperty?: unknown } | undefined)?.idProperty;
+/**
+ * What is known of contacts is known under the id they were sent with, and by the keys of their users. Another id would
+ * make each contact a second time, or meet its own as a conflict; by another key, or in another table, a contact would be
+ * given to somebody else, or archived.
+ * @throws CommandError (usage) that says how they are changed
+ */
+async function refuseOther(pool: Pool, before: StoredConnection, connection: Connection): Promise<void> {
+  const was = before.options.mapping as Known | undefined;
+  const is = connection.options.mapping as Known;
+  const other = was && (['idProperty', 'from', 'key'] as const).find((one) => was[one] !== is[one]);
+  if (!other) return;
+  const known = await knownContacts(pool, before.id);
+  if (known === 0 || (other !== 'idProperty' && (await isRenamed(pool, before, was, is)))) return;
+  const own = `make a connection of its own with the new mapping (npx syncline connect NAME --platform hubspot --mapping FILE --credential-env VARIABLE), and take this one away: npx syncline disconnect ${before.id}`;
+  const got = `mapping.${other}: got "${is[other]}", accepted "${was[other]}": ${count(known)} contacts of "${before.id}" are known`;
+  const adopt = '--option adopt=email, which takes contacts that have none by their mail address';
+  throw wrongUse(
+    other === 'idProperty'
+      ? `${got} under it, and by another id each would be made a second time. To change it, give "${is.idProperty}" its values at HubSpot first (or connect with ${adopt}), ${own}`
+      : `${got} by its keys, and the same keys of others would give them to other people, or archive them. To change it, ${own}. Where the keys name other people than before, give the new mapping an idProperty of its own (and ${adopt})`,
+  );
+}
 
 /** Compares the mapping with database and account before it is saved; what is missing is told, and is no reason not to save. */
 export async function probeHubspot(session: Session, connection: Connection): Promise<CheckReport> {
