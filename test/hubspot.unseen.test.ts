@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openCli } from './harness/cli.ts';
 import { type Crm, type CrmOptions, openCrm } from './harness/crm.ts';
 
@@ -35,4 +35,19 @@ describe('a property that somebody deleted at HubSpot and made again is sent to 
     await crm.expectSame();
     expect(await crm.sync(), 'once').toMatchObject({ looked: 0 });
   });
+});
+
+test('a day by a cast is the same in whatever zone the database is', async () => {
+  const properties = { app_signed_up: { sql: 'u.seen_at::date', type: 'date' } };
+  const crm = await open({ mapping: { properties, tables: {} } });
+  await crm.sql(`UPDATE users SET seen_at = '2026-01-01 23:30Z'`);
+  const role = (await crm.sql('SELECT quote_ident(current_user) AS role'))[0]!.role;
+  const preview = async () => (await cli(`hubspot preview 1 --connection ${crm.name}`)).out;
+  const first = await preview();
+  expect(first).toContain(String(Date.UTC(2026, 0, 1)));
+  // Of this role in this database alone; the command line opens sessions of its own.
+  const zone = `ALTER ROLE ${role} IN DATABASE ${(await crm.sql('SELECT quote_ident(current_database()) AS name'))[0]!.name}`;
+  await crm.sql(`${zone} SET timezone = 'Asia/Tokyo'`);
+  onTestFinished(async () => void (await crm.sql(`${zone} RESET timezone`)));
+  expect(await preview()).toBe(first);
 });

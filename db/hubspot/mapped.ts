@@ -91,7 +91,8 @@ export class MappedReader {
       if (await knowRows(this.pool, table, { connection_id: connection })) this.unknown.delete(table);
     return transaction(this.pool, { name: `map ${connection}` }, async (client) => {
       // A policy that somebody puts on a table in mid-run is an error: users it hides would read as deleted.
-      await client.query('SET TRANSACTION READ ONLY; SET LOCAL row_security = off');
+      // `::date` and `::text` mean the same whatever the database, the role or this machine has set.
+      await client.query(`SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}`);
       const values = [connection, after, limit, only ?? null, bytes, judged, this.idProperty, this.gone];
       const { rows } = await client.query({ name: this.name, text: this.text, values });
       // In place: a copy of each would be the better part of the garbage.
