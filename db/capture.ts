@@ -69,7 +69,8 @@ const id = pg.escapeIdentifier;
 
 /**
  * Makes the log and the triggers of a connection, or brings them up to its mapping. A transaction a table: none holds two
- * of them, so that no writer is ever deadlocked by it. What changed before is not in the log, so everybody is marked last.
+ * of them, so that no writer is ever deadlocked by it. What changed before is not in the log, so the last one marks
+ * everybody: triggers that are all there were never without that mark.
  * @throws MappingRefused, RightsMissing, TableBusy
  */
 export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: CaptureMapping): Promise<CaptureState> {
@@ -89,25 +90,29 @@ export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: C
   // Waits for every open writer, so only where it must.
   if (!(await hasLog(pool, owner))) await locked(pool, owner, log, [`ALTER TABLE ${log} ADD COLUMN link text`]);
   const wanted = captureTriggers(owner.no, mapping, probe.tables);
-  for (const oid of new Set(wanted.map(({ table }) => table.oid)))
-    await installOn(
-      pool,
-      owner,
-      wanted.filter(({ table }) => table.oid === oid),
-    );
-  await pool.query(`INSERT INTO ${log} (key) VALUES (NULL)`);
+  const oids = [...new Set(wanted.map(({ table }) => table.oid))];
+  for (const oid of oids) {
+    const triggers = wanted.filter(({ table }) => table.oid === oid);
+    await installOn(pool, owner, triggers, oid === oids.at(-1) ? [`INSERT INTO ${log} (key) VALUES (NULL)`] : []);
+  }
   for (const table of await tablesOf(pool, owner.no))
     if (!wanted.some((one) => one.table.oid === table.oid)) await removeFrom(pool, owner, table);
   return captureState(pool, owner, mapping, probe);
 }
 
-async function installOn(pool: Pool, owner: CaptureOwner, triggers: readonly CaptureTrigger[]): Promise<void> {
+async function installOn(
+  pool: Pool,
+  owner: CaptureOwner,
+  triggers: readonly CaptureTrigger[],
+  more: readonly string[],
+): Promise<void> {
   await locked(pool, owner, triggers[0]!.table.name, [
     ...triggers.flatMap((one) => [
       createFunction(one),
       `REVOKE ALL ON FUNCTION syncline_capture.${id(one.function)}() FROM PUBLIC`,
     ]),
     ...triggers.map(createTrigger),
+    ...more,
   ]);
 }
 

@@ -1,6 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { storedConnection } from '../db/connections.ts';
 import { openCli } from './harness/cli.ts';
 import { type Crm, type CrmOptions, openCrm } from './harness/crm.ts';
+import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();
 const open = (given: CrmOptions = {}) =>
@@ -50,4 +52,45 @@ test('a day by a cast is the same in whatever zone the database is', async () =>
   await crm.sql(`${zone} SET timezone = 'Asia/Tokyo'`);
   onTestFinished(async () => void (await crm.sql(`${zone} RESET timezone`)));
   expect(await preview()).toBe(first);
+});
+
+describe('an install that is cut', () => {
+  /** Ends its backend while it marks everybody. */
+  async function cut(crm: Crm) {
+    const { no } = await storedConnection(world.pool, crm.name);
+    const log = `syncline_capture.log_${no}`;
+    const [writer, holder] = [await world.pool.connect(), await world.pool.connect()];
+    try {
+      await writer.query(`BEGIN; LOCK TABLE ${crm.schema}.orders IN ROW EXCLUSIVE MODE`);
+      const install = cli(`capture install ${crm.name}`);
+      const waits = (statement: string) =>
+        `FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%${statement}%' AND pid <> pg_backend_pid()`;
+      const some = async (text: string) => Number((await world.pool.query(text)).rowCount) > 0;
+      await until('it waits for the orders', () => some(`SELECT 1 ${waits(`TRIGGER%${crm.schema}"."orders`)}`));
+      await holder.query(`BEGIN; LOCK TABLE ${log} IN SHARE MODE`);
+      await writer.query('COMMIT');
+      await until('it is ended', () => some(`SELECT pg_terminate_backend(pid) ${waits(`INSERT INTO ${log}`)}`));
+      return await install;
+    } finally {
+      await holder.query('COMMIT');
+      writer.release();
+      holder.release();
+    }
+  }
+
+  test('says to run it again, as capture status does, and loses nobody', async () => {
+    const crm = await open({ capture: false });
+    const again = `npx syncline capture install ${crm.name}`;
+    expect(await cut(crm)).toMatchObject({ code: 1, err: expect.stringContaining(`again: ${again}`) });
+    expect(await cli(`capture status ${crm.name}`)).toMatchObject({ code: 1, out: expect.stringContaining(again) });
+    await cli(`capture install ${crm.name}`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', marked: 5, written: 5 });
+  });
+});
+
+test('a first run looks at everybody, whatever became of the log', async () => {
+  const crm = await open();
+  const { no } = await storedConnection(world.pool, crm.name);
+  await world.pool.query(`DELETE FROM syncline_capture.log_${no}`);
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 5 });
 });

@@ -28,7 +28,7 @@ export interface HubspotPlan {
   /** Digest that rows are judged by; a slice that finds another one asks for a new plan. */
   judged: string;
   callsPerWindow: number;
-  /** Everybody is to be marked first. */
+  /** Everybody is to be marked first, for people: null in a first run, though it does. */
   mark: 'all' | 'resend' | null;
   /** Parked rows that come back, since mapping or catalog changed. */
   returned: number;

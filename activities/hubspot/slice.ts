@@ -162,6 +162,8 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
     }
     for (let marked = state.mark === null; only === null && !ending(); ) {
       if (!marked || ledger.everybody) {
+        // Whom the log marks, with everybody or alone, is meant by the same marking.
+        ledger.startDrain();
         await ledger.idle();
         marked = await markAll(pool, { turn, mapping, keyType: probe.keyType, tally, ending });
         ledger.everybody = false;

@@ -45,9 +45,9 @@ export interface Standard {
 }
 
 /**
- * Stores by what rows are judged from now on, and marks who is to be looked at again: everybody after a change of the
- * mapping, everybody with what was sent forgotten for a full resync, and the parked ones after a change of the catalog.
- * @returns what is to be marked, and how many parked rows come back
+ * Stores by what rows are judged from now on, and marks who is to be looked at again: everybody at first and after a
+ * change of the mapping, everybody with what was sent forgotten for a full resync, and the parked ones after a change of the catalog.
+ * @returns what is to be marked as is told to people, and how many parked rows come back
  */
 export async function setStandard(
   pool: Pool,
@@ -66,9 +66,8 @@ export async function setStandard(
       [connection],
     );
     const known = before.rows[0].mapping as string | null;
-    // The first run finds the mark of everybody in the log: capture put it there.
     if (full) await askMark(client, connection, 'resend');
-    else if (known !== null && known !== mapping) await askMark(client, connection, 'all');
+    else if (known !== mapping) await askMark(client, connection, 'all');
     const { rows } = await client.query(
       `UPDATE syncline.hubspot_syncs SET mapping = $2, judged = $3, catalog = $4, time_zone = $5, account = coalesce($6, account) WHERE connection_id = $1 RETURNING mark`,
       [connection, mapping, judged, JSON.stringify(catalog), timeZone, account],
@@ -80,7 +79,8 @@ export async function setStandard(
        ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, tries = 0`,
       [connection, judged],
     );
-    return { mark: rows[0].mark, returned: returned.rowCount ?? 0 };
+    // That a first run looks at everybody is no news.
+    return { mark: known === null && !full ? null : rows[0].mark, returned: returned.rowCount ?? 0 };
   });
 }
 

@@ -9,13 +9,18 @@ import {
 } from '../../db/capture.ts';
 import { hubspotConnection } from './hubspot.ts';
 import type { Session } from './session.ts';
-import { CommandError } from './trouble.ts';
+import { CommandError, plainMessage } from './trouble.ts';
 import { columns, counted } from './words.ts';
 
 /** Puts the triggers on the tables that the mapping reads, or brings them up to it. Says which rights are missing. */
 export async function install(session: Session, given: string | undefined): Promise<undefined> {
   const { name, owner, mapping, pool } = await target(session, given, 'install');
-  const state = await told(() => installCapture(pool, owner, mapping));
+  const state = await told(() => installCapture(pool, owner, mapping)).catch((error: Error & { code?: unknown }) => {
+    if (typeof error.code !== 'string') throw error;
+    throw new CommandError(
+      `Not all triggers are made: ${plainMessage(error).replace(/\.$/, '')}. What is made stays; run it again: npx syncline capture install ${name}`,
+    );
+  });
   const tables = [...new Set(state.triggers.map(({ table }) => table))];
   session.terminal.print(
     `Changes of ${tables.join(', ')} are captured for ${name} (${counted(state.triggers.length, 'trigger')}). Everybody is looked at by the next run.`,
