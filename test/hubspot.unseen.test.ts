@@ -39,6 +39,53 @@ describe('a property that somebody deleted at HubSpot and made again is sent to 
   });
 });
 
+describe('what changes everybody’s value without writing a row is looked for by the next run', () => {
+  const label = { sql: 'app_label(u.name)', type: 'string' };
+  test.each<[string, string, Record<string, unknown>, string]>([
+    [
+      'an enum whose label is another',
+      `CREATE TYPE app_tier AS ENUM ('free', 'team'); ALTER TABLE users ADD COLUMN tiers app_tier[] DEFAULT '{free}'`,
+      { firstname: { sql: 'u.tiers[1]::text', type: 'string' } },
+      `ALTER TYPE app_tier RENAME VALUE 'free' TO 'basic'`,
+    ],
+    [
+      'a column that got another type and kept its bytes',
+      `ALTER TABLE users ADD COLUMN lt timestamp DEFAULT '2026-01-01 12:00'`,
+      { app_seen_at: { sql: 'u.lt', type: 'datetime', zone: 'Europe/Berlin' } },
+      `SET timezone = 'UTC'; ALTER TABLE users ALTER lt TYPE timestamptz; RESET timezone`,
+    ],
+    [
+      'a column that was dropped and made again',
+      `UPDATE users SET note = 'some'`,
+      { firstname: { sql: `coalesce(u.note, 'none')`, type: 'string' } },
+      'ALTER TABLE users DROP COLUMN note; ALTER TABLE users ADD COLUMN note text',
+    ],
+    [
+      'a function with another body',
+      `CREATE FUNCTION app_label(name text) RETURNS text LANGUAGE sql AS $$ SELECT 'Dear ' || name $$`,
+      { firstname: label },
+      `CREATE OR REPLACE FUNCTION app_label(name text) RETURNS text LANGUAGE sql AS $$ SELECT 'Hello ' || name $$`,
+    ],
+    [
+      'a function that another one calls',
+      `CREATE FUNCTION app_hail() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'Dear '; END $$;
+       CREATE FUNCTION app_label(name text) RETURNS text RETURN app_hail() || name`,
+      { firstname: label },
+      `CREATE OR REPLACE FUNCTION app_hail() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'Hello '; END $$`,
+    ],
+  ])('%s', async (_, before, properties, change) => {
+    const crm = await open({ capture: false });
+    await crm.sql(before.replace(/app_/g, `${crm.schema}.app_`));
+    const own = JSON.parse(JSON.stringify(properties).replace(/app_label/g, `${crm.schema}.app_label`));
+    await crm.options({ mapping: { ...crm.mapping, properties: own, tables: {} } });
+    await cli(`capture install ${crm.name}`);
+    expect(await crm.sync()).toMatchObject({ written: 5 });
+    await crm.sql(change.replace(/app_/g, `${crm.schema}.app_`));
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 5 });
+    expect(await crm.sync(), 'once').toMatchObject({ looked: 0 });
+  });
+});
+
 test('a day by a cast is the same in whatever zone the database is', async () => {
   const properties = { app_signed_up: { sql: 'u.seen_at::date', type: 'date' } };
   const crm = await open({ mapping: { properties, tables: {} } });

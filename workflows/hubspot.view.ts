@@ -52,7 +52,10 @@ export class HubspotView {
     this.plan = plan;
     if (plan.mark === 'resend') this.notes.set('mark', 'everybody is sent again');
     if (plan.mark === 'all')
-      this.notes.set('mark', 'everybody is looked at: the mapping changed, or a table was emptied');
+      this.notes.set(
+        'mark',
+        'everybody is looked at: the mapping, its tables or its triggers changed, or a table was emptied',
+      );
     if (plan.returned > 0)
       this.notes.set(
         'returned',

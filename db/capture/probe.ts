@@ -63,7 +63,7 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     const { keyType, keyCast } = await readKey(client, mapping);
     await makeView(client, mapping);
     const types = await typesOf(client, mapping);
-    const { tables, problems, shape } = await readTables(client, mapping, keyType);
+    const { tables, problems, shape } = await readTables(client, mapping, keyType, types);
     if (problems.length > 0) throw new MappingRefused(problems);
     const places = expressionsOf(mapping).map(([place]) => place);
     const wrong = await wrongLinks(client, mapping, tables, places);

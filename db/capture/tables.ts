@@ -46,6 +46,8 @@ const bases = `(SELECT json_agg(DISTINCT b.attname) FROM pg_attrdef f JOIN pg_de
 
 /** A column as the catalog has it. */
 interface Known extends Column {
+  no: number;
+  collation: number;
   used: boolean;
   /** Worked out when it is read, and so not in the rows that triggers get. */
   virtual: boolean;
@@ -68,7 +70,7 @@ WITH used AS (
   WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass AND d.refobjid <> r.ev_class GROUP BY 1)
 SELECT u.oid::int, n.nspname || '.' || c.relname AS name, ${quotedIn('n', 'c')} AS sql, c.relkind AS kind,
   pg_relation_filenode(c.oid) AS file, ${parts} AS parts,
-  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'used', a.attnum = ANY (u.columns),
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'no', a.attnum, 'collation', a.attcollation::int, 'used', a.attnum = ANY (u.columns),
      'virtual', a.attgenerated = 'v', 'from', CASE WHEN a.attgenerated = 'v' THEN ${bases} END,
      'made', (SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND a.attgenerated = 'v')) ORDER BY a.attnum), '[]')
    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
@@ -78,19 +80,36 @@ SELECT u.oid::int, n.nspname || '.' || c.relname AS name, ${quotedIn('n', 'c')} 
 FROM used u JOIN pg_class c ON c.oid = u.oid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 2`;
 
 /**
+ * What lies behind the expressions and the columns they count, by the server's book of dependencies: the bodies of
+ * functions, those of their own operators and types as well, and the labels of enums.
+ */
+const meanings = `
+WITH RECURSIVE behind AS (
+  SELECT 'pg_rewrite'::regclass::oid AS class, oid, 0 AS sub FROM pg_rewrite WHERE ev_class = 'pg_temp.syncline_probe'::regclass
+  UNION SELECT 'pg_class'::regclass::oid, oid, sub FROM unnest($1::oid[], $2::int[]) AS counted(oid, sub)
+  UNION SELECT d.refclassid, d.refobjid, d.refobjsubid
+  FROM behind b JOIN pg_depend d ON d.classid = b.class AND d.objid = b.oid AND d.objsubid = b.sub)
+SELECT 'function' AS kind, p.oid::text, concat_ws(' ', p.prosrc, p.probin, p.proconfig, pg_get_function_sqlbody(p.oid)) AS text
+FROM pg_proc p JOIN behind b ON b.class = 'pg_proc'::regclass AND b.oid = p.oid
+UNION SELECT 'enum', e.oid::text, e.enumlabel FROM pg_enum e JOIN behind b ON b.class = 'pg_type'::regclass AND b.oid = e.enumtypid ORDER BY 1, 2`;
+
+/**
  * The tables that the expressions read, the users first, and what is wrong with them, each a sentence. `shape` is another
  * one when rows came, went or changed without a statement that triggers see: a partition was attached or taken away, a
- * table was written anew (ALTER COLUMN TYPE … USING, but also VACUUM FULL), a virtual column is made of something else.
+ * table was written anew (ALTER COLUMN TYPE … USING, but also VACUUM FULL), a virtual column is made of something else, a
+ * column or an expression is of another type, a function has another body, an enum other labels.
  */
 export async function readTables(
   client: Client,
   mapping: CaptureMapping,
   keyType: string,
+  types: Readonly<Record<string, string>>,
 ): Promise<{ tables: ReadTable[]; problems: string[]; shape: string }> {
   const { rows } = await client.query(dependencies);
   const problems: string[] = [];
   const tables: ReadTable[] = [];
-  const shape = createHash('sha256');
+  const shape = createHash('sha256').update(JSON.stringify(types));
+  const behind: { oid: number; no: number }[] = [];
   const named = new Map(Object.entries(mapping.tables));
   if (named.delete(mapping.from))
     problems.push(`mapping.tables."${mapping.from}": it is the table of "from", which is u; take it out`);
@@ -127,9 +146,13 @@ export async function readTables(
     // A row that is read whole names no column.
     const counts = (column: Known) => whole || column.used || extra.includes(column.name);
     const counted = new Set((columns as Known[]).filter(counts).flatMap((one) => one.from ?? one.name));
-    const made = (columns as Known[]).filter(counts).flatMap((one) => one.made ?? []);
+    const shown = (columns as Known[]).filter(counts);
+    behind.push(...shown.map(({ no }) => ({ oid, no })));
     shape.update(
-      JSON.stringify([oid, file, parts.map((part: { oid: number; file: unknown }) => [part.oid, part.file]), made]),
+      JSON.stringify([
+        [oid, file, parts.map((part: { oid: number; file: unknown }) => [part.oid, part.file])],
+        shown.map((one) => [one.no, one.name, one.type, one.collation, one.made]),
+      ]),
     );
     tables.push({
       name,
@@ -147,6 +170,8 @@ export async function readTables(
         .map(({ name, type }) => ({ name, type })),
     });
   }
+  const meant = await client.query(meanings, [behind.map(({ oid }) => oid), behind.map(({ no }) => no)]);
+  shape.update(JSON.stringify(meant.rows));
   for (const { name, parts } of tables)
     for (const part of parts)
       if (tables.some(({ oid }) => oid === part.oid))
