@@ -260,7 +260,7 @@ describe('the text', () => {
     const sorted = (entries: (readonly [string, string[]])[]) =>
       entries.map(([table, names]) => [table, names.toSorted()]).toSorted();
     expect(sorted(Object.entries(told))).toEqual(sorted(made as [string, string[]][]));
-    const steps = /^Steps, each on or off.*?: (.*)\. A full run/m.exec(orgPage)?.[1] ?? '';
+    const steps = /^Steps, each on or off.*?: (.*?)\. A step/m.exec(orgPage)?.[1] ?? '';
     expect([...steps.matchAll(/`(\w+)`/g)].map(([, step]) => step)).toEqual(applySteps);
   });
 
