@@ -92,7 +92,7 @@ export const directoryOptions = {
       ),
       /** People whose `active` goes from true to false: they lose their access as if they were deleted. */
       deactivations: guard,
-      /** Most memberships taken from living people, in percent of those there are. Default 20; judged from 100 on. */
+      /** Most memberships taken from living people, in percent of those there are, judged from 100 on. Default 20. */
       membershipsPercent: percent(20),
       /** Most additions in percent of the living rows (users, groups), judged from 100 on. Default 50. */
       additionsPercent: percent(50),

@@ -5,7 +5,7 @@ import type { Client, Pool } from './client.ts';
 /**
  * Reasons for which orgSync hands back a record whatever the others are:
  * - missing_field: id, userName or group name absent, null or empty
- * - wrong_type: an object or list where text belongs
+ * - wrong_type: an object or list where text belongs; of active: neither true nor false, also as text
  * - too_long: longer than connectors/directory.ts allows
  * - control_character: U+0000–U+001F, U+007F–U+009F or half a surrogate pair; Postgres cannot store U+0000
  * - bad_mail: no `local@domain`

@@ -13,8 +13,8 @@ export const orgReasons: Record<OrgReason, Reason> = {
     remedy: 'fill it at the source, or map another attribute to it (option mapping)',
   },
   wrong_type: {
-    why: 'a field holds a list or an object where text belongs',
-    remedy: 'map the path of the text itself (option mapping)',
+    why: 'a field holds a list or an object where text belongs, or active something else than true or false',
+    remedy: 'map the path of the text itself (option mapping); active may be true, false, "true" or "false"',
   },
   too_long: { why: 'a field is longer than we keep', remedy: 'shorten it at the source' },
   control_character: {
@@ -54,7 +54,8 @@ export const orgReasons: Record<OrgReason, Reason> = {
   parent_parked: { why: 'a group above it was handed back', remedy: 'repair that group first' },
   dangling_member: {
     why: 'a group names a member that did not come',
-    remedy: 'widen the scope of users, or take the member out of the group',
+    remedy:
+      'widen the scope of users, or take the member out of the group; nothing where the person is deleted and the source drops him from the list by itself',
   },
 };
 
