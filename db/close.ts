@@ -1,9 +1,10 @@
 import { writeUnderClaim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 import { buryItems } from './items.ts';
-import { type Pass, undone } from './passes.ts';
+import type { Pass } from './passes.ts';
 import { rejectPipeline } from './rejects.ts';
 import { dropSeen, seenOf } from './seen.ts';
+import { undone } from './slices.ts';
 import { takeSnapshot } from './snapshots.ts';
 import { knowRows } from './statistics.ts';
 import { type StreamTable, sqlName } from './streams.ts';

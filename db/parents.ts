@@ -1,6 +1,7 @@
 import type { Client } from './client.ts';
-import { addSlices, type Pass } from './passes.ts';
+import type { Pass } from './passes.ts';
 import { rejectPipeline } from './rejects.ts';
+import { addSlices } from './slices.ts';
 import { type StreamTable, sqlName } from './streams.ts';
 
 /** What is known of the stream whose ids another one is read for, at the moment they are taken. */

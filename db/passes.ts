@@ -1,6 +1,7 @@
 import { type Claim, writeUnderClaim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 import { dropSeen, makeSeen } from './seen.ts';
+import { addSlices, jsonOf, type Range } from './slices.ts';
 
 export type PassKind = 'full' | 'incremental' | 'replay';
 
@@ -18,32 +19,6 @@ export interface Pass {
   fromVersion?: string | number | null;
   /** The ids that come are kept: for a sweep, or to prove a list whose rows move (db/seen.ts). */
   keepsSeen: boolean;
-}
-
-/** A part to read: a window, a range of ids, or everything. Batches of ids are cut by db/visits.ts. */
-export interface Range {
-  fromMs?: number;
-  toMs?: number;
-  afterId?: string | null;
-  toId?: string | null;
-}
-
-/** Where a slice stands; committed with its rows. */
-export interface SliceState extends Range {
-  no: number;
-  cursor: unknown;
-  done: boolean;
-  pages: number;
-  rows: number;
-  seen: number;
-  written: number;
-  rejected: number;
-  requests: number;
-  rereads: number;
-  total: number | null;
-  doubt: string | null;
-  /** Where the next pass may begin, once it is done. */
-  version?: string | number | null;
 }
 
 export interface PassRequest {
@@ -134,9 +109,6 @@ function rangeIs(last: { from_ms: unknown; to_ms: unknown }, request: PassReques
   return msOf(last.from_ms) === request.fromMs && msOf(last.to_ms) === request.toMs;
 }
 
-/** As a jsonb parameter. */
-const jsonOf = (value: unknown) => (value === null || value === undefined ? null : JSON.stringify(value));
-
 function passOf(
   id: number,
   { claim, stream, kind, keepsSeen }: PassRequest,
@@ -150,97 +122,4 @@ async function dropPass(client: Client, { id, kind }: Pick<Pass, 'id' | 'kind'>)
   await dropSeen(client, { id, kind });
   await client.query('DELETE FROM syncline.slices WHERE pass_id = $1', [id]);
   await client.query(`UPDATE syncline.passes SET ended_at = now(), verdict = 'dropped' WHERE id = $1`, [id]);
-}
-
-/** Appends parts to a pass; returns the number of the first. Two slices that split at once take turns. */
-export async function addSlices(client: Client, passId: number, ranges: readonly Range[]): Promise<number> {
-  await client.query('SELECT 1 FROM syncline.passes WHERE id = $1 FOR UPDATE', [passId]);
-  const { rows } = await client.query(
-    `WITH top AS (SELECT coalesce(max(no), 0) AS no FROM syncline.slices WHERE pass_id = $1),
-     added AS (
-       INSERT INTO syncline.slices (pass_id, no, from_ms, to_ms, after_id, to_id)
-       SELECT $1, top.no + r.n, (r.v->>'fromMs')::bigint, (r.v->>'toMs')::bigint, r.v->>'afterId', r.v->>'toId'
-       FROM top, jsonb_array_elements($2::jsonb) WITH ORDINALITY AS r(v, n))
-     SELECT no + 1 AS first FROM top`,
-    [passId, JSON.stringify(ranges)],
-  );
-  return rows[0].first;
-}
-
-/** Parts that are not read yet, in order, at most `limit`. */
-export async function undone(pool: Pool, passId: number, limit: number): Promise<number[]> {
-  const { rows } = await pool.query(
-    'SELECT no FROM syncline.slices WHERE pass_id = $1 AND NOT done ORDER BY no LIMIT $2',
-    [passId, limit],
-  );
-  return rows.map((r) => r.no);
-}
-
-export async function readSliceState(pool: Pool, passId: number, no: number): Promise<SliceState | null> {
-  const { rows } = await pool.query(
-    `SELECT no, from_ms::float8 AS "fromMs", to_ms::float8 AS "toMs", after_id AS "afterId", to_id AS "toId", cursor, done, pages, rows,
-            seen, written, rejected, requests, rereads, total, doubt, version
-     FROM syncline.slices WHERE pass_id = $1 AND no = $2`,
-    [passId, no],
-  );
-  return rows[0] ?? null;
-}
-
-/**
- * Stores where a slice stands. Inside the transaction that writes its rows.
- * @param before pages when this reader last stored it
- * @returns false when another reader moved it on meanwhile, or the pass has ended: the transaction must be rolled back
- */
-export async function saveSlice(client: Client, passId: number, s: SliceState, before: number): Promise<boolean> {
-  const { rowCount } = await client.query({
-    name: 'save slice',
-    text: `UPDATE syncline.slices SET cursor = $3, done = $4, pages = $5, rows = $6, seen = $7, written = $8, rejected = $9,
-             requests = $10, rereads = $11, total = $12, doubt = $13, version = $15 WHERE pass_id = $1 AND no = $2 AND pages = $14`,
-    values: [
-      passId,
-      s.no,
-      jsonOf(s.cursor),
-      s.done,
-      s.pages,
-      s.rows,
-      s.seen,
-      s.written,
-      s.rejected,
-      s.requests,
-      s.rereads,
-      s.total,
-      s.doubt,
-      before,
-      jsonOf(s.version),
-    ],
-  });
-  return rowCount === 1;
-}
-
-/**
- * The slice becomes parts of its window that are read in its place; what it landed stays, and is met again unchanged.
- * @returns numbers of the parts: `count` from `first` on
- */
-export async function splitSlice(
-  pool: Pool,
-  pass: Pass,
-  state: SliceState,
-  parts: readonly Range[],
-): Promise<{ first: number; count: number }> {
-  return writeUnderClaim(pool, pass.claim, { name: 'split' }, async (client) => {
-    // A split whose answer was lost is found done: its parts are read as undone ones.
-    const { rowCount } = await client.query(
-      'SELECT 1 FROM syncline.slices WHERE pass_id = $1 AND no = $2 AND NOT done FOR UPDATE',
-      [pass.id, state.no],
-    );
-    if (rowCount === 0) return { first: 0, count: 0 };
-    const first = await addSlices(client, pass.id, parts);
-    await saveSlice(
-      client,
-      pass.id,
-      { ...state, cursor: null, done: true, rows: 0, total: null, doubt: null },
-      state.pages,
-    );
-    return { first, count: parts.length };
-  });
 }

@@ -1,5 +1,6 @@
 import type { Stream } from '../../connectors/shape.ts';
-import { type Pass, readSliceState, type SliceState, splitSlice } from '../../db/passes.ts';
+import type { Pass } from '../../db/passes.ts';
+import { readSliceState, type SliceState, splitSlice } from '../../db/slices.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import { openClient, Refused } from '../http/client.ts';
@@ -67,7 +68,7 @@ async function readKind(deps: Deps, writer: SliceWriter, call: Call): Promise<Re
   const { stream } = writer.opened;
   const count = await countWindow(deps, writer, call);
   if (count === 0 && countsItself(writer)) return { kind: 'done', doubt: null };
-  const dense = count === null ? null : denser(writer);
+  const dense = count === null ? null : await denser(writer);
   if (dense !== null) return dense;
   if (stream.sql) return readRows(deps, writer, call);
   if (stream.over?.kind === 'each') return readIds(deps, writer, stream.over, call);
@@ -82,7 +83,7 @@ async function readWindow(deps: Deps, writer: SliceWriter, call: Call): Promise<
   const first = writer.state.cursor === null && writer.opened.stream.window !== undefined;
   const end = await readPages(deps, writer, call, () => first || call.shouldEnd());
   if (!first || end.kind !== 'more') return end;
-  return denser(writer) ?? readPages(deps, writer, call, () => call.shouldEnd());
+  return (await denser(writer)) ?? readPages(deps, writer, call, () => call.shouldEnd());
 }
 
 async function readPages(deps: Deps, writer: SliceWriter, call: Call, shouldEnd: () => boolean): Promise<ReadEnd> {

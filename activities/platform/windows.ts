@@ -1,6 +1,7 @@
 import { historyOf, stepMs } from '../../connectors/history.ts';
 import type { Stream, Window } from '../../connectors/shape.ts';
-import type { PassKind, Range } from '../../db/passes.ts';
+import type { PassKind } from '../../db/passes.ts';
+import type { Range } from '../../db/slices.ts';
 import { SyncError } from '../errors.ts';
 import { formatTime } from '../http/values.ts';
 

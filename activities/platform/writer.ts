@@ -1,9 +1,10 @@
 import { writeUnderClaim } from '../../db/claims.ts';
 import { type LandRow, landBatch } from '../../db/land.ts';
 import { addRows, emptyLanding, type Landing } from '../../db/landing.ts';
-import { type Pass, type SliceState, saveSlice } from '../../db/passes.ts';
+import type { Pass } from '../../db/passes.ts';
 import { type KnownRejects, knownRejects, nameOfNobody, rejectPlace, setAside, settle } from '../../db/rejects.ts';
 import { clearSeen, keepSeen } from '../../db/seen.ts';
+import { rowsLeft, type SliceState, saveSlice } from '../../db/slices.ts';
 import { keepVisits, type Visits } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
@@ -139,6 +140,11 @@ export class SliceWriter {
 
   move(change: Partial<SliceState>): void {
     this.state = { ...this.state, ...change };
+  }
+
+  /** Rows that this slice and the others of its pass have still to read. */
+  rowsLeft(): Promise<number> {
+    return rowsLeft(this.deps.pool, this.pass.id, this.state);
   }
 
   /** Lands what is left. `durable`: the slice counts as read, and no crash of the server may take that back. */

@@ -1,5 +1,6 @@
 import type { Resource } from '../../connectors/stripe/catalog.ts';
-import { type Pass, readSliceState, type SliceState, undone } from '../../db/passes.ts';
+import type { Pass } from '../../db/passes.ts';
+import { readSliceState, type SliceState, undone } from '../../db/slices.ts';
 import { cutBelow } from '../../db/stripe/slices.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';

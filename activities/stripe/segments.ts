@@ -1,4 +1,4 @@
-import type { SliceState } from '../../db/passes.ts';
+import type { SliceState } from '../../db/slices.ts';
 import type { StripeObject } from './rows.ts';
 
 /** Where a reader stands in its part of a list. */

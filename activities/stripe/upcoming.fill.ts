@@ -1,6 +1,7 @@
 import type { Resource } from '../../connectors/stripe/catalog.ts';
 import { resourceOf } from '../../connectors/stripe/catalog.ts';
-import { type Pass, readSliceState, undone } from '../../db/passes.ts';
+import type { Pass } from '../../db/passes.ts';
+import { readSliceState, undone } from '../../db/slices.ts';
 import { livingIds } from '../../db/stripe/objects.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';

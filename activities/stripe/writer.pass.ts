@@ -1,8 +1,9 @@
 import type { Resource } from '../../connectors/stripe/catalog.ts';
 import { writeUnderClaim } from '../../db/claims.ts';
-import { type Pass, saveSlice } from '../../db/passes.ts';
+import type { Pass } from '../../db/passes.ts';
 import { knownRejects, rejectPlace } from '../../db/rejects.ts';
 import { keepSeen } from '../../db/seen.ts';
+import { saveSlice } from '../../db/slices.ts';
 import type { Deps } from '../deps.ts';
 import { SyncError } from '../errors.ts';
 import type { Segment } from './segments.ts';

@@ -1,6 +1,6 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
 import type { Pool } from '../client.ts';
-import { addSlices } from '../passes.ts';
+import { addSlices } from '../slices.ts';
 
 /**
  * Takes the lower part of an open slice away and cuts it into slices of their own: the reader of the slice goes on down to

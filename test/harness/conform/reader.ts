@@ -6,7 +6,7 @@ import { cutWindows, spanOf } from '../../../activities/platform/windows.ts';
 import type { Connector, Stream } from '../../../connectors/shape.ts';
 import type { Connection } from '../../../db/connections.ts';
 import type { LandRow } from '../../../db/land.ts';
-import type { Range } from '../../../db/passes.ts';
+import type { Range } from '../../../db/slices.ts';
 import { ListRead, Reading } from './reading.ts';
 
 export interface ReaderTools {

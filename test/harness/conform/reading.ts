@@ -5,7 +5,7 @@ import { extract, type Faulty } from '../../../activities/platform/extract.ts';
 import { splitWindow, windowParams } from '../../../activities/platform/windows.ts';
 import type { Stream } from '../../../connectors/shape.ts';
 import type { LandRow } from '../../../db/land.ts';
-import type { Range } from '../../../db/passes.ts';
+import type { Range } from '../../../db/slices.ts';
 
 /** What reading a stream brought, and what happened on the way. */
 export class Reading {
