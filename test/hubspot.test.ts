@@ -1,6 +1,9 @@
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
+import { describeResult } from '../workers/cli/follow.hubspot.ts';
+import type { HubspotSyncResult } from '../workflows/hubspot.ts';
 import { openCrm } from './harness/crm.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -37,6 +40,22 @@ describe('users to contacts, end to end', () => {
     await company.query('COMMIT');
     await Promise.all([people.end(), company.end()]);
     expect(await crm.sync(), 'one change of the log, three users').toMatchObject({ drained: 1, written: 3 });
+    await crm.expectSame();
+  });
+
+  test('a run ends under changes that never end: the few of the last moment are the next run’s, and it says so', async () => {
+    const crm = await openCrm(world, { users: 5, sandbox: { latencyMs: 400 } });
+    const run = await crm.start();
+    for (const calls of [1, 2, 3]) {
+      await until(`call ${calls}`, async () => crm.source.calls.byName.upsert === calls);
+      await crm.sql(`UPDATE users SET name = $1 WHERE id = 2`, [`change ${calls}`]);
+    }
+    const result = (await run.result()) as HubspotSyncResult;
+    expect(result).toMatchObject({ outcome: 'whole', written: 7, calls: 3, left: 1 });
+    expect(describeResult(crm.name, result)[1]).toBe(
+      '1 user changed while the last were sent: the next run sends them',
+    );
+    expect(await crm.sync()).toMatchObject({ written: 1, calls: 1, left: 0 });
     await crm.expectSame();
   });
 });

@@ -29,6 +29,8 @@ export interface HubspotSyncResult extends Counts {
   connection: string;
   /** `whole`: everything that was dirty is at HubSpot. `partial`: rows were refused and are parked. */
   outcome: 'whole' | 'partial' | 'skipped';
+  /** Users who changed while the last few were sent, less than a batch: the next run's. */
+  left: number;
   durationMs: number;
 }
 
@@ -120,7 +122,8 @@ class HubspotRun {
     if (end === 'done') this.view.finish();
     const parked = counts.refusedHere + counts.refusedThere > 0;
     const outcome = end === 'skipped' ? 'skipped' : parked ? 'partial' : 'whole';
-    return { connection: this.request.connection, outcome, ...counts, durationMs: Date.now() - started };
+    const left = end === 'done' ? this.view.dirty : 0;
+    return { connection: this.request.connection, outcome, left, ...counts, durationMs: Date.now() - started };
   }
 
   private async wait(ms: number, why: string): Promise<void> {

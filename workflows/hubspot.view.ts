@@ -48,6 +48,11 @@ export class HubspotView {
     return { started: this.started, counts: this.counts };
   }
 
+  /** As of the last slice. */
+  get dirty(): number {
+    return this.left?.dirty ?? 0;
+  }
+
   begin(plan: HubspotPlan): void {
     this.plan = plan;
     if (plan.mark === 'resend') this.notes.set('mark', 'everybody is sent again');

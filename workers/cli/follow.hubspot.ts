@@ -52,7 +52,7 @@ export function describeProgress(one: HubspotProgress): string {
 }
 
 export function describeResult(name: string, result: HubspotSyncResult): string[] {
-  const { outcome, written, archived, unchanged, passed, refusedHere, refusedThere, calls, durationMs } = result;
+  const { outcome, left, written, archived, unchanged, passed, refusedHere, refusedThere, calls, durationMs } = result;
   if (outcome === 'skipped') return ['Skipped: another run is at work'];
   const refused = refusedHere + refusedThere;
   const parts = [
@@ -65,6 +65,7 @@ export function describeResult(name: string, result: HubspotSyncResult): string[
   ];
   return [
     `${outcome === 'whole' ? 'Whole' : 'Partial'}: ${parts.join(', ')}; ${counted(calls, 'call')}, ${duration(durationMs)}`,
+    ...(left > 0 ? [`${counted(left, 'user')} changed while the last were sent: the next run sends them`] : []),
     ...(refused > 0 ? [`Why: npx syncline rejects ${name}`] : []),
   ];
 }
