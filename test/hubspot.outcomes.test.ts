@@ -374,7 +374,7 @@ describe('trouble of the account or the mapping stops the run and parks nobody',
       type: 'TooManyRejects',
       message: expect.stringMatching(/^\d+ of \d+ rows were refused \(\d+\.\d %\).*--accept-rejects$/),
     });
-    const told = Number(/^\d+/.exec((failure as Error).message));
+    const told = Number(/^\d+/.exec(failure.message));
     expect(told, 'as many as it left behind, those of calls in flight too').toBe((await crm.parked()).size);
     const calls = batches(crm);
     expect(calls, 'it stopped early').toBeLessThan(35);
