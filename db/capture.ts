@@ -1,16 +1,10 @@
 import pg from 'pg';
-import {
-  type CaptureTrigger,
-  captureTriggers,
-  createFunction,
-  createTrigger,
-  functionPrefix,
-  logTable,
-} from './capture/functions.ts';
-import { hasLog, lastTouch, tablesOf } from './capture/installed.ts';
+import { functionPrefix, logTable } from './capture/functions.ts';
+import { functionsOn, hasLog, lastTouch, tablesOf, triggersOf } from './capture/installed.ts';
 import { type CaptureMapping, MappingRefused, type Part, type Probe, probeMapping } from './capture/probe.ts';
 import { type MissingRight, missingRights } from './capture/rights.ts';
 import { sayBare, silentWriters } from './capture/silent.ts';
+import { type CaptureTrigger, captureTriggers, createFunction, createTrigger } from './capture/triggers.ts';
 import { type Client, type Pool, transaction } from './client.ts';
 import { proveStanding } from './connections.ts';
 
@@ -65,12 +59,17 @@ export interface CaptureState {
 
 /** CREATE TRIGGER waits for writers, and makes others wait behind it: not for longer than this. */
 const lockTimeout = '5s';
+/**
+ * A row trigger waits for partitions behind the lock of their table. Well below `deadlock_timeout` (1 s), so that we give
+ * way, and never a writer who has a partition and waits for the table.
+ */
+const shortly = `SET LOCAL lock_timeout = '200ms'`;
 const id = pg.escapeIdentifier;
 
 /**
- * Makes the log and the triggers of a connection, or brings them up to its mapping. A transaction a table: none holds two
- * of them, so that no writer is ever deadlocked by it. What changed before is not in the log, so the last one marks
- * everybody: triggers that are all there were never without that mark.
+ * Makes the log and the triggers of a connection, or brings them up to its mapping. A transaction a table: none waits
+ * for one while it holds another, but for a moment (`shortly`), so that no writer is ever deadlocked by it. What changed
+ * before is not in the log, so the last one marks everybody: triggers that are all there were never without that mark.
  * @throws MappingRefused, RightsMissing, TableBusy
  */
 export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: CaptureMapping): Promise<CaptureState> {
@@ -90,7 +89,8 @@ export async function installCapture(pool: Pool, owner: CaptureOwner, mapping: C
   // Waits for every open writer, so only where it must.
   if (!(await hasLog(pool, owner))) await locked(pool, owner, log, [`ALTER TABLE ${log} ADD COLUMN link text`]);
   const wanted = captureTriggers(owner.no, mapping, probe.tables);
-  const oids = [...new Set(wanted.map(({ table }) => table.oid))];
+  // Parts before their table: who waits for one longer than `deadlock_timeout` makes a vacuum there give way.
+  const oids = [...new Set(wanted.map(({ table }) => table.oid))].reverse();
   for (const oid of oids) {
     const triggers = wanted.filter(({ table }) => table.oid === oid);
     await installOn(pool, owner, triggers, oid === oids.at(-1) ? [`INSERT INTO ${log} (key) VALUES (NULL)`] : []);
@@ -107,11 +107,8 @@ async function installOn(
   more: readonly string[],
 ): Promise<void> {
   await locked(pool, owner, triggers[0]!.table.name, [
-    ...triggers.flatMap((one) => [
-      createFunction(one),
-      `REVOKE ALL ON FUNCTION syncline_capture.${id(one.function)}() FROM PUBLIC`,
-    ]),
-    ...triggers.map(createTrigger),
+    ...triggers.flatMap(createFunction),
+    ...triggers.flatMap((one) => [...(one.spreads ? [shortly] : []), createTrigger(one)]),
     ...more,
   ]);
 }
@@ -132,17 +129,12 @@ export async function removeCapture(pool: Pool, owner: CaptureOwner): Promise<st
 
 /** By the functions, which are ours: DROP TRIGGER is for the owner of the table, who gave us only the right to make one. */
 async function removeFrom(pool: Pool, owner: CaptureOwner, { name, oid }: Part): Promise<void> {
-  const { rows } = await pool.query(
-    `SELECT DISTINCT p.proname AS function FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-     WHERE t.tgrelid = $1 AND p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $2)`,
-    [oid, functionPrefix(owner.no)],
-  );
-  await locked(
-    pool,
-    owner,
-    name,
-    rows.map((row) => `DROP FUNCTION IF EXISTS syncline_capture.${id(row.function)}() CASCADE`),
-  );
+  const functions = await functionsOn(pool, owner, oid);
+  const drops = functions.flatMap(({ spreads, name }) => [
+    ...(spreads ? [shortly] : []),
+    `DROP FUNCTION IF EXISTS syncline_capture.${id(name)}() CASCADE`,
+  ]);
+  await locked(pool, owner, name, drops);
 }
 
 /** Runs statements that need a table for themselves, while the connection stands. @throws TableBusy, ConnectionUnknown */
@@ -172,12 +164,7 @@ export async function captureState(
 ): Promise<CaptureState> {
   const { tables } = probed ?? (await probeMapping(pool, mapping));
   const wanted = captureTriggers(owner.no, mapping, tables);
-  const { rows } = await pool.query(
-    `SELECT t.tgrelid::int AS oid, t.tgname AS name, p.prosrc AS body, t.tgenabled AS enabled
-     FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-     WHERE p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $1)`,
-    [functionPrefix(owner.no)],
-  );
+  const rows = await triggersOf(pool, owner);
   // Where nobody names a part, the triggers of its table see all: runs go on.
   const has = ({ oid }: Part) => rows.some((row) => row.oid === oid);
   const bare = tables
@@ -186,13 +173,7 @@ export async function captureState(
   const made = wanted.filter(({ table }) => !bare.some(({ oid }) => oid === table.oid));
   const triggers = made.map(({ table, event, trigger, body }): TriggerState => {
     const found = rows.find((row) => row.oid === table.oid && row.name === trigger);
-    const state = !found
-      ? 'missing'
-      : found.body !== body
-        ? 'outdated'
-        : 'OA'.includes(found.enabled)
-          ? 'installed'
-          : 'off';
+    const state = !found ? 'missing' : found.body !== body ? 'outdated' : found.off ? 'off' : 'installed';
     return { table: table.name, event, state };
   });
   const there = await tablesOf(pool, owner.no);

@@ -1,45 +1,14 @@
 import pg from 'pg';
-import type { CaptureMapping, Column, Part, ReadTable } from './probe.ts';
+import type { CaptureMapping, Column, ReadTable } from './probe.ts';
 
 export const events = ['insert', 'update', 'delete', 'truncate'] as const;
 export type CaptureEvent = (typeof events)[number];
-
-/** A trigger and the function behind it, as they are made. */
-export interface CaptureTrigger {
-  event: CaptureEvent;
-  table: Part;
-  /** Name of the trigger on its table. */
-  trigger: string;
-  /** Name of the function in syncline_capture. */
-  function: string;
-  /** Body of the function, which tells whether what is installed is what the mapping wants. */
-  body: string;
-}
 
 /** Log of a connection, by its number. */
 export const logTable = (no: number) => `syncline_capture.log_${no}`;
 /** Beginning of the names of a connection's functions. */
 export const functionPrefix = (no: number) => `c${no}_`;
 const id = pg.escapeIdentifier;
-
-/**
- * The triggers of a mapping: statement-level, one an event, with transition tables. Each writes what changed by one
- * INSERT … SELECT into the log, which has no index: two transactions that touch the same users in whatever order never
- * wait for each other there.
- */
-export function captureTriggers(no: number, mapping: CaptureMapping, tables: readonly ReadTable[]): CaptureTrigger[] {
-  return tables.flatMap((table) =>
-    [table, ...table.parts].flatMap((part) =>
-      events.map((event) => ({
-        event,
-        table: part,
-        trigger: `syncline_${no}_${event}`,
-        function: `${functionPrefix(no)}${part.oid}_${event}`,
-        body: bodyOf(no, event, mapping, table),
-      })),
-    ),
-  );
-}
 
 /** How keys are written as texts, whatever a session, a role or the database has set: 3 May of one was 5 March of another. */
 const texts = {
@@ -49,53 +18,38 @@ const texts = {
   extra_float_digits: '1',
   bytea_output: 'hex',
 };
-const settings = (set: string, between: string) =>
+export const settings = (set: string, between: string) =>
   Object.entries(texts)
     .map(([name, value]) => `${set} ${name} = '${value}'`)
     .join(between);
 /** For transactions that write keys as texts, so that they are the same as in the log. */
 export const sameTexts = settings('SET LOCAL', '; ');
 
-/** Statement that makes the function: it runs with our rights, so that whoever writes the table needs none on our schema. */
-export function createFunction({ function: name, body }: CaptureTrigger): string {
-  return `CREATE OR REPLACE FUNCTION syncline_capture.${id(name)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' ${settings('SET', ' ')} AS ${pg.escapeLiteral(body)}`;
-}
-
-/** Statement that makes the trigger, or replaces an older one in one step. */
-export function createTrigger({ trigger, event, table, function: name }: CaptureTrigger): string {
-  const rows = {
-    insert: 'NEW TABLE AS new_rows',
-    update: 'OLD TABLE AS old_rows NEW TABLE AS new_rows',
-    delete: 'OLD TABLE AS old_rows',
-    truncate: '',
-  }[event];
-  return `CREATE OR REPLACE TRIGGER ${id(trigger)} AFTER ${event.toUpperCase()} ON ${table.sql}
-    ${rows && `REFERENCING ${rows}`} FOR EACH STATEMENT EXECUTE FUNCTION syncline_capture.${id(name)}()`;
-}
-
 /** Classes 42, 0A and XX. */
 const ofOurs = 'syntax_error_or_access_rule_violation OR feature_not_supported OR internal_error';
 
 /**
- * A statement on the customer's tables never fails for the mapping. After RENAME COLUMN it did, with 42703: whatever of
- * class 42 (a column, table, function, type or right that is gone), 0A or XX (a column made anew as a virtual one) stops the
- * query now marks everybody instead.
+ * Block of a function that writes into the log. A statement on the customer's tables never fails for the mapping. After
+ * RENAME COLUMN it did, with 42703: whatever of class 42 (a column, table, function, type or right that is gone), 0A or XX
+ * (a column made anew as a virtual one) stops it now marks everybody instead.
  * A log that is gone, or may not be written any more, takes nothing: no run begins, and everybody is marked.
+ * @param then what follows where it was written, and where it was not
  */
-function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
-  const log = logTable(no);
-  const columns = event !== 'truncate' && table.name !== mapping.from ? 'key, link' : 'key';
-  return `BEGIN
-  INSERT INTO ${log} (${columns}) ${changedKeys(event, mapping, table)};
+export const logging = (log: string, insert: string, then = { written: '', failed: '' }) => `BEGIN
+  ${insert};${then.written}
   RETURN NULL;
 EXCEPTION WHEN ${ofOurs} THEN
   BEGIN
     INSERT INTO ${log} (key) VALUES (NULL);
   EXCEPTION WHEN ${ofOurs} THEN NULL;
-  END;
+  END;${then.failed}
   RETURN NULL;
 END`;
+
+export function bodyOf(no: number, event: CaptureEvent, mapping: CaptureMapping, table: ReadTable): string {
+  const log = logTable(no);
+  const columns = event !== 'truncate' && table.name !== mapping.from ? 'key, link' : 'key';
+  return logging(log, `INSERT INTO ${log} (${columns}) ${changedKeys(event, mapping, table)}`);
 }
 
 /**
@@ -142,6 +96,8 @@ function changedLinks(link: string, { identity, columns }: ReadTable): string {
 /** Types whose equal values are the same in every byte. Of all others the stored bytes are compared: 1.0 and 1.00, `A` and `a` of citext differ. */
 const exact = /^(boolean|smallint|integer|bigint|date|timestamp|time |uuid|oid)/;
 const plainTexts = /^(text|character varying|character)(\(\d+\))?$/;
+/** Whose text no setting changes, and which no function of others makes. */
+export const isPlain = (type: string) => /^(smallint|integer|bigint|uuid|numeric)/.test(type) || plainTexts.test(type);
 
 /** The function looks for operators in pg_catalog alone, where types of extensions have none. */
 function equal({ name, type }: Column): string {

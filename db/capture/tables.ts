@@ -10,6 +10,8 @@ export interface Part {
   oid: number;
   /** `"schema"."table"`. */
   sql: string;
+  /** Its rows stand in partitions, and an UPDATE may move them. */
+  partitioned: boolean;
 }
 
 /** A table that a mapping reads. */
@@ -158,7 +160,13 @@ export async function readTables(
       name,
       oid,
       sql,
-      parts: parts.map(({ name, oid, sql }: Part) => ({ name, oid, sql })),
+      partitioned: kind === 'p',
+      parts: parts.map(({ name, oid, sql, kind }: Part & { kind: string }) => ({
+        name,
+        oid,
+        sql,
+        partitioned: kind === 'p',
+      })),
       reads: [
         ...columns.filter(counts).map((one: Known) => one.name),
         ...(name === mapping.from ? [mapping.key, ...links] : []),
