@@ -72,6 +72,53 @@ describe('one user is one contact, in whatever letters the key is written', () =
   });
 });
 
+describe('a key that is written anew, and equal to what it was, is another user', () => {
+  const anyCase = `CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`;
+  test.each([
+    ['numeric', 'numeric', '1.0', '1.00', '7'],
+    ['text under a collation', 'text COLLATE any_case', 'abc', 'ABC', 'ben'],
+    ['double precision', 'float8', '0', '-0', '7'],
+    ['interval', 'interval', '1 day', '24:00:00', '7 days'],
+  ])('%s', async (_, type, before, after, other) => {
+    const crm = await opened(
+      `${anyCase}; CREATE TABLE people (id ${type} PRIMARY KEY, name text); INSERT INTO people VALUES ('${before}', 'old'), ('${other}', 'Ben')`,
+      { from: '@people', properties: name, leave: 'archive' },
+    );
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 2 });
+    await crm.sql(`UPDATE people SET id = '${after}' WHERE name = 'old'`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', looked: 2, written: 1, archived: 1 });
+    expect(contacts(crm, 'firstname')).toEqual({ [after]: 'old', [other]: 'Ben' });
+    await crm.sql(`UPDATE people SET name = 'current' WHERE id = '${before}'; UPDATE people SET name = name`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', looked: 1, written: 1, archived: 0 });
+    await crm.sync({ mode: 'full' });
+    expect(contacts(crm, 'firstname')).toEqual({ [after]: 'current', [other]: 'Ben' });
+  });
+
+  test('so that its contact is left, or told', async () => {
+    const crm = await opened(
+      `${anyCase}; CREATE TABLE people (id text COLLATE any_case PRIMARY KEY, name text); INSERT INTO people VALUES ('abc', 'old')`,
+      { from: '@people', properties: name, leave: 'update', leaveValues: { firstname: 'left' } },
+    );
+    await crm.sync();
+    await crm.sql(`UPDATE people SET id = 'ABC', name = 'current'`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 2 });
+    expect(contacts(crm, 'firstname')).toEqual({ abc: 'left', ABC: 'current' });
+  });
+
+  test.each(['archive', 'leave'])('where its address is the id, of one contact at HubSpot (%s)', async (leave) => {
+    const crm = await opened(
+      `${anyCase}; CREATE TABLE people (id text COLLATE any_case PRIMARY KEY, name text); INSERT INTO people VALUES ('ann@example.org', 'old'), ('ben@example.org', 'Ben')`,
+      { from: '@people', idProperty: 'email', properties: name, leave },
+    );
+    await crm.sync();
+    await crm.sql(`UPDATE people SET id = upper(id), name = 'current' WHERE name = 'old'`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1, archived: leave === 'archive' ? 1 : 0 });
+    const alive = [...crm.source.contacts.seen('email')].map(([key, { firstname }]) => `${key} ${firstname}`);
+    expect(alive.sort()).toEqual(['ann@example.org current', 'ben@example.org Ben']);
+    expect(await crm.parked()).toEqual(new Map());
+  });
+});
+
 describe('a text as key', () => {
   test('may have a collation of its own', async () => {
     const crm = await opened(

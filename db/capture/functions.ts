@@ -73,12 +73,20 @@ const rowsOf = (event: CaptureEvent) => (event === 'insert' ? 'new_rows' : 'old_
 
 const usersIn = (event: CaptureEvent, { key }: CaptureMapping) => `SELECT r.${id(key)}::text FROM ${rowsOf(event)} r`;
 
-/** A key that changed finds no partner: both the old and the new one come out. */
+/**
+ * A key that changed finds no partner: both the old and the new one come out. So they do of one that was written in other
+ * letters and is equal, which is the same row and another user: 1.0 as 1.00, or `abc` as `ABC` where the collation says so.
+ */
 function changedUsers({ key }: CaptureMapping, { columns, key: type }: ReadTable): string {
   const own = id(key);
   const differs = differ(columns.filter(({ name }) => name !== key));
-  return `SELECT coalesce(n.${own}, o.${own})::text FROM new_rows n FULL JOIN old_rows o ON ${equal({ name: key, type })}
-    WHERE n.${own} IS NULL OR o.${own} IS NULL${differs && ` OR ${differs}`}`;
+  const rows = `new_rows n FULL JOIN old_rows o ON ${equal({ name: key, type })}`;
+  const changed = `n.${own} IS NULL OR o.${own} IS NULL${differs && ` OR ${differs}`}`;
+  if (exact.test(type)) return `SELECT coalesce(n.${own}, o.${own})::text FROM ${rows} WHERE ${changed}`;
+  const rewritten = differ([{ name: key, type }]);
+  return `SELECT ends.key FROM ${rows}
+    CROSS JOIN LATERAL (VALUES (n.${own}::text), (CASE WHEN ${rewritten} THEN o.${own}::text END)) AS ends (key)
+    WHERE ends.key IS NOT NULL AND (${changed} OR ${rewritten})`;
 }
 
 /** Without a primary key nobody can tell which row became which: every row of the statement counts. */

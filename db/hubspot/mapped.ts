@@ -27,7 +27,7 @@ export interface MappedRow {
   hash: string | null;
   /** Id in the calls; empty where it is a mapped value and there is none. */
   id: string;
-  /** The id where it is a mapped value, as HubSpot compares it; null of the deleted. */
+  /** The id where it is a mapped value or an address, as HubSpot compares it; null of the deleted. */
   remote: string | null;
   /** The id under which a call left before, as HubSpot compares it. */
   former: string | null;
@@ -111,7 +111,11 @@ export async function tryMapping(
   { from, key }: Pick<CaptureMapping, 'from' | 'key'>,
   reader: MappedReader,
 ): Promise<string | null> {
-  const { rows } = await pool.query(`SELECT u.${pg.escapeIdentifier(key)}::text AS key FROM ${quoted(from)} u LIMIT 1`);
+  const rows = await transaction(pool, { name: 'try mapping' }, async (client) => {
+    await client.query(sameTexts);
+    return (await client.query(`SELECT u.${pg.escapeIdentifier(key)}::text AS key FROM ${quoted(from)} u LIMIT 1`))
+      .rows;
+  });
   const one = { connection: '', after: '', limit: 1, bytes: Number.MAX_SAFE_INTEGER, judged: '' };
   try {
     for (const { key: only } of rows) await reader.read({ ...one, only });
@@ -122,6 +126,17 @@ export async function tryMapping(
     return `mapping: Postgres cannot run its expressions (SQLSTATE ${code}: ${message})`;
   }
 }
+
+/**
+ * Rows of the users that have a text as their key, in the very letters: a user whose key was written anew is another one,
+ * and who had the old text is gone, though the two are equal (1.0 and 1.00, or `abc` and `ABC` under a collation). His
+ * contact stayed for ever beside that of the new one. For transactions with `sameTexts`.
+ * @param text expression of the text
+ */
+export const userOf = ({ from, key }: Pick<CaptureMapping, 'from' | 'key'>, keyCast: string, text: string): string => {
+  const own = `u.${pg.escapeIdentifier(key)}`;
+  return `${quoted(from)} u WHERE ${own} = ${text}::${keyCast} AND ${own}::text COLLATE "C" = ${text}`;
+};
 
 /**
  * OFFSET 0 keeps each row's expressions inside their own look-up by key: the server cannot turn the batch into a scan of
@@ -137,11 +152,11 @@ function statement(mapping: SentMapping, { types, keyCast }: Pick<Probe, 'types'
   const id = idIsMapped ? values.get(mapping.idProperty)! : 'd.key';
   // HubSpot writes addresses in small letters, and nothing else.
   const asKept = mapping.idProperty === 'email' ? `lower(${id})` : id;
-  // Compared as stored ids are, whatever collation the column has.
-  const remote = idIsMapped ? `(${asKept}) COLLATE "default"` : 'NULL::text';
+  // Two keys may be one address as well. Compared as stored ids are, whatever collation the column has.
+  const isShared = idIsMapped || mapping.idProperty === 'email';
+  const remote = isShared ? `(${asKept}) COLLATE "default"` : 'NULL::text';
   const where = `(${mapping.where ?? 'true'})::boolean`;
-  const user = (of: string) =>
-    `${quoted(mapping.from)} u WHERE u.${pg.escapeIdentifier(mapping.key)} = ${of}.key::${keyCast}`;
+  const user = (of: string) => userOf(mapping, keyCast, `${of}.key`);
   const others = ['remote_id', 'doubt_id'].map(
     (name) =>
       `SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND ${name} = h.remote AND key <> h.key`,
@@ -175,7 +190,7 @@ function statement(mapping: SentMapping, { types, keyCast }: Pick<Probe, 'types'
     SELECT *, substr(sha256(convert_to($7::text || payload, 'UTF8')), 1, 16) AS hash,
       sum(octet_length(payload)) OVER (ORDER BY key) AS total, row_number() OVER (ORDER BY key) AS place FROM mapped)
   SELECT h.key, h.version, h.tries, h.scope, h.payload, encode(h.hash, 'hex') AS hash, coalesce(h.id, ${idIsMapped ? `''` : 'h.key'}) AS id,
-    h.remote, coalesce(c.doubt_id, c.remote_id) AS former, ${idIsMapped ? taken : 'NULL::text'} AS taken,
+    h.remote, coalesce(c.doubt_id, c.remote_id) AS former, ${isShared ? taken : 'NULL::text'} AS taken,
     coalesce(c.sent_hash = h.hash, false) AS sent, c.sent_hash IS NOT NULL AS known, c.hubspot_id AS "hubspotId", c.key IS NOT NULL AS tried,
     coalesce(c.told_left, false) AS "toldLeft", c.parked_hash IS NOT NULL AS parked, coalesce(c.parked_hash = h.hash AND c.parked_under = $6::text, false) AS refused
   FROM hashed h LEFT JOIN syncline.hubspot_contacts c ON c.connection_id = $1 AND c.key = h.key
