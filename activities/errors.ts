@@ -135,7 +135,7 @@ function classify(error: unknown, step: string): { type: FailureType; message: s
       };
     return {
       type: code.startsWith(defectSql) ? 'Defect' : 'DataRefused',
-      message: `${step}: Postgres refused a statement (SQLSTATE ${code}${place ? `, ${place}` : ''})`,
+      message: `${step}: Postgres refused a statement (SQLSTATE ${code}${place ? `, ${place}` : ''}). The worker's log has the place in the code, that of Postgres the statement. What stands and what is open: npx syncline status`,
     };
   }
   return { type: 'Defect', message: `${step}: ${error.name} (${code || 'no code'}); the worker's log has the stack` };

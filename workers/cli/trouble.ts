@@ -36,6 +36,8 @@ export function plainMessage(error: unknown): string {
   return error.message.split('\n')[0] || `${error.name} without a message; --debug shows where`;
 }
 
+const where = '--debug shows where, the log of Postgres the statement';
+
 /** Trouble of Postgres in one line, null for other errors. drizzle's own text quotes the statement's values; its cause does not. */
 function sqlTrouble(error: Error): string | null {
   const origin = error.message.startsWith('Failed query') && error.cause instanceof Error ? error.cause : error;
@@ -43,7 +45,7 @@ function sqlTrouble(error: Error): string | null {
   if (noAnswer.test(origin.message) || (typeof code === 'string' && unreachable.test(code)))
     return `Postgres does not answer (${typeof code === 'string' ? code : 'no answer in time'}). Is it running? DATABASE_URL names another one.`;
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code))
-    return origin === error ? null : 'Postgres refused a statement';
+    return origin === error ? null : `Postgres refused a statement; ${where}`;
   if (code === '42P01' || code === '3F000')
     return 'The tables are not there yet. A worker makes them when it starts: npm start';
   // Its text names the object, never a value.
@@ -52,7 +54,7 @@ function sqlTrouble(error: Error): string | null {
   if (code.startsWith('28'))
     return `Postgres refused the user of DATABASE_URL (SQLSTATE ${code}). Look at user, password and pg_hba.conf.`;
   if (code === '3D000') return 'The database of DATABASE_URL does not exist (SQLSTATE 3D000). Make it with: createdb';
-  return `Postgres refused a statement (SQLSTATE ${code})`;
+  return `Postgres refused a statement (SQLSTATE ${code}); ${where}`;
 }
 
 /** gRPC codes that mean "no answer". */
