@@ -34,6 +34,26 @@ test('one user: what is no key, nobody, and one who cannot be mapped are told at
   });
 });
 
+test('a first run behind one user is a first run: that it looks at everybody is no news', async () => {
+  const crm = await open();
+  const told = async (input: Record<string, unknown> = {}) => {
+    const run = await crm.start(input);
+    await run.result();
+    const { events } = await run.fetchHistory();
+    const begun = events?.find(
+      (event) => event.activityTaskCompletedEventAttributes,
+    )?.activityTaskCompletedEventAttributes;
+    return JSON.parse(Buffer.from(begun?.result?.payloads?.[0]?.data ?? []).toString()).mark;
+  };
+  expect(await told({ only: { user: '5' } })).toBeNull();
+  expect(await told()).toBeNull();
+  await crm.options({ mapping: { ...crm.mapping, where: 'true' } });
+  await cli(`capture install ${crm.name}`);
+  expect(await told({ only: { user: '5' } })).toBe('all');
+  expect(await told(), 'nobody has looked yet').toBe('all');
+  expect(await told()).toBeNull();
+});
+
 test('a preview says that a user is parked, why, and what brings it back', async () => {
   const crm = await open({ sandbox: { rules: { firstname: '^(?!Mallory)' } } });
   await crm.sql(`UPDATE users SET name = 'Mallory' WHERE id = 2`);

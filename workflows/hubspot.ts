@@ -75,9 +75,10 @@ class HubspotRun {
   async begin(full: boolean): Promise<HubspotPlan | null> {
     const { workflowId, firstExecutionRunId: runId } = workflowInfo();
     const { connection } = this.request;
+    const only = this.request.only !== undefined;
     for (;;) {
       const begun = await tried(this.view, 'beginHubspot', () =>
-        this.activities.beginHubspot({ connection, workflowId, runId, full }),
+        this.activities.beginHubspot({ connection, workflowId, runId, full, only }),
       );
       if ('waitMs' in begun) await this.wait(begun.waitMs, waitsFor(begun, connection));
       else if ('heldBy' in begun) {

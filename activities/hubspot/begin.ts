@@ -20,6 +20,8 @@ export interface BeginHubspotInput extends Execution {
   connection: string;
   /** Forgets what was confirmed: everybody is sent. */
   full: boolean;
+  /** One user is sent, and nobody else looked at. */
+  only?: boolean;
 }
 
 /** What the slices of a run go by. */
@@ -48,7 +50,7 @@ export const hubspotPipeline = 'hubspot';
  */
 export async function beginHubspot(
   deps: Deps,
-  { connection, workflowId, runId, full }: BeginHubspotInput,
+  { connection, workflowId, runId, full, only = false }: BeginHubspotInput,
   call: Call,
 ): Promise<HubspotPlan | { heldBy: Execution } | BeginWait> {
   const opened = await openHubspot(deps, connection);
@@ -84,7 +86,7 @@ export async function beginHubspot(
       timeZone,
       account: details.account && `${details.account} ${key}`,
     };
-    const { mark, returned } = await setStandard(deps.pool, claim, standard, full);
+    const { mark, returned } = await setStandard(deps.pool, claim, standard, { full, only });
     return { claim, judged, callsPerWindow: opened.options.callsPerWindow ?? account.callsPerWindow, mark, returned };
   } catch (error) {
     if (!(error instanceof RetryLater)) throw error;

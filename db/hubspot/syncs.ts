@@ -47,13 +47,14 @@ export interface Standard {
 /**
  * Stores by what rows are judged from now on, and marks who is to be looked at again: everybody at first and after a
  * change of the mapping, everybody with what was sent forgotten for a full resync, and the parked ones after a change of the catalog.
+ * @param only one user is sent: the run behind it is the first one still, where none was before
  * @returns what is to be marked as is told to people, and how many parked rows come back
  */
 export async function setStandard(
   pool: Pool,
   claim: Claim,
   standard: Standard,
-  full: boolean,
+  { full, only }: { full: boolean; only: boolean },
 ): Promise<{ mark: 'all' | 'resend' | null; returned: number }> {
   return writeUnderClaim(pool, claim, { name: 'hubspot standard' }, async (client) => {
     const { connection } = claim;
@@ -70,7 +71,7 @@ export async function setStandard(
     else if (known !== mapping) await askMark(client, connection, 'all');
     const { rows } = await client.query(
       `UPDATE syncline.hubspot_syncs SET mapping = $2, judged = $3, catalog = $4, time_zone = $5, account = coalesce($6, account) WHERE connection_id = $1 RETURNING mark`,
-      [connection, mapping, judged, JSON.stringify(catalog), timeZone, account],
+      [connection, only && known === null ? null : mapping, judged, JSON.stringify(catalog), timeZone, account],
     );
     const returned = await client.query(
       `INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
