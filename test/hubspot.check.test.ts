@@ -54,6 +54,11 @@ test('a first run behind one user is a first run: that it looks at everybody is 
   expect(await told()).toBeNull();
 });
 
+test('one user whose call had no answer is sent again, and the run is not over before', async () => {
+  const crm = await open({ sandbox: { faults: [{ type: 'empty', times: 1 }] } });
+  expect(await crm.sync({ only: { user: '3' } })).toMatchObject({ outcome: 'whole', written: 1, unanswered: 1 });
+});
+
 test('a preview says that a user is parked, why, and what brings it back', async () => {
   const crm = await open({ sandbox: { rules: { firstname: '^(?!Mallory)' } } });
   await crm.sql(`UPDATE users SET name = 'Mallory' WHERE id = 2`);

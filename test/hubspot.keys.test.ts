@@ -132,6 +132,27 @@ describe('a text as key', () => {
     expect(contacts(crm, 'firstname')).toEqual({ ben: 'Benno' });
   });
 
+  test('may be empty: the user is set aside and told, and no run is whole with him', async () => {
+    const crm = await opened(
+      `CREATE TABLE people (id text PRIMARY KEY, name text); INSERT INTO people VALUES ('', 'Nobody'), ('ann', 'Ann'), ('ben', 'Ben')`,
+      { from: '@people', properties: name, leave: 'archive' },
+    );
+    const parked = new Map([['', 'missing_id app_user_id']]);
+    expect(await crm.sync()).toMatchObject({ outcome: 'partial', written: 2, refusedHere: 1 });
+    expect(await crm.parked()).toEqual(parked);
+    expect(await cli(['hubspot', 'sync', '', '--connection', crm.name])).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('Partial: 0 written, 1 set aside'),
+    });
+    await crm.sql(`UPDATE people SET name = name || ' Other'`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'partial', written: 2, refusedHere: 1 });
+    expect(await crm.parked()).toEqual(parked);
+    expect((await cli(`status ${crm.name}`)).out).toContain('nothing to send');
+    await crm.sql(`TRUNCATE people; INSERT INTO people VALUES ('ann', 'Ann'), ('ben', 'Ben')`);
+    expect(await crm.sync(), 'everybody is looked at').toMatchObject({ outcome: 'whole', looked: 3, written: 2 });
+    expect(await crm.parked()).toEqual(new Map());
+  });
+
   test.each(['', ' COLLATE "en-x-icu"', ' COLLATE "C"'])('is looked up by its index%s', async (collation) => {
     const crm = await opened(
       `CREATE TABLE people (id text${collation} PRIMARY KEY, name text); INSERT INTO people SELECT i, i FROM generate_series(1, 20000) i; ANALYZE people`,

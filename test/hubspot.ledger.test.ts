@@ -102,7 +102,7 @@ test('a row that cannot be mapped is set aside alone, though another one is mark
   const decider = new Decider(opened, {}, false);
   const breaker = new Breaker({ percent: null, tally, count: async () => null });
   const settings = { breaker, mapping, judged: '', settleMs: 0, archives: null, connection: name };
-  const nextKey = (after: string) => nextDirty(pool, name, after);
+  const nextKey = (after: string | null) => nextDirty(pool, name, after);
   const feed = new Feed({ ...settings, reader, decider, ledger, tally, nextKey }, 1);
   const sent: string[] = [];
   for (let batch = await feed.next(); batch !== null; batch = await feed.next())

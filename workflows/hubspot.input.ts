@@ -7,7 +7,7 @@ export const hubspotSyncInput = v.strictObject({
   /** `full` sends everybody, whether anything changed or not; default: what changed. */
   mode: v.optional(v.picklist(['full', 'incremental']), 'incremental'),
   /** Sends one user instead, by key: `{"user":"4711"}`. */
-  only: v.optional(v.strictObject({ user: v.pipe(v.string(), v.minLength(1), v.maxLength(255)) })),
+  only: v.optional(v.strictObject({ user: v.pipe(v.string(), v.maxLength(255)) })),
   /** `accept`: a person has looked at the refused rows; the run does not stop for their share. Default `ask`. */
   rejects: v.optional(v.picklist(['ask', 'accept']), 'ask'),
   /** `accept`: a person has looked at who is gone; the run archives as many as it finds. Default `ask`. */

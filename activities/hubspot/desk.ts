@@ -166,7 +166,7 @@ export async function previewUser(
   const reader = new MappedReader(pool, mapping, probe);
   const [row] = await reader.read({
     connection: connection.id,
-    after: '',
+    after: null,
     limit: 1,
     only: key,
     bytes: Number.MAX_SAFE_INTEGER,

@@ -34,7 +34,7 @@ export interface FeedOptions {
   /** Null: a person lets the archiving go on, or asked for one user. */
   archives: ArchiveGuard | null;
   /** Key of the next dirty user, where the mapping cannot be evaluated for it. */
-  nextKey: (after: string) => Promise<{ key: string; version: number; parked: boolean } | null>;
+  nextKey: (after: string | null) => Promise<{ key: string; version: number; parked: boolean } | null>;
 }
 
 /** Rows read at once: about 10 calls, whose opening is one flush to disk. Twice as many cost 20 MB and gain nothing. */
@@ -50,7 +50,7 @@ const suspectTries = 3;
 export class Feed {
   private readonly options: FeedOptions;
   private ready: Batch[] = [];
-  private after = '';
+  private after: string | null = null;
   private limit = readRows;
   private ended = false;
   private filling: Promise<void> | null = null;
@@ -172,7 +172,7 @@ export class Feed {
     if (found === null) return null;
     this.after = found.key;
     try {
-      const [row] = await reader.read({ connection, after: '', limit: 1, only: found.key, bytes: readBytes, judged });
+      const [row] = await reader.read({ connection, after: null, limit: 1, only: found.key, bytes: readBytes, judged });
       return row === undefined ? null : { ...row, version: found.version };
     } catch (error) {
       const { code } = error as { code?: unknown };

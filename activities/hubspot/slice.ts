@@ -241,5 +241,6 @@ async function result(
   // Only rows that wait are left: nothing can be done before the first of them is free.
   const waits = left.held > 0 && (done || left.held === left.dirty);
   if (waits && !replan) return { ...told, done: false, waitMs: Math.ceil(left.freeMs) + 50, waitFor: 'landing' };
-  return { ...told, done: done && left.held === 0 };
+  // Whoever was marked or came free since the last pass is met by the next slice.
+  return { ...told, done: done && left.dirty === 0 };
 }

@@ -53,8 +53,8 @@ export interface MappedRow {
 /** Which dirty users are read. */
 export interface MappedRange {
   connection: string;
-  /** Keys behind this one, in the order of the bytes. */
-  after: string;
+  /** Keys behind this one, in the order of the bytes; null: from the first, which may be an empty text. */
+  after: string | null;
   limit: number;
   /** Only this user, dirty or not. */
   only?: string;
@@ -116,7 +116,7 @@ export async function tryMapping(
     return (await client.query(`SELECT u.${pg.escapeIdentifier(key)}::text AS key FROM ${quoted(from)} u LIMIT 1`))
       .rows;
   });
-  const one = { connection: '', after: '', limit: 1, bytes: Number.MAX_SAFE_INTEGER, judged: '' };
+  const one = { connection: '', after: null, limit: 1, bytes: Number.MAX_SAFE_INTEGER, judged: '' };
   try {
     for (const { key: only } of rows) await reader.read({ ...one, only });
     return null;
@@ -175,7 +175,7 @@ function statement(mapping: SentMapping, { types, keyCast }: Pick<Probe, 'types'
       : 'NULL';
   return `WITH d AS MATERIALIZED (
     SELECT key, version, tries FROM syncline.hubspot_dirty
-    WHERE $4::text IS NULL AND connection_id = $1 AND key > $2 AND (held_until IS NULL OR held_until <= now()) ORDER BY key LIMIT $3),
+    WHERE $4::text IS NULL AND connection_id = $1 AND ($2::text IS NULL OR key > $2) AND (held_until IS NULL OR held_until <= now()) ORDER BY key LIMIT $3),
   asked AS MATERIALIZED (
     SELECT * FROM d UNION ALL
     SELECT $4, (SELECT version FROM syncline.hubspot_dirty WHERE connection_id = $1 AND key = $4), 0::smallint WHERE $4 IS NOT NULL),

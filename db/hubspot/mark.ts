@@ -62,7 +62,7 @@ interface Chunk {
 
 async function markContacts(client: Client, connection: string, after: string, resend: boolean): Promise<Chunk> {
   const { rows } = await client.query(
-    `WITH chunk AS MATERIALIZED (SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND key > $2 ORDER BY key LIMIT ${keysAtOnce}),
+    `WITH chunk AS MATERIALIZED (SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND ($2 = '' OR key > $2) ORDER BY key LIMIT ${keysAtOnce}),
        put AS (${put}),
        forgotten AS (UPDATE syncline.hubspot_contacts c SET sent_hash = NULL, parked_under = '' FROM chunk
          WHERE $3 AND c.connection_id = $1 AND c.key = chunk.key)

@@ -124,16 +124,16 @@ export async function whyParked(
   return rows[0] ?? { code: 'refused', property: null };
 }
 
-/** The next dirty user behind a key who is not held. */
+/** The next dirty user behind a key who is not held; null: the first one. */
 export async function nextDirty(
   pool: Pool,
   connection: string,
-  after: string,
+  after: string | null,
 ): Promise<{ key: string; version: number; parked: boolean } | null> {
   const { rows } = await pool.query(
     `SELECT d.key, d.version, c.parked_hash IS NOT NULL AS parked
      FROM syncline.hubspot_dirty d LEFT JOIN syncline.hubspot_contacts c USING (connection_id, key)
-     WHERE connection_id = $1 AND key > $2 AND (held_until IS NULL OR held_until <= now()) ORDER BY key LIMIT 1`,
+     WHERE connection_id = $1 AND ($2::text IS NULL OR key > $2) AND (held_until IS NULL OR held_until <= now()) ORDER BY key LIMIT 1`,
     [connection, after],
   );
   return rows[0] ? { ...rows[0], version: Number(rows[0].version) } : null;
