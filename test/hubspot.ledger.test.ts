@@ -103,7 +103,8 @@ test('a row that cannot be mapped is set aside alone, though another one is mark
   const breaker = new Breaker({ percent: null, tally, count: async () => null });
   const settings = { breaker, mapping, judged: '', settleMs: 0, archives: null, connection: name };
   const nextKey = (after: string | null) => nextDirty(pool, name, after);
-  const feed = new Feed({ ...settings, reader, decider, ledger, tally, nextKey }, 1);
+  const others = async () => [];
+  const feed = new Feed({ ...settings, reader, decider, ledger, tally, nextKey, others }, 1);
   const sent: string[] = [];
   for (let batch = await feed.next(); batch !== null; batch = await feed.next())
     sent.push(...batch.rows.map(({ row }) => row.key));

@@ -5,6 +5,7 @@ import { batchRows } from '../../connectors/hubspot.ts';
 import { MappingRefused, probeMapping } from '../../db/capture.ts';
 import type { Pool } from '../../db/client.ts';
 import { logOf } from '../../db/hubspot/drain.ts';
+import { otherUsers } from '../../db/hubspot/faults.ts';
 import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
 import { breakerHolds, dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
@@ -134,6 +135,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
           }),
     ...(only !== null && { only }),
     nextKey: (after) => nextDirty(pool, id, after),
+    others: (key) => otherUsers(pool, id, mapping, key),
   };
   const ending = () => tally.stop !== null || call.shouldEnd();
   const unexplained = new Unexplained({ ledger, tally, connection: id, accepted: input.acceptRejects });

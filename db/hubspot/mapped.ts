@@ -5,6 +5,7 @@ import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
 import { type Pool, transaction } from '../client.ts';
 import { knowRows } from '../statistics.ts';
 import { type EncodedProperty, encoded } from './encode.ts';
+import { otherUsers, rowFault } from './faults.ts';
 
 /** A mapping as far as it decides what is sent. */
 export interface SentMapping extends CaptureMapping {
@@ -103,7 +104,8 @@ export class MappedReader {
 }
 
 /**
- * Runs the expressions for one user who is there: some faults show only then, such as two collations that meet.
+ * Runs the expressions for users who are there, until they do for one: some faults show only then, such as two collations
+ * that meet.
  * @returns what Postgres says; null where it takes them, and of faults in that user's own values
  */
 export async function tryMapping(
@@ -111,20 +113,20 @@ export async function tryMapping(
   { from, key }: Pick<CaptureMapping, 'from' | 'key'>,
   reader: MappedReader,
 ): Promise<string | null> {
-  const rows = await transaction(pool, { name: 'try mapping' }, async (client) => {
-    await client.query(sameTexts);
-    return (await client.query(`SELECT u.${pg.escapeIdentifier(key)}::text AS key FROM ${quoted(from)} u LIMIT 1`))
-      .rows;
-  });
   const one = { connection: '', after: null, limit: 1, bytes: Number.MAX_SAFE_INTEGER, judged: '' };
-  try {
-    for (const { key: only } of rows) await reader.read({ ...one, only });
-    return null;
-  } catch (error) {
-    const { code, message } = error as { code?: unknown; message: string };
-    if (!String(code).startsWith('42')) return null;
-    return `mapping: Postgres cannot run its expressions (SQLSTATE ${code}: ${message})`;
+  let fails: string | null = null;
+  for (const only of await otherUsers(pool, '', { from, key }, null)) {
+    try {
+      await reader.read({ ...one, only });
+      return null;
+    } catch (error) {
+      const { code, message } = error as { code?: unknown; message: string };
+      if (!String(code).startsWith('42')) return null;
+      fails ??= `mapping: Postgres cannot run its expressions (SQLSTATE ${code}: ${message})`;
+      if (rowFault(error) === null) return fails;
+    }
   }
+  return fails;
 }
 
 /**
