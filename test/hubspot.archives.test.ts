@@ -74,3 +74,16 @@ test('50 may go however few there are, and an account may allow less or all', as
   await crm.sql('DELETE FROM users');
   expect(await crm.sync()).toMatchObject({ archived: 200 });
 });
+
+test('one whose condition fails is not counted, and keeps nobody from going', async () => {
+  const crm = await open({ users: 300, mapping: { where: `coalesce(u.note, '1')::int > 0`, leave: 'archive' } });
+  // In the order of the bytes 99 comes last.
+  await crm.sql(`UPDATE users SET note = '0' WHERE id BETWEEN 100 AND 219; UPDATE users SET note = 'x' WHERE id = 99`);
+  expect(await crm.sync()).toMatchObject({ outcome: 'partial', archived: 120, refusedHere: 1 });
+  expect(await crm.parked()).toEqual(new Map([['99', 'mapping_failed 22P02']]));
+  await crm.sql(`UPDATE users SET note = '0' WHERE id >= 220; UPDATE users SET note = '0' WHERE id < 30`);
+  expect(await failureOfRun(crm.sync()), 'nor does he who is set aside').toMatchObject({
+    type: 'TooManyArchives',
+    message: expect.stringMatching(/^110 of 180 known contacts would be archived/),
+  });
+});

@@ -126,3 +126,24 @@ describe('what fails for everybody sets nobody aside', () => {
     expect(await run.result()).toMatchObject({ outcome: 'whole' });
   });
 });
+
+test('a user whose condition fails keeps his contact from another, who is not taken for the one who fails', async () => {
+  const mapping = { where: `coalesce(u.note, '1')::int > 0`, leave: 'leave' };
+  const crm = await openCrm(world, { users: 5, byMail: true, mapping });
+  await crm.sync();
+  await crm.sql(`UPDATE users SET note = 'x' WHERE id = 1`);
+  await crm.sync();
+  await crm.sql(
+    `INSERT INTO users (id, email) VALUES (6, 'user1@example.org'); UPDATE users SET name = 'Other' WHERE id = 3`,
+  );
+  expect(await crm.sync()).toMatchObject({ written: 1, refusedHere: 1 });
+  const parked = new Map([
+    ['1', 'mapping_failed 22P02'],
+    ['6', 'duplicate_id email'],
+  ]);
+  expect(await crm.parked()).toEqual(parked);
+  await crm.sql(`UPDATE users SET note = '0' WHERE id = 1`);
+  await crm.sync();
+  await crm.sql(`UPDATE users SET name = 'Heir' WHERE id = 6`);
+  expect(await crm.sync(), 'who left has it no more').toMatchObject({ outcome: 'whole', written: 1 });
+});

@@ -5,11 +5,11 @@ import { batchRows } from '../../connectors/hubspot.ts';
 import { MappingRefused, probeMapping } from '../../db/capture.ts';
 import type { Pool } from '../../db/client.ts';
 import { logOf } from '../../db/hubspot/drain.ts';
-import { otherUsers } from '../../db/hubspot/faults.ts';
 import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
 import { breakerHolds, dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
+import { otherUsers } from '../../db/hubspot/users.ts';
 import type { Deps } from '../deps.ts';
 import type { Call } from '../step.ts';
 import { ArchiveGuard } from './archives.ts';
@@ -157,6 +157,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
     walk(new Feed(source, lanes), { courier, ledger, unexplained, breaker, lanes, ending });
   const sight = setInterval(() => call.report({ rows: tally.counts.written, calls: tally.counts.calls }), 1_000);
   let done = false;
+  let fewLeft = false;
   try {
     if (only !== null) {
       // What it says is said.
@@ -199,8 +200,8 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
       ledger.startDrain();
       await ledger.idle();
       const { dirty, held } = await dirtyState(pool, id);
-      done = !ledger.everybody && dirty - held < batchRows;
-      if (done) break;
+      fewLeft = !ledger.everybody && dirty - held < batchRows;
+      if (fewLeft) break;
     }
     await ledger.idle();
   } finally {
@@ -211,7 +212,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
   if (tally.stop?.kind === 'rejects')
     await setTripped(pool, id, { judged: plan.judged, bad: tally.stop.bad, of: tally.stop.of });
   if (tally.stop?.kind === 'failure') throw tally.stop.error;
-  return result(deps, input, tally, { done });
+  return result(deps, input, tally, { done: done || fewLeft, fewLeft });
 }
 
 /** True while a breaker that tripped holds: each start parked another 800 rows of a mapping that was wrong. */
@@ -233,7 +234,7 @@ async function result(
   deps: Deps,
   { plan, only }: SliceInput,
   { counts, stop }: Tally,
-  { done = false, replan = false }: { done?: boolean; replan?: boolean },
+  { done = false, fewLeft = false, replan = false }: { done?: boolean; fewLeft?: boolean; replan?: boolean },
 ): Promise<SliceResult> {
   const left = await dirtyState(deps.pool, plan.claim.connection, only ?? undefined);
   const told = { counts, dirty: left.dirty, held: left.held, replan, waitMs: 0, waitFor: null, stop: null };
@@ -244,5 +245,5 @@ async function result(
   const waits = left.held > 0 && (done || left.held === left.dirty);
   if (waits && !replan) return { ...told, done: false, waitMs: Math.ceil(left.freeMs) + 50, waitFor: 'landing' };
   // Whoever was marked or came free since the last pass is met by the next slice.
-  return { ...told, done: done && left.dirty === 0 };
+  return { ...told, done: done && (fewLeft || left.dirty === 0) };
 }

@@ -1,6 +1,4 @@
 import pg from 'pg';
-import { type CaptureMapping, quoted } from '../capture/probe.ts';
-import type { Pool } from '../client.ts';
 
 /** Data exceptions, several rows from a subquery, constraints, errors raised by functions: of one row's values, whatever the others do. */
 const ofValues = /^(21|22|23|P0)/;
@@ -21,20 +19,4 @@ export interface RowFault {
 export function rowFault(error: unknown): RowFault | null {
   if (!(error instanceof pg.DatabaseError) || error.code === undefined || ofNobody.test(error.code)) return null;
   return { code: error.code, sure: ofValues.test(error.code) };
-}
-
-/** Users to compare one with: some whose rows were mapped before, and some of all. */
-export async function otherUsers(
-  pool: Pool,
-  connection: string,
-  { from, key }: Pick<CaptureMapping, 'from' | 'key'>,
-  except: string | null,
-): Promise<string[]> {
-  const { rows } = await pool.query(
-    `SELECT key FROM ((SELECT key, 1 AS place FROM syncline.hubspot_contacts WHERE connection_id = $1 AND sent_hash IS NOT NULL AND parked_hash IS NULL LIMIT 50)
-       UNION ALL (SELECT u.${pg.escapeIdentifier(key)}::text, 2 FROM ${quoted(from)} u LIMIT 50)) o
-     WHERE key IS DISTINCT FROM $2 ORDER BY place`,
-    [connection, except],
-  );
-  return rows.map(({ key: other }) => other as string);
 }

@@ -1,8 +1,10 @@
-import { sameTexts } from '../capture/functions.ts';
 import type { CaptureMapping } from '../capture/probe.ts';
-import { type Pool, transaction } from '../client.ts';
+import type { Pool } from '../client.ts';
 import { knowRows } from '../statistics.ts';
-import { userOf } from './mapped.ts';
+import { whoLeft } from './users.ts';
+
+const keysAtOnce = 10_000;
+const known = `connection_id = $1 AND NOT (told_left AND $2) AND (sent_hash IS NOT NULL OR hubspot_id IS NOT NULL)`;
 
 /** How many contacts would be archived, or told that their user left, of those that are known. */
 export interface Leaving {
@@ -11,7 +13,8 @@ export interface Leaving {
 }
 
 /**
- * Counts the marked users who are deleted or out of scope and have a contact, and all contacts that are known.
+ * Counts the marked users who are deleted or out of scope and have a contact, and all contacts that are known. One whose
+ * condition fails goes nowhere.
  * @param told contacts are told and not archived: those that were told before do not count
  */
 export async function countLeaving(
@@ -23,16 +26,20 @@ export async function countLeaving(
 ): Promise<Leaving> {
   await knowRows(pool, 'syncline.hubspot_dirty', { connection_id: connection });
   await knowRows(pool, 'syncline.hubspot_contacts', { connection_id: connection });
-  return transaction(pool, { name: `leaving ${connection}` }, async (client) => {
-    await client.query(sameTexts);
-    const { rows } = await client.query(
-      `WITH known AS (SELECT key FROM syncline.hubspot_contacts
-         WHERE connection_id = $1 AND NOT (told_left AND $2) AND (sent_hash IS NOT NULL OR hubspot_id IS NOT NULL))
-       SELECT (SELECT count(*)::int FROM known) AS known,
-         (SELECT count(*)::int FROM syncline.hubspot_dirty d JOIN known USING (key) WHERE d.connection_id = $1
-           AND NOT EXISTS (SELECT 1 FROM ${userOf(mapping, keyCast, 'd.key')} AND (${mapping.where ?? 'true'})::boolean)) AS leaving`,
-      [connection, told],
+  const { rows: counted } = await pool.query(
+    `SELECT count(*)::int AS known FROM syncline.hubspot_contacts WHERE ${known}`,
+    [connection, told],
+  );
+  let leaving = 0;
+  for (let after: string | null = null; ; ) {
+    const { rows }: { rows: { key: string }[] } = await pool.query(
+      `SELECT key FROM syncline.hubspot_dirty JOIN syncline.hubspot_contacts USING (connection_id, key)
+       WHERE ${known} AND ($3::text IS NULL OR key > $3) ORDER BY key LIMIT ${keysAtOnce}`,
+      [connection, told, after],
     );
-    return rows[0];
-  });
+    const keys = rows.map((row) => row.key);
+    leaving += (await whoLeft(pool, mapping, keyCast, keys)).length;
+    if (keys.length < keysAtOnce) return { leaving, known: counted[0].known };
+    after = keys.at(-1)!;
+  }
 }

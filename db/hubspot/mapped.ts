@@ -5,7 +5,8 @@ import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
 import { type Pool, transaction } from '../client.ts';
 import { knowRows } from '../statistics.ts';
 import { type EncodedProperty, encoded } from './encode.ts';
-import { otherUsers, rowFault } from './faults.ts';
+import { rowFault } from './faults.ts';
+import { otherUsers, userOf, whoLeft } from './users.ts';
 
 /** A mapping as far as it decides what is sent. */
 export interface SentMapping extends CaptureMapping {
@@ -65,9 +66,14 @@ export interface MappedRange {
   judged: string;
 }
 
+/** As it comes: for `taken` the others who have its id, null for one who is to be looked at. */
+type ReadRow = Omit<MappedRow, 'taken'> & { taken: MappedRow['taken'] | (string | null)[] };
+
 /** Reads mapped rows of one mapping; made once a slice. @throws TypeMismatch */
 export class MappedReader {
   private readonly pool: Pool;
+  private readonly mapping: SentMapping;
+  private readonly keyCast: string;
   private readonly text: string;
   private readonly name: string;
   private readonly idProperty: string;
@@ -78,6 +84,8 @@ export class MappedReader {
 
   constructor(pool: Pool, mapping: SentMapping, probe: Pick<Probe, 'types' | 'keyCast'>) {
     this.pool = pool;
+    this.mapping = mapping;
+    this.keyCast = probe.keyCast;
     this.text = statement(mapping, probe);
     this.name = `mapped ${createHash('sha256').update(this.text).digest('hex').slice(0, 16)}`;
     this.idProperty = mapping.idProperty;
@@ -90,7 +98,7 @@ export class MappedReader {
   async read({ connection, after, limit, only, bytes, judged }: MappedRange): Promise<MappedRow[]> {
     for (const table of this.unknown)
       if (await knowRows(this.pool, table, { connection_id: connection })) this.unknown.delete(table);
-    return transaction(this.pool, { name: `map ${connection}` }, async (client) => {
+    const read = await transaction(this.pool, { name: `map ${connection}` }, async (client) => {
       // A policy that somebody puts on a table in mid-run is an error: users it hides would read as deleted.
       // `::date` and `::text` mean the same whatever the database, the role or this machine has set.
       await client.query(`SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}`);
@@ -98,8 +106,20 @@ export class MappedReader {
       const { rows } = await client.query({ name: this.name, text: this.text, values });
       // In place: a copy of each would be the better part of the garbage.
       for (const row of rows) row.version = Number(row.version ?? 0);
-      return rows;
+      return rows as ReadRow[];
     });
+    await this.judge(read);
+    return read as MappedRow[];
+  }
+
+  /** Who has another's id. The others' condition is evaluated apart: where it fails for one of them, no row here does. */
+  private async judge(rows: readonly ReadRow[]): Promise<void> {
+    const contested = rows.flatMap((row) => (Array.isArray(row.taken) ? [{ row, others: row.taken }] : []));
+    if (contested.length === 0) return;
+    const asked = new Set(contested.flatMap(({ others }) => others.filter((key) => key !== null)));
+    const left = new Set<string | null>(await whoLeft(this.pool, this.mapping, this.keyCast, [...asked]));
+    for (const { row, others } of contested)
+      row.taken = others.includes(null) ? 'now' : others.every((key) => left.has(key)) ? null : 'held';
   }
 }
 
@@ -130,17 +150,6 @@ export async function tryMapping(
 }
 
 /**
- * Rows of the users that have a text as their key, in the very letters: a user whose key was written anew is another one,
- * and who had the old text is gone, though the two are equal (1.0 and 1.00, or `abc` and `ABC` under a collation). His
- * contact stayed for ever beside that of the new one. For transactions with `sameTexts`.
- * @param text expression of the text
- */
-export const userOf = ({ from, key }: Pick<CaptureMapping, 'from' | 'key'>, keyCast: string, text: string): string => {
-  const own = `u.${pg.escapeIdentifier(key)}`;
-  return `${quoted(from)} u WHERE ${own} = ${text}::${keyCast} AND ${own}::text COLLATE "C" = ${text}`;
-};
-
-/**
  * OFFSET 0 keeps each row's expressions inside their own look-up by key: the server cannot turn the batch into a scan of
  * the whole table, and evaluates each expression once.
  */
@@ -158,13 +167,13 @@ function statement(mapping: SentMapping, { types, keyCast }: Pick<Probe, 'types'
   const isShared = idIsMapped || mapping.idProperty === 'email';
   const remote = isShared ? `(${asKept}) COLLATE "default"` : 'NULL::text';
   const where = `(${mapping.where ?? 'true'})::boolean`;
-  const user = (of: string) => userOf(mapping, keyCast, `${of}.key`);
+  const user = userOf(mapping, keyCast, 'd.key');
   const others = ['remote_id', 'doubt_id'].map(
     (name) =>
       `SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND ${name} = h.remote AND key <> h.key`,
   );
-  const taken = `(SELECT CASE WHEN bool_or(EXISTS (SELECT 1 FROM syncline.hubspot_dirty b WHERE b.connection_id = $1 AND b.key = o.key)) THEN 'now'
-      WHEN bool_or(EXISTS (SELECT 1 FROM ${user('o')} AND ${where})) THEN 'held' END FROM (${others.join(' UNION ')}) o)`;
+  const taken = `(SELECT array_agg(CASE WHEN NOT EXISTS (SELECT 1 FROM syncline.hubspot_dirty b WHERE b.connection_id = $1 AND b.key = o.key) THEN o.key END)
+      FROM (${others.join(' UNION ')}) o)`;
   const inScope = payload(values);
   const outOfScope =
     mapping.leave === 'update'
@@ -187,12 +196,12 @@ function statement(mapping: SentMapping, { types, keyCast }: Pick<Probe, 'types'
     FROM asked d LEFT JOIN LATERAL (
       SELECT r.in_scope, CASE WHEN r.in_scope THEN ${inScope} ELSE ${outOfScope} END AS payload, ${id} AS id, ${remote} AS remote
       FROM (SELECT coalesce(${where}, false) AS in_scope${properties.map(({ sql }, i) => `, (${sql}) AS v${i}`).join('')}
-        FROM ${user('d')} OFFSET 0) r OFFSET 0) m ON true),
+        FROM ${user} OFFSET 0) r OFFSET 0) m ON true),
   hashed AS (
     SELECT *, substr(sha256(convert_to($7::text || payload, 'UTF8')), 1, 16) AS hash,
       sum(octet_length(payload)) OVER (ORDER BY key) AS total, row_number() OVER (ORDER BY key) AS place FROM mapped)
   SELECT h.key, h.version, h.tries, h.scope, h.payload, encode(h.hash, 'hex') AS hash, coalesce(h.id, ${idIsMapped ? `''` : 'h.key'}) AS id,
-    h.remote, coalesce(c.doubt_id, c.remote_id) AS former, ${isShared ? taken : 'NULL::text'} AS taken,
+    h.remote, coalesce(c.doubt_id, c.remote_id) AS former, ${isShared ? taken : 'NULL::text[]'} AS taken,
     coalesce(c.sent_hash = h.hash, false) AS sent, c.sent_hash IS NOT NULL AS known, c.hubspot_id AS "hubspotId", c.key IS NOT NULL AS tried,
     coalesce(c.told_left, false) AS "toldLeft", c.parked_hash IS NOT NULL AS parked, coalesce(c.parked_hash = h.hash AND c.parked_under = $6::text, false) AS refused
   FROM hashed h LEFT JOIN syncline.hubspot_contacts c ON c.connection_id = $1 AND c.key = h.key

@@ -1,0 +1,72 @@
+import pg from 'pg';
+import { sameTexts } from '../capture/functions.ts';
+import { type CaptureMapping, quoted } from '../capture/probe.ts';
+import { type Pool, transaction } from '../client.ts';
+import { rowFault } from './faults.ts';
+
+/**
+ * Rows of the users that have a text as their key, in the very letters: a user whose key was written anew is another one,
+ * and who had the old text is gone, though the two are equal (1.0 and 1.00, or `abc` and `ABC` under a collation). His
+ * contact stayed for ever beside that of the new one. For transactions with `sameTexts`.
+ * @param text expression of the text
+ */
+export const userOf = ({ from, key }: Pick<CaptureMapping, 'from' | 'key'>, keyCast: string, text: string): string => {
+  const own = `u.${pg.escapeIdentifier(key)}`;
+  return `${quoted(from)} u WHERE ${own} = ${text}::${keyCast} AND ${own}::text COLLATE "C" = ${text}`;
+};
+
+/** Users to compare one with: some whose rows were mapped before, and some of all. */
+export async function otherUsers(
+  pool: Pool,
+  connection: string,
+  { from, key }: Pick<CaptureMapping, 'from' | 'key'>,
+  except: string | null,
+): Promise<string[]> {
+  const { rows } = await transaction(pool, { name: 'other users' }, async (client) => {
+    await client.query(sameTexts);
+    return client.query(
+      `SELECT key FROM ((SELECT key, 1 AS place FROM syncline.hubspot_contacts WHERE connection_id = $1 AND sent_hash IS NOT NULL AND parked_hash IS NULL LIMIT 50)
+       UNION ALL (SELECT u.${pg.escapeIdentifier(key)}::text, 2 FROM ${quoted(from)} u LIMIT 50)) o
+     WHERE key IS DISTINCT FROM $2 ORDER BY place`,
+      [connection, except],
+    );
+  });
+  return rows.map(({ key: other }) => other as string);
+}
+
+/**
+ * Those of the users who are deleted or out of scope. One whose condition fails is not among them: his own reading sets him
+ * aside. The list that holds him is halved until he is alone.
+ */
+export async function whoLeft(
+  pool: Pool,
+  mapping: Pick<CaptureMapping, 'from' | 'key' | 'where'>,
+  keyCast: string,
+  keys: readonly string[],
+): Promise<string[]> {
+  // OFFSET 0: the condition is evaluated for these users and nobody else.
+  const text = `SELECT k.key FROM unnest($1::text[]) k(key) LEFT JOIN LATERAL (SELECT (${mapping.where ?? 'true'})::boolean AS in_scope
+    FROM ${userOf(mapping, keyCast, 'k.key')} OFFSET 0) m ON true WHERE m.in_scope IS NOT TRUE`;
+  const read = (part: readonly string[]) =>
+    transaction(pool, { name: 'scope' }, async (client) => {
+      await client.query(`SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}`);
+      const { rows } = await client.query(text, [part]);
+      return rows.map((row) => row.key as string);
+    });
+  const halved = async (part: readonly string[]): Promise<string[]> => {
+    try {
+      return await read(part);
+    } catch (error) {
+      const fault = rowFault(error);
+      if (fault === null) throw error;
+      if (part.length > 1) {
+        const half = part.length >> 1;
+        return [...(await halved(part.slice(0, half))), ...(await halved(part.slice(half)))];
+      }
+      // A table or a right that is gone fails for nobody as well.
+      if (!fault.sure) await read([]);
+      return [];
+    }
+  };
+  return halved(keys);
+}
