@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { columnValues, extract } from '../activities/platform/extract.ts';
-import { cutWindows, spanOf, splitWindow, windowParams } from '../activities/platform/windows.ts';
+import { cutWindows, readRange, spanOf, splitWindow, windowParams } from '../activities/platform/windows.ts';
 import { cutAhead } from '../connectors/history.ts';
 import { jushuitan } from '../connectors/jushuitan.ts';
 import { jushuitan_old } from '../connectors/jushuitan_old.ts';
@@ -186,6 +186,13 @@ describe('windows', () => {
 
   test('a watermark older than the history of the platform is a full run again', () => {
     expect(spanOf(window, null, { ...unknown, watermarkMs: now - 100 * day }, null, now).kind).toBe('full');
+  });
+
+  test('a range that a person typed has whole steps of the window: rows of its last second are read', () => {
+    expect(readRange('2026-11-01T00:00:01.700Z', '2026-11-01T00:00:04.500Z', 1_000)).toEqual({
+      fromMs: Date.parse('2026-11-01T00:00:01Z'),
+      toMs: Date.parse('2026-11-01T00:00:05Z'),
+    });
   });
 
   test('windows keep to the cap and touch each other', () => {

@@ -115,7 +115,7 @@ function build(run: Run): Command {
     .description('read a range of an open platform again, or try the records that stand aside')
     .argument('<connection>')
     .argument('[stream]', 'default: every stream, or every one with records that stand aside')
-    .option('--from <moment>', 'first moment by the clock of the source, e.g. 2026-11-01 or 2026-11-01T08:00:00Z')
+    .option('--from <moment>', 'first moment, e.g. 2026-11-01 (midnight in UTC) or 2026-11-01T08:00:00+08:00')
     .option('--to <moment>', 'end, not included')
     .option('--rejects', 'tries the records that stand aside, as they came; asks the platform nothing')
     .option('--wait', 'follows it to its end')

@@ -27,9 +27,9 @@ export const replayWindowInput = v.pipe(
   v.strictObject({
     connection: name,
     stream,
-    /** First moment, included, by the source's clock. A stream without a window is read whole. */
+    /** First moment, included; a day is its midnight in UTC. A stream without a window is read whole. */
     from: v.optional(moment),
-    /** Last moment, not included. */
+    /** Last moment, not included. One within a second (or what the stream's window counts by) has that second read whole. */
     to: v.optional(moment),
     /** Instead of a range: tries the records that stand aside again, as they came; no call to the source. */
     rejects: v.optional(v.literal(true)),

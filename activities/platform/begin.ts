@@ -17,7 +17,7 @@ import { fillColumns } from './fill.ts';
 import { type OpenStream, openStream, perSecondOf, scopeOf, tableOf } from './open.ts';
 import { doubtOfParent } from './parents.ts';
 import { rootOf } from './tree.ts';
-import { cutWindows, type Known, readRange, spanOf } from './windows.ts';
+import { cutWindows, type Known, readRange, spanOf, stepMs } from './windows.ts';
 
 export interface BeginInput extends Execution {
   connection: string;
@@ -146,8 +146,9 @@ async function planSpan(deps: Deps, opened: OpenStream, input: BeginInput): Prom
   };
   if (input.replay) {
     if (input.replay === 'rejects') return { kind: 'replay', fromMs: null, toMs: null };
-    const range =
-      window || over?.kind === 'each' ? readRange(input.replay.from, input.replay.to) : { fromMs: null, toMs: null };
+    const { from, to } = input.replay;
+    const ranged = window !== undefined || over?.kind === 'each';
+    const range = ranged ? readRange(from, to, window ? stepMs(window) : 1) : { fromMs: null, toMs: null };
     return { kind: 'replay', ...range };
   }
   if (window) return spanOf(window, input.mode, known, sinceOf(opened.options), Date.now());

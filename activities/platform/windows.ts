@@ -88,10 +88,14 @@ export function windowParams(stream: Stream, range: Range): Record<string, unkno
   return { [window.from]: formatTime(range.fromMs, window.format), [window.to]: formatTime(end, window.format) };
 }
 
-/** A range that a person typed, as ms. @throws InvalidInput */
-export function readRange(from: string, to: string): { fromMs: number; toMs: number } {
+/**
+ * A range that a person typed, as ms: whole steps of the window, so that what lies in the last one in part is read.
+ * @throws InvalidInput
+ */
+export function readRange(from: string, to: string, step: number): { fromMs: number; toMs: number } {
   const [fromMs, toMs] = [Date.parse(from), Date.parse(to)];
-  if (Number.isFinite(fromMs) && Number.isFinite(toMs) && fromMs < toMs) return { fromMs, toMs };
+  if (Number.isFinite(fromMs) && Number.isFinite(toMs) && fromMs < toMs)
+    return { fromMs: floorTo(fromMs, step), toMs: ceilTo(toMs, step) };
   throw new SyncError(
     'InvalidInput',
     'from and to: accepted two moments such as 2026-11-01T00:00:00Z, the first before the second',
