@@ -25,6 +25,11 @@ export interface LandOptions {
    * not in order: without it an older state that comes late would look newer than the one it was followed by.
    */
   touch?: boolean;
+  /**
+   * Takes an older state for the source's word where ours was read more than ten minutes before: its clock went back (a
+   * restored backup), or had run ahead. A list that lags behind its own changes lags for seconds. Default false.
+   */
+  repairs?: boolean;
 }
 
 export interface Landed {
@@ -40,11 +45,15 @@ interface Statement {
   text: string;
 }
 
-const statements = { plain: new WeakMap<StreamTable, Statement>(), touch: new WeakMap<StreamTable, Statement>() };
+const statements = {
+  plain: new WeakMap<StreamTable, Statement>(),
+  touch: new WeakMap<StreamTable, Statement>(),
+  repairs: new WeakMap<StreamTable, Statement>(),
+};
 
 /**
  * The one upsert: 500-2,000 rows a call, the records as one array of jsonb.
- * - newer wins: by the source's clock, and by the moment of reading where that is equal or unknown
+ * - newer wins: by the source's clock, and by the moment of reading where that is equal or unknown (`repairs`: also where ours was read long before)
  * - a tombstone resists every read whose request began before it, and yields to a later one
  * - an unchanged row is not rewritten, unless `touch` says so
  * - one id twice in a call counts once, the newer; of two as new as each other the one that came later
@@ -58,11 +67,11 @@ export async function landBatch(
   connection: string,
   generation: number,
   landing: Landing,
-  { touch = false }: LandOptions = {},
+  { touch = false, repairs = false }: LandOptions = {},
 ): Promise<Landed> {
   const { ids } = landing;
   if (ids.length === 0) return { inserted: 0, updated: 0, skipped: 0 };
-  const { name, text } = statement(table, touch);
+  const { name, text } = statement(table, touch ? 'touch' : repairs ? 'repairs' : 'plain');
   const values = [connection, generation, ...closeLanding(landing)];
   const { rows: counts } = await client.query({ name, text, values });
   releaseLanding(landing);
@@ -84,8 +93,8 @@ export async function land(
   return landBatch(client, table, connection, generation, landing, options);
 }
 
-function statement(table: StreamTable, touch: boolean): Statement {
-  const made = statements[touch ? 'touch' : 'plain'];
+function statement(table: StreamTable, kind: keyof typeof statements): Statement {
+  const made = statements[kind];
   const known = made.get(table);
   if (known !== undefined) return known;
   const names = table.columns.map((c) => pg.escapeIdentifier(c.name));
@@ -100,10 +109,10 @@ function statement(table: StreamTable, touch: boolean): Statement {
     ORDER BY 2, coalesce(e.time, e.read) DESC, e.place DESC
     ON CONFLICT (connection_id, id) DO UPDATE SET ${own.map((c) => `${c} = excluded.${c}`).join(', ')}
     WHERE (excluded.source_time > t.source_time OR excluded.synced_at >= t.synced_at
-        AND (excluded.source_time >= t.source_time) IS NOT FALSE)
+        AND (excluded.source_time >= t.source_time) IS NOT FALSE${kind === 'repairs' ? ` OR excluded.synced_at > t.synced_at + interval '10 minutes'` : ''})
       AND (t.deleted_at IS NULL OR excluded.synced_at > t.deleted_at)
       AND (t.data IS DISTINCT FROM excluded.data OR (t.deleted_at IS NULL) <> (excluded.deleted_at IS NULL)
-        ${touch ? 'OR excluded.source_time > t.source_time' : ''})
+        ${kind === 'touch' ? 'OR excluded.source_time > t.source_time' : ''})
     RETURNING xmax = 0 AS fresh)
     SELECT count(*) FILTER (WHERE fresh)::int AS inserted, count(*) FILTER (WHERE NOT fresh)::int AS updated FROM put`;
   const one = { name: `land ${createHash('sha256').update(text).digest('hex').slice(0, 16)}`, text };

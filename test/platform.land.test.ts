@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { transaction } from '../db/client.ts';
-import { type LandRow, land } from '../db/land.ts';
+import { type LandOptions, type LandRow, land } from '../db/land.ts';
 import { ensureTable, fillRows, markFilled, rowsToFill, type StreamTable } from '../db/streams.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -27,8 +27,8 @@ const row = (id: string, change: Partial<LandRow> & { value?: unknown } = {}): L
     ...rest,
   };
 };
-const write = (rows: LandRow[], generation = 1, connection = 'shop') =>
-  transaction(world.pool, { name: 'test' }, (client) => land(client, table, connection, generation, rows));
+const write = (rows: LandRow[], generation = 1, connection = 'shop', options: LandOptions = {}) =>
+  transaction(world.pool, { name: 'test' }, (client) => land(client, table, connection, generation, rows, options));
 const read = async (id: string, connection = 'shop') => {
   const { rows } = await world.pool.query(
     `SELECT data->'value' AS value, amount::text, generation::int, deleted_at IS NOT NULL AS gone, synced_at FROM acme.orders WHERE connection_id = $1 AND id = $2`,
@@ -57,6 +57,16 @@ describe('land', () => {
       skipped: 1,
     });
     expect((await read('c')).value).toBe('new');
+  });
+
+  test('a source whose clock went back is repaired by what is read long after, and by nothing that lags behind', async () => {
+    const repairing = (change: Parameters<typeof row>[1]) => write([row('r', change)], 2, 'shop', { repairs: true });
+    await write([row('r', { value: 'ahead', timeMs: noon + 72_000_000 })]);
+    const minutes = (n: number) => noon + n * 60_000;
+    expect(await repairing({ value: 'lagging', readMs: minutes(9) })).toMatchObject({ skipped: 1 });
+    expect(await write([row('r', { value: 'restored', readMs: minutes(11) })])).toMatchObject({ skipped: 1 });
+    expect(await repairing({ value: 'restored', readMs: minutes(11) })).toMatchObject({ updated: 1 });
+    expect((await read('r')).value).toBe('restored');
   });
 
   test('at one time of the source the later reading wins', async () => {

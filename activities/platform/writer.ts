@@ -173,7 +173,9 @@ export class SliceWriter {
     const { claim } = pass;
     const aside = faults.filter(({ id }) => !this.accepted.has(id)).length;
     const done = await writeUnderClaim(deps.pool, claim, { name: `land ${pass.stream}`, durable }, async (client) => {
-      const landed = await landBatch(client, opened.table, claim.connection, pass.id, landing);
+      const landed = await landBatch(client, opened.table, claim.connection, pass.id, landing, {
+        repairs: pass.kind !== 'incremental',
+      });
       const { ids } = landing;
       const kept = faults.flatMap((fault) => (fault.keyed ? [fault.id] : []));
       if (forgets) await clearSeen(client, pass);
