@@ -11,7 +11,7 @@ export const platformOptions = {
   streams: v.optional(v.array(v.string())),
   /** Oldest moment of a first reading, e.g. `2026-01-01`; default: as far back as the platform serves, of goods, stock and customers all, else 90 days. */
   since: v.optional(v.pipe(v.string(), v.isoDate('a day such as 2026-01-01'))),
-  /** Parts of one stream read side by side, 1-32. Default 8. */
+  /** Parts of one stream read side by side, 1-32. Each holds one of the workers' slots (`SYNCLINE_ACTIVITY_SLOTS`) until it answers: of a slow platform keep all streams together below them. Default 8. */
   parallel: whole(8, 1, 32),
   /** Requests a second of this connection, where the platform granted other than its usual limit. */
   requestsPerSecond: v.optional(v.pipe(v.number(), v.minValue(0.01), v.maxValue(10_000))),
