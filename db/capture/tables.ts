@@ -65,13 +65,17 @@ const parts = `(WITH RECURSIVE below AS (SELECT inhrelid FROM pg_inherits WHERE 
     'kind', p.relkind, 'file', pg_relation_filenode(p.oid)) ORDER BY p.oid), '[]')
   FROM below JOIN pg_class p ON p.oid = inhrelid JOIN pg_namespace s ON s.oid = p.relnamespace)`;
 
+/** Tables that one is a partition of, or inherits from. */
+const above = `(SELECT coalesce(json_agg(s.nspname || '.' || p.relname ORDER BY i.inhseqno), '[]')
+  FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace s ON s.oid = p.relnamespace WHERE i.inhrelid = c.oid)`;
+
 const dependencies = `
 WITH used AS (
   SELECT d.refobjid AS oid, array_remove(array_agg(DISTINCT nullif(d.refobjsubid, 0)), NULL) AS columns
   FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
   WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass AND d.refobjid <> r.ev_class GROUP BY 1)
 SELECT u.oid::int, n.nspname || '.' || c.relname AS name, ${quotedIn('n', 'c')} AS sql, c.relkind AS kind,
-  pg_relation_filenode(c.oid) AS file, ${parts} AS parts,
+  pg_relation_filenode(c.oid) AS file, ${parts} AS parts, ${above} AS above,
   (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'no', a.attnum, 'collation', a.attcollation::int, 'used', a.attnum = ANY (u.columns),
      'virtual', a.attgenerated = 'v', 'from', CASE WHEN a.attgenerated = 'v' THEN ${bases} END,
      'made', (SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND a.attgenerated = 'v')) ORDER BY a.attnum), '[]')
@@ -115,7 +119,7 @@ export async function readTables(
   const named = new Map(Object.entries(mapping.tables));
   if (named.delete(mapping.from))
     problems.push(`mapping.tables."${mapping.from}": it is the table of "from", which is u; take it out`);
-  for (const { name, oid, sql, kind, columns, identity, whole, file, parts } of rows) {
+  for (const { name, oid, sql, kind, columns, identity, whole, file, parts, above } of rows) {
     const related = named.get(name);
     named.delete(name);
     if (!['r', 'p'].includes(kind)) {
@@ -124,6 +128,14 @@ export async function readTables(
       );
       continue;
     }
+    for (const table of above)
+      problems.push(
+        `mapping reads "${name}", a part of "${table}", and a statement that names "${table}" fires no trigger of its parts; read "${table}" instead`,
+      );
+    if (name === mapping.from && kind === 'r' && parts.length > 0)
+      problems.push(
+        `mapping.from: got "${name}", from which "${parts[0].name}" inherits, and Postgres lets both have one key; accepted a table by itself or a partitioned one`,
+      );
     for (const part of parts)
       if (!['r', 'p'].includes(part.kind))
         problems.push(
