@@ -3,6 +3,7 @@ import { openTokens } from '../activities/http/auth.ts';
 import { openThrottle } from '../activities/http/throttle.ts';
 import { Breaker } from '../activities/hubspot/breaker.ts';
 import { openClient } from '../activities/hubspot/client.ts';
+import { DueRows } from '../activities/hubspot/due.ts';
 import { Feed } from '../activities/hubspot/feed.ts';
 import { Ledger } from '../activities/hubspot/ledger.ts';
 import { readOptions } from '../activities/hubspot/open.ts';
@@ -103,7 +104,7 @@ test('a row that cannot be mapped is set aside alone, though another one is mark
   const breaker = new Breaker({ percent: null, tally, count: async () => null });
   const settings = { breaker, mapping, judged: '', settleMs: 0, archives: null, connection: name };
   const nextKey = (after: string | null) => nextDirty(pool, name, after);
-  const others = async () => [];
+  const others = async function* () {};
   const feed = new Feed({ ...settings, reader, decider, ledger, tally, nextKey, others }, 1);
   const sent: string[] = [];
   for (let batch = await feed.next(); batch !== null; batch = await feed.next())
@@ -112,4 +113,43 @@ test('a row that cannot be mapped is set aside alone, though another one is mark
   expect(marked).toBe(true);
   expect(sent.sort()).toEqual(['1', '10', '3']);
   expect(await crm.parked()).toEqual(new Map([['2', 'mapping_failed 22012']]));
+});
+
+test('rows that take too long together are read in parts, and the next pass begins with such', async () => {
+  const { pool } = world;
+  const slowly = { app_note: { sql: `(SELECT 'x' FROM pg_sleep(0.02 + u.id * 0))`, type: 'string' } };
+  const crm = await openCrm(world, { users: 40, mapping: { properties: slowly, tables: {} } });
+  const { name: connection } = crm;
+  const { mapping } = readOptions({ ...(await storedConnection(pool, connection)), credential: null });
+  const real = new MappedReader(pool, mapping, await probeMapping(pool, mapping));
+  await pool.query(
+    `INSERT INTO syncline.hubspot_dirty (connection_id, key, version) SELECT $1, n::text, 1 FROM generate_series(1, 40) n`,
+    [connection],
+  );
+  const limits: number[] = [];
+  const reader = {
+    read: (range: Parameters<MappedReader['read']>[0]) => {
+      limits.push(range.limit);
+      return real.read(range);
+    },
+  };
+  const never = {
+    ledger: {} as Ledger,
+    tally: {} as Tally,
+    nextKey: async () => null,
+    others: async function* () {},
+  };
+  const pass = async () => {
+    const due = new DueRows({ reader, connection, judged: '', partMs: 250, ...never });
+    const keys: string[] = [];
+    while (!due.ended) keys.push(...(await due.next()).map(({ key }) => key));
+    return keys.length;
+  };
+  expect(await pass()).toBe(40);
+  expect(limits[0]).toBe(1_000);
+  const most = limits.at(-1)!;
+  expect(most).toBeLessThan(16);
+  limits.length = 0;
+  expect(await pass()).toBe(40);
+  expect(limits[0], 'twice as many are tried').toBe(2 * most);
 });

@@ -119,7 +119,7 @@ export async function checkMapping(
   ];
   const arrays = new Set(Object.entries(probe.types).flatMap(([name, type]) => (type.endsWith('[]') ? [name] : [])));
   const rights = await missingRights(pool, connection, probe, 'run');
-  const fails = rights.length === 0 ? await tryMapping(pool, mapping, reader) : null;
+  const fails = rights.length === 0 ? await tryMapping(pool, connection.id, mapping, reader) : null;
   return { mapping: fails === null ? [] : [fails], rights, capture, warnings: state.warnings, arrays };
 }
 

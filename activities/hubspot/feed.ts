@@ -1,14 +1,12 @@
 import type { Mapping } from '../../connectors/hubspot/mapping.ts';
 import { batchRows } from '../../connectors/hubspot.ts';
-import { rowFault } from '../../db/hubspot/faults.ts';
-import type { MappedReader, MappedRow } from '../../db/hubspot/mapped.ts';
+import type { MappedRow } from '../../db/hubspot/mapped.ts';
 import type { Settled } from '../../db/hubspot/settle.ts';
 import type { ArchiveGuard } from './archives.ts';
 import type { Breaker } from './breaker.ts';
-import type { Ledger } from './ledger.ts';
-import { mappingFails, noSuchUser } from './one.ts';
+import { DueRows, type DueRowsOptions } from './due.ts';
+import { noSuchUser } from './one.ts';
 import { type Decider, type Decision, flyingOf, type Outgoing, parked, settled as settledAs } from './outgoing.ts';
-import type { Tally } from './tally.ts';
 
 /** A call that is about to leave. */
 export interface Batch {
@@ -19,42 +17,25 @@ export interface Batch {
   openedAt: number;
 }
 
-export interface FeedOptions {
-  reader: MappedReader;
+export interface FeedOptions extends DueRowsOptions {
   decider: Decider;
-  ledger: Ledger;
-  tally: Tally;
   breaker: Pick<Breaker, 'look'>;
-  connection: string;
   /** Where users and their key stand. */
   mapping: Pick<Mapping, 'from' | 'key' | 'idProperty'>;
-  judged: string;
-  only?: string;
   /** A call that ended without an answer may still be applied for so long, ms. */
   settleMs: number;
   /** Null: a person lets the archiving go on, or asked for one user. */
   archives: ArchiveGuard | null;
-  /** Key of the next dirty user, where the mapping cannot be evaluated for it. */
-  nextKey: (after: string | null) => Promise<{ key: string; version: number; parked: boolean } | null>;
-  /** Users whose rows tell whether the statement fails for one or for everybody. */
-  others: (key: string) => Promise<string[]>;
 }
 
-/** Rows read at once: about 10 calls, whose opening is one flush to disk. Twice as many cost 20 MB and gain nothing. */
-const readRows = 1_000;
-/** Memory does not depend on how long the texts of a mapping are. */
-const readBytes = 4 * 1024 * 1024;
 /** From so many unanswered calls on a row goes in ever smaller batches, until it is alone. */
 const suspectTries = 3;
 
 /** One pass over the dirty set in key order: reads ahead, settles what needs no call, and opens calls of up to 100 rows. */
 export class Feed {
   private readonly options: FeedOptions;
+  private readonly due: DueRows;
   private ready: Batch[] = [];
-  private after: string | null = null;
-  /** A user whose row was mapped of late. */
-  private sound: string | null = null;
-  private limit = readRows;
   private ended = false;
   private filling: Promise<void> | null = null;
   /** Rows of a batch that is not full yet, by kind. */
@@ -65,6 +46,7 @@ export class Feed {
   /** @param lanes calls in flight; so many batches at least are read ahead */
   constructor(options: FeedOptions, lanes: number) {
     this.options = options;
+    this.due = new DueRows(options);
     this.low = lanes;
   }
 
@@ -92,7 +74,8 @@ export class Feed {
   }
 
   private async read(): Promise<void> {
-    const rows = await this.readRows();
+    const rows = await this.due.next();
+    this.ended ||= this.due.ended;
     const settled: Settled[] = [];
     const full: Outgoing[][] = [];
     for (const row of rows) this.place(row, settled, full);
@@ -138,90 +121,6 @@ export class Feed {
     if (holdMs === null && counts === 'refusedHere') tally.refused(counts, row);
     else tally.counts[holdMs === null ? counts : 'again'] += 1;
     return holdMs === null ? settle : settledAs(row, { kind: 'held', holdMs, counts: true, doubt: null });
-  }
-
-  /** Rows behind the last key. A row whose expressions fail is set aside alone: the part that holds it is halved until it is found. */
-  private async readRows(): Promise<MappedRow[]> {
-    const { reader, connection, judged, only } = this.options;
-    if (only !== undefined) return this.readOnly(only);
-    for (;;) {
-      try {
-        const rows = await reader.read({ connection, after: this.after, limit: this.limit, bytes: readBytes, judged });
-        this.after = rows.at(-1)?.key ?? this.after;
-        this.sound = rows.findLast(({ scope }) => scope !== 'gone')?.key ?? this.sound;
-        this.limit = Math.min(readRows, this.limit * 2);
-        // Fewer than asked for may be all that fit; the end is where none comes.
-        this.ended = rows.length === 0;
-        return rows;
-      } catch (error) {
-        if (rowFault(error) === null) throw error;
-        if (this.limit > 1) this.limit = Math.ceil(this.limit / 2);
-        else {
-          const row = await this.alone();
-          if (row !== null) return [row];
-        }
-      }
-    }
-  }
-
-  private async readOnly(only: string): Promise<MappedRow[]> {
-    this.ended = true;
-    const read = await this.mapped(only);
-    if ('code' in read) throw mappingFails(this.options.connection, only, read.code);
-    return read.rows;
-  }
-
-  /**
-   * The next dirty user by its own key and mark: between two readings others are marked before it, and holds end. Null when
-   * its expressions fail: it is set aside, unless it was marked again since.
-   */
-  private async alone(): Promise<MappedRow | null> {
-    const { nextKey, ledger, tally } = this.options;
-    const found = await nextKey(this.after);
-    if (found === null) return null;
-    const read = await this.mapped(found.key);
-    this.after = found.key;
-    if ('rows' in read) return read.rows[0] === undefined ? null : { ...read.rows[0], version: found.version };
-    tally.counts.looked += 1;
-    tally.refused('refusedHere', found);
-    const { code: property } = read;
-    const outcome = { kind: 'parked', code: 'mapping_failed', property, record: '{}', reject: true } as const;
-    ledger.settle([{ ...found, hash: null, wasParked: found.parked, outcome }]);
-    return null;
-  }
-
-  /** The row of one user, or the SQLSTATE with which it fails. @throws what others' rows fail with as well */
-  private async mapped(key: string): Promise<{ rows: MappedRow[] } | { code: string }> {
-    const first = await this.attempt(key);
-    if ('rows' in first || first.sure) return first;
-    // Between the two readings another row was mapped: nothing is gone that all of them need.
-    await this.requireSound(key, first.error);
-    return this.attempt(key);
-  }
-
-  private async attempt(
-    only: string,
-  ): Promise<{ rows: MappedRow[] } | { code: string; sure: boolean; error: unknown }> {
-    const { reader, connection, judged } = this.options;
-    try {
-      return { rows: await reader.read({ connection, after: null, limit: 1, only, bytes: readBytes, judged }) };
-    } catch (error) {
-      const fault = rowFault(error);
-      if (fault === null) throw error;
-      return { ...fault, error };
-    }
-  }
-
-  /** A dropped table or a right that was taken away must set nobody aside. @throws the failure, where nobody's row is mapped */
-  private async requireSound(key: string, failure: unknown): Promise<void> {
-    const before = this.sound === null ? [] : [this.sound];
-    for (const other of [...before, ...(await this.options.others(key))]) {
-      const read = await this.attempt(other);
-      if (!('rows' in read) || read.rows[0] === undefined || read.rows[0].scope === 'gone') continue;
-      this.sound = other;
-      return;
-    }
-    throw failure;
   }
 }
 

@@ -64,6 +64,8 @@ export interface MappedRange {
   bytes: number;
   /** `hubspot_syncs.judged` of today. */
   judged: string;
+  /** The statement may take so long, ms. Default: what every statement may. */
+  timeoutMs?: number | undefined;
 }
 
 /** As it comes: for `taken` the others who have its id, null for one who is to be looked at. */
@@ -95,13 +97,14 @@ export class MappedReader {
   }
 
   /** Dirty users in key order with their mapped rows, in one snapshot: a later change has a mark of its own. */
-  async read({ connection, after, limit, only, bytes, judged }: MappedRange): Promise<MappedRow[]> {
+  async read({ connection, after, limit, only, bytes, judged, timeoutMs }: MappedRange): Promise<MappedRow[]> {
     for (const table of this.unknown)
       if (await knowRows(this.pool, table, { connection_id: connection })) this.unknown.delete(table);
     const read = await transaction(this.pool, { name: `map ${connection}` }, async (client) => {
       // A policy that somebody puts on a table in mid-run is an error: users it hides would read as deleted.
       // `::date` and `::text` mean the same whatever the database, the role or this machine has set.
       await client.query(`SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}`);
+      if (timeoutMs !== undefined) await client.query(`SET LOCAL statement_timeout = ${Math.trunc(timeoutMs)}`);
       const values = [connection, after, limit, only ?? null, bytes, judged, this.idProperty, this.gone];
       const { rows } = await client.query({ name: this.name, text: this.text, values });
       // In place: a copy of each would be the better part of the garbage.
@@ -130,12 +133,13 @@ export class MappedReader {
  */
 export async function tryMapping(
   pool: Pool,
-  { from, key }: Pick<CaptureMapping, 'from' | 'key'>,
+  connection: string,
+  mapping: Pick<CaptureMapping, 'from' | 'key'>,
   reader: MappedReader,
 ): Promise<string | null> {
   const one = { connection: '', after: null, limit: 1, bytes: Number.MAX_SAFE_INTEGER, judged: '' };
   let fails: string | null = null;
-  for (const only of await otherUsers(pool, '', { from, key }, null)) {
+  for await (const only of otherUsers(pool, connection, mapping, null)) {
     try {
       await reader.read({ ...one, only });
       return null;

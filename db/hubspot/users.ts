@@ -15,23 +15,28 @@ export const userOf = ({ from, key }: Pick<CaptureMapping, 'from' | 'key'>, keyC
   return `${quoted(from)} u WHERE ${own} = ${text}::${keyCast} AND ${own}::text COLLATE "C" = ${text}`;
 };
 
-/** Users to compare one with: some whose rows were mapped before, and some of all. */
-export async function otherUsers(
+/**
+ * Users to compare one with: some whose rows were mapped before, the first of the table, and then some of all: those who
+ * came first may share what fails, and of 3,000 users the first 60 kept everybody from being sent.
+ */
+export async function* otherUsers(
   pool: Pool,
   connection: string,
   { from, key }: Pick<CaptureMapping, 'from' | 'key'>,
   except: string | null,
-): Promise<string[]> {
-  const { rows } = await transaction(pool, { name: 'other users' }, async (client) => {
-    await client.query(sameTexts);
-    return client.query(
-      `SELECT key FROM ((SELECT key, 1 AS place FROM syncline.hubspot_contacts WHERE connection_id = $1 AND sent_hash IS NOT NULL AND parked_hash IS NULL LIMIT 50)
-       UNION ALL (SELECT u.${pg.escapeIdentifier(key)}::text, 2 FROM ${quoted(from)} u LIMIT 50)) o
-     WHERE key IS DISTINCT FROM $2 ORDER BY place`,
-      [connection, except],
-    );
-  });
-  return rows.map(({ key: other }) => other as string);
+): AsyncGenerator<string> {
+  const users = `SELECT u.${pg.escapeIdentifier(key)}::text AS key FROM ${quoted(from)} u`;
+  const known = `SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND sent_hash IS NOT NULL AND parked_hash IS NULL`;
+  for (const some of [`(${known} LIMIT 50) UNION ALL (${users} LIMIT 50)`, `${users} ORDER BY random() LIMIT 50`]) {
+    const { rows } = await transaction(pool, { name: 'other users' }, async (client) => {
+      await client.query(sameTexts);
+      return client.query(`SELECT key FROM (${some}) o WHERE key IS DISTINCT FROM $2 AND $1::text IS NOT NULL`, [
+        connection,
+        except,
+      ]);
+    });
+    for (const { key: other } of rows) yield other;
+  }
 }
 
 /**

@@ -1,0 +1,159 @@
+import { rowFault } from '../../db/hubspot/faults.ts';
+import type { MappedReader, MappedRow } from '../../db/hubspot/mapped.ts';
+import type { Ledger } from './ledger.ts';
+import { mappingFails } from './one.ts';
+import type { Tally } from './tally.ts';
+
+export interface DueRowsOptions {
+  reader: Pick<MappedReader, 'read'>;
+  ledger: Ledger;
+  tally: Tally;
+  connection: string;
+  judged: string;
+  /** Only this user, by key. */
+  only?: string;
+  /** Key of the next dirty user, where the mapping cannot be evaluated for it. */
+  nextKey: (after: string | null) => Promise<{ key: string; version: number; parked: boolean } | null>;
+  /** Users whose rows tell whether the statement fails for one or for everybody. */
+  others: (key: string) => AsyncIterable<string>;
+  /** Rows that are read together may take so long, ms. Default 10,000. */
+  partMs?: number;
+}
+
+/** Rows read at once: about 10 calls, whose opening is one flush to disk. Twice as many cost 20 MB and gain nothing. */
+const readRows = 1_000;
+/** Memory does not depend on how long the texts of a mapping are. */
+const readBytes = 4 * 1024 * 1024;
+/** A quarter of a slice: at the 120 s of every statement 1,000 users of 0.15 s each were read again for ever. */
+const usualPartMs = 10_000;
+const tooSlow = '57014';
+/** By connection, how many rows could be read in that time: the next pass begins with twice as many, not with all. */
+const slow = new Map<string, number>();
+const mostSlow = 1_000;
+
+/** The dirty users of one pass with their mapped rows, in key order. */
+export class DueRows {
+  private readonly options: DueRowsOptions;
+  private after: string | null = null;
+  /** A user whose row was mapped of late. */
+  private sound: string | null = null;
+  private limit: number;
+  private most: number;
+  /** Nobody is behind those that came. */
+  ended = false;
+
+  constructor(options: DueRowsOptions) {
+    this.options = options;
+    this.most = Math.min(readRows, 2 * (slow.get(options.connection) ?? readRows));
+    this.limit = this.most;
+  }
+
+  /** Rows behind the last key. One whose expressions fail is set aside alone: the part that holds it is halved until it is found. */
+  async next(): Promise<MappedRow[]> {
+    const { reader, connection, judged, only, partMs = usualPartMs } = this.options;
+    if (only !== undefined) return this.readOnly(only);
+    for (;;) {
+      try {
+        const { after, limit } = this;
+        const timeoutMs = limit > 1 ? partMs : undefined;
+        const rows = await reader.read({ connection, after, limit, bytes: readBytes, judged, timeoutMs });
+        this.after = rows.at(-1)?.key ?? after;
+        this.sound = rows.findLast(({ scope }) => scope !== 'gone')?.key ?? this.sound;
+        this.reads(limit);
+        this.limit = Math.min(this.most, limit * 2);
+        // Fewer than asked for may be all that fit; the end is where none comes.
+        this.ended = rows.length === 0;
+        return rows;
+      } catch (error) {
+        const fault = rowFault(error);
+        if (fault === null) throw error;
+        if (this.limit > 1) {
+          this.limit = Math.ceil(this.limit / 2);
+          if (fault.code === tooSlow) this.readsAtMost(this.limit);
+        } else {
+          const row = await this.alone();
+          if (row !== null) return [row];
+        }
+      }
+    }
+  }
+
+  private async readOnly(only: string): Promise<MappedRow[]> {
+    this.ended = true;
+    const read = await this.mapped(only);
+    if ('code' in read) throw mappingFails(this.options.connection, only, read.code);
+    return read.rows;
+  }
+
+  /**
+   * The next dirty user by its own key and mark: between two readings others are marked before it, and holds end. Null when
+   * its expressions fail: it is set aside, unless it was marked again since.
+   */
+  private async alone(): Promise<MappedRow | null> {
+    const { nextKey, ledger, tally } = this.options;
+    const found = await nextKey(this.after);
+    if (found === null) return null;
+    const read = await this.mapped(found.key);
+    this.after = found.key;
+    if ('rows' in read) return read.rows[0] === undefined ? null : { ...read.rows[0], version: found.version };
+    tally.counts.looked += 1;
+    tally.refused('refusedHere', found);
+    const { code: property } = read;
+    const outcome = { kind: 'parked', code: 'mapping_failed', property, record: '{}', reject: true } as const;
+    ledger.settle([{ ...found, hash: null, wasParked: found.parked, outcome }]);
+    return null;
+  }
+
+  /** The row of one user, or the SQLSTATE with which it fails. @throws what others' rows fail with as well */
+  private async mapped(key: string): Promise<{ rows: MappedRow[] } | { code: string }> {
+    const first = await this.attempt(key);
+    if ('rows' in first || first.sure) return first;
+    // Between the two readings another row was mapped: nothing is gone that all of them need.
+    await this.requireSound(key, first.error);
+    return this.attempt(key);
+  }
+
+  private async attempt(
+    only: string,
+  ): Promise<{ rows: MappedRow[] } | { code: string; sure: boolean; error: unknown }> {
+    const { reader, connection, judged } = this.options;
+    try {
+      return { rows: await reader.read({ connection, after: null, limit: 1, only, bytes: readBytes, judged }) };
+    } catch (error) {
+      const fault = rowFault(error);
+      if (fault === null) throw error;
+      return { ...fault, error };
+    }
+  }
+
+  /** A dropped table or a right that was taken away must set nobody aside. @throws the failure, where nobody's row is mapped */
+  private async requireSound(key: string, failure: unknown): Promise<void> {
+    if (this.sound !== null && (await this.maps(this.sound))) return;
+    for await (const other of this.options.others(key)) {
+      if (!(await this.maps(other))) continue;
+      this.sound = other;
+      return;
+    }
+    throw failure;
+  }
+
+  private async maps(key: string): Promise<boolean> {
+    const read = await this.attempt(key);
+    return 'rows' in read && read.rows[0] !== undefined && read.rows[0].scope !== 'gone';
+  }
+
+  /** So many rows took longer than they may. */
+  private readsAtMost(rows: number): void {
+    this.most = rows;
+    if (slow.size >= mostSlow) slow.clear();
+    slow.set(this.options.connection, rows);
+  }
+
+  private reads(rows: number): void {
+    const { connection } = this.options;
+    const known = slow.get(connection);
+    if (known === undefined || rows <= known) return;
+    if (rows < readRows) slow.set(connection, rows);
+    else slow.delete(connection);
+  }
+}
