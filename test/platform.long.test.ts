@@ -141,6 +141,44 @@ test('a parent with open children stays one execution', async () => {
   await shop.expectSame('comments');
 });
 
+/** A run whose stream went on in another execution than the one it was started in. */
+async function startContinued(shop: Shop) {
+  const run = await shop.start({ streams });
+  const stream = world.client.workflow.getHandle(streamSyncId(run.workflowId, 'refunds'));
+  const runId = () =>
+    stream.describe().then(
+      ({ runId }) => runId,
+      () => undefined,
+    );
+  const first = await until('the stream', runId);
+  await until('another execution', async () => (await runId()) !== first);
+  return { run, stream };
+}
+
+test('a cancellation meets the execution at work, and no window is read behind it', async () => {
+  const shop = await openShop(world, kuaishou, { rows: 2_000, latencyMs: 100 }, { parallel: 1 });
+  const { run, stream } = await startContinued(shop);
+  await run.cancel();
+  await expect(run.result()).rejects.toThrow('cancelled');
+  expect((await stream.describe()).status.name).toBe('CANCELLED');
+  expect((await shop.copy('refunds')).size, 'refunds of windows that were read').toBeLessThan(400);
+  const { events } = historyJson(await run.fetchHistory());
+  expect(await replayed([events], run.workflowId)).toEqual([]);
+  await shop.sync({ streams });
+  await shop.expectSame('refunds');
+});
+
+test('a pause of the run meets the execution at work, and so does its end', async () => {
+  const shop = await openShop(world, kuaishou, { rows: 2_000, latencyMs: 30 }, { parallel: 1 });
+  const { run, stream } = await startContinued(shop);
+  await run.executeUpdate('pause');
+  await until('a stream that stands', async () => (await stream.describe()).raw.pendingActivities?.length === 0);
+  expect(await stream.query<StreamProgress>('progress')).toMatchObject({ state: 'paused' });
+  await run.executeUpdate('resume');
+  expect((await run.result()).outcome).toBe('whole');
+  await shop.expectSame('refunds');
+});
+
 test('a pause holds over executions', async () => {
   const shop = await openShop(world, kuaishou, { rows: 2_000, latencyMs: 30 }, { parallel: 1 });
   const workflowId = `paused-${world.config.taskQueue}`;
@@ -163,10 +201,11 @@ test('a pause holds over executions', async () => {
   await shop.expectSame('refunds');
 });
 
-async function replayed(chain: Record<string, unknown>[][]): Promise<string[]> {
+/** `workflowId`: that of a run which names its children after itself. */
+async function replayed(chain: Record<string, unknown>[][], workflowId?: string): Promise<string[]> {
   const results = Worker.runReplayHistories(
     { workflowBundle: { codePath: inject('shared').bundle } },
-    chain.map((events, i) => ({ workflowId: `execution-${i}`, history: { events } })),
+    chain.map((events, i) => ({ workflowId: workflowId ?? `execution-${i}`, history: { events } })),
   );
   const broken: string[] = [];
   for await (const { workflowId, error } of results) if (error) broken.push(`${workflowId}: ${error.message}`);

@@ -18,6 +18,7 @@ import { type CarriedShards, Shards } from './audience.shards.ts';
 import { stoppedBy } from './audience.stop.ts';
 import { type CampaignProgress, type CampaignResult, type CampaignShown, CampaignView } from './audience.view.ts';
 import { pause, resume } from './control.ts';
+import { historyIsLong } from './history.ts';
 import { quick, slice, whole } from './options.ts';
 import { tried, typeOf } from './tries.ts';
 
@@ -242,9 +243,4 @@ export class CampaignRun {
     if (paused) this.endSlices();
     return paused ? 'paused: messages on their way are still written down' : 'running';
   }
-}
-
-/** Whether the server suggests another execution. A cancellation would not reach it: a cancelled run ends in this one. */
-function historyIsLong(): boolean {
-  return workflowInfo().continueAsNewSuggested && !CancellationScope.current().consideredCancelled;
 }

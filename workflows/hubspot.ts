@@ -14,6 +14,7 @@ import type { SliceResult } from '../activities/hubspot/slice.ts';
 import type { Activities } from '../activities/index.ts';
 import { type Counts, noCounts } from '../connectors/hubspot/counts.ts';
 import { pause, resume } from './control.ts';
+import { historyIsLong } from './history.ts';
 import { type HubspotSyncInput, hubspotSyncInput } from './hubspot.input.ts';
 import { type Carried, type HubspotProgress, HubspotView } from './hubspot.view.ts';
 import { slice } from './options.ts';
@@ -99,7 +100,7 @@ class HubspotRun {
     const { only, rejects, archives } = this.request;
     for (;;) {
       await condition(() => !this.paused);
-      if (workflowInfo().continueAsNewSuggested) return 'long';
+      if (historyIsLong()) return 'long';
       const spent = this.view.counts;
       const result = await tried(this.view, 'sendContacts', () =>
         this.activities.sendContacts({

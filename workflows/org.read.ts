@@ -1,9 +1,10 @@
-import { CancellationScope, proxyActivities, workflowInfo } from '@temporalio/workflow';
+import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { Prepared } from '../activities/org/prepare.ts';
 import type { Seats } from '../db/org/effective.ts';
 import type { ApplyStep, Plan } from '../db/org/plan.ts';
 import type { Stream } from '../db/org/stageRows.ts';
+import { historyIsLong } from './history.ts';
 import { quick, slice, whole } from './options.ts';
 import type { Gate } from './org.gate.ts';
 import type { RunView } from './org.view.ts';
@@ -46,6 +47,8 @@ export async function readList({ plan, at, view, gate, slices, long }: Run, stre
   const name = stream === 'groups' ? 'stageGroups' : 'stageUsers';
   const { phases } = at;
   while (phases[stream] === 'list' || phases[stream] === 'missing') {
+    // A source under its limit may make the run wait for hours, at eleven events a wait. Writing needs no such bound: with
+    // about seven events in 20 s and lane, it takes a day to the 51,200 events at which the server ends a run.
     if (historyIsLong()) return false;
     await gate.pass();
     if (phases[stream] === 'list') {
@@ -61,16 +64,6 @@ export async function readList({ plan, at, view, gate, slices, long }: Run, stre
     }
   }
   return true;
-}
-
-/**
- * Whether the server suggests another execution, by default from 4,096 events on. Asked for while lists are read: a
- * source under its limit may make the run wait for hours, at eleven events a wait. Writing needs no such bound: with
- * about seven events in 20 s and lane, it takes a day to the 51,200 events at which the server ends a run.
- */
-function historyIsLong(): boolean {
-  // A cancellation would not reach the next execution: a cancelled run ends in this one.
-  return workflowInfo().continueAsNewSuggested && !CancellationScope.current().consideredCancelled;
 }
 
 /** Leaves them unplanned while only the people can tell which members are groups. */

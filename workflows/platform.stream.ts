@@ -17,6 +17,7 @@ import type { Cut } from '../connectors/history.ts';
 import type { PassCounts } from '../db/close.ts';
 import type { Pass } from '../db/passes.ts';
 import { pause, resume } from './control.ts';
+import { historyIsLong } from './history.ts';
 import { slice, whole } from './options.ts';
 import { readInput } from './org.input.ts';
 import { type StreamSyncInput, streamSyncInput } from './platform.input.ts';
@@ -106,7 +107,7 @@ export class StreamRun {
     for (;;) {
       const ends = await Promise.allSettled(Array.from({ length: this.lanes }, () => this.lane(pass)));
       for (const end of ends) if (end.status === 'rejected') throw end.reason;
-      if (this.historyIsLong()) return undefined;
+      if (historyIsLong()) return undefined;
       const closed = await tried(this.view, 'closePass', () => this.whole.closePass({ pass, force }));
       if (closed.undone === null) {
         this.cut = closed.cut ?? null;
@@ -139,9 +140,9 @@ export class StreamRun {
   private async lane(pass: Pass): Promise<void> {
     for (;;) {
       await condition(() => !this.paused && this.waiting === null && (this.queue.length > 0 || this.active === 0));
-      const no = this.historyIsLong() ? undefined : this.queue.shift();
+      const no = historyIsLong() ? undefined : this.queue.shift();
       if (no === undefined) {
-        if (this.active === 0 || this.historyIsLong()) return;
+        if (this.active === 0 || historyIsLong()) return;
         // Another lane was quicker; what it reads may still be split.
         continue;
       }
@@ -180,10 +181,6 @@ export class StreamRun {
       });
     // A cancelled sleep is met by the lanes.
     this.waiting.catch(() => undefined);
-  }
-
-  private historyIsLong(): boolean {
-    return workflowInfo().continueAsNewSuggested;
   }
 
   private setPaused(paused: boolean): string {

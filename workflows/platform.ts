@@ -19,8 +19,9 @@ import { cutWords } from '../connectors/history.ts';
 import { pause, resume } from './control.ts';
 import { quick } from './options.ts';
 import { readInput } from './org.input.ts';
+import { cancelAll, tell } from './platform.children.ts';
 import { type PlatformSyncInput, platformSyncInput } from './platform.input.ts';
-import { hold, isScheduled, type StreamResult, skippedResult, streamSync, together } from './platform.stream.ts';
+import { isScheduled, type StreamResult, skippedResult, streamSync, together } from './platform.stream.ts';
 import { type Bar, showDetails } from './progress.ts';
 import { shownFailure, tried } from './tries.ts';
 
@@ -111,6 +112,7 @@ class PlatformRun {
     setHandler(pause, () => this.setPaused(true));
     setHandler(resume, () => this.setPaused(false));
     setHandler(platformProgress, () => this.progress());
+    CancellationScope.current().cancelRequested.catch(() => cancelAll([...this.children.values()]));
   }
 
   begin(streams: readonly ListedStream[]): void {
@@ -217,16 +219,6 @@ class PlatformRun {
       [...this.bars.values()],
       [...this.notes.values(), hint],
     );
-  }
-}
-
-/** Holds a stream, or lets it go on. */
-async function tell(child: ChildWorkflowHandle<typeof streamSync>, paused: boolean): Promise<void> {
-  try {
-    await child.signal(hold, paused);
-  } catch (error) {
-    // It has ended meanwhile: nothing is left to hold.
-    if (CancellationScope.current().consideredCancelled) throw error;
   }
 }
 

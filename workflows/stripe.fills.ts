@@ -3,7 +3,8 @@ import type { Activities } from '../activities/index.ts';
 import type { BegunStripe } from '../activities/stripe/begin.ts';
 import type { FillResult } from '../activities/stripe/fill.ts';
 import type { Claim } from '../db/claims.ts';
-import { historyIsLong, type Patience } from './stripe.patience.ts';
+import { historyIsLong } from './history.ts';
+import type { Patience } from './stripe.patience.ts';
 import type { StripeView } from './stripe.view.ts';
 import { sentenceOf, verdictOf } from './tries.ts';
 

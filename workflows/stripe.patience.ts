@@ -1,4 +1,5 @@
-import { condition, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
+import { condition, isCancellation, patched } from '@temporalio/workflow';
+import { historyIsLong } from './history.ts';
 import type { StripeView } from './stripe.view.ts';
 import { sentenceOf, tried, typeOf } from './tries.ts';
 
@@ -6,8 +7,6 @@ import { sentenceOf, tried, typeOf } from './tries.ts';
 export class LongHistory extends Error {
   override name = 'LongHistory';
 }
-
-export const historyIsLong = () => workflowInfo().continueAsNewSuggested;
 
 /** How often what is parked is tried again. */
 export const parkedMs = 300_000;

@@ -15,12 +15,13 @@ import type { Activities } from '../activities/index.ts';
 import type { BegunStripe } from '../activities/stripe/begin.ts';
 import type { Claim } from '../db/claims.ts';
 import { pause, resume } from './control.ts';
+import { historyIsLong } from './history.ts';
 import { follow, liveQueue, slice, whole } from './options.ts';
 import { readInput } from './org.input.ts';
 import { isScheduled } from './platform.stream.ts';
 import { Fills } from './stripe.fills.ts';
 import { type StripeSyncInput, stripeSyncInput } from './stripe.input.ts';
-import { historyIsLong, LongHistory, Patience, parkedMs } from './stripe.patience.ts';
+import { LongHistory, Patience, parkedMs } from './stripe.patience.ts';
 import {
   nothingCarried,
   type StripeCarried,
