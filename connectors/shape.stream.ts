@@ -142,7 +142,7 @@ export type Over =
   | { kind: 'tree'; root: Value; param: string };
 
 export type Deletes =
-  /** Missing from a full pass that is proven complete, under the guard. */
+  /** Missing from a full pass that is proven complete, under the guard. Not of a list that is read window by window. */
   | { kind: 'sweep' }
   /** A status of the row. */
   | { kind: 'status'; path: Path; is: readonly (string | number | boolean)[] }

@@ -41,10 +41,9 @@ export async function sweep(
   { doubt, cameEmpty }: { doubt: string | null; cameEmpty: boolean },
 ): Promise<Swept> {
   if (pass.kind !== 'full' || !rules.sweep) return nobody;
-  const values = [pass.claim.connection, pass.startedMs, pass.fromMs, pass.toMs];
+  const values = [pass.claim.connection, pass.startedMs];
   // A row that was read after the pass began is alive, whoever read it.
   const missing = `t.connection_id = $1 AND t.deleted_at IS NULL AND t.synced_at < to_timestamp($2::float8 / 1000)
-    AND ($3::float8 IS NULL OR t.source_time >= to_timestamp($3::float8 / 1000) AND t.source_time < to_timestamp($4::float8 / 1000))
     AND NOT EXISTS (SELECT 1 FROM ${seenOf(pass)} s WHERE s.id = t.id)`;
   const { rows } = await client.query(
     `SELECT count(*) FILTER (WHERE ${missing})::int AS missing, count(*)::int AS living FROM ${sqlName(table)} t
@@ -56,12 +55,12 @@ export async function sweep(
   const why = gone === 0 ? null : (doubt ?? whyAll(rules, { gone, living, empty }));
   const twice = rules.sweep === 'twice';
   const sure = twice
-    ? `${missing} AND EXISTS (SELECT 1 FROM ${missed} m WHERE m.connection_id = $1 AND m.stream = $6 AND m.id = t.id)`
+    ? `${missing} AND EXISTS (SELECT 1 FROM ${missed} m WHERE m.connection_id = $1 AND m.stream = $4 AND m.id = t.id)`
     : missing;
   let deleted = 0;
   if (gone > 0 && why === null) {
     const { rowCount } = await client.query(
-      `UPDATE ${sqlName(table)} t SET deleted_at = to_timestamp($2::float8 / 1000), generation = $5 WHERE ${sure}`,
+      `UPDATE ${sqlName(table)} t SET deleted_at = to_timestamp($2::float8 / 1000), generation = $3 WHERE ${sure}`,
       [...values, pass.id, ...(twice ? [pass.stream] : [])],
     );
     deleted = rowCount ?? 0;
@@ -85,7 +84,7 @@ async function keepMissed(client: Client, pass: Pass, ids: string | null, values
   const { stream, claim } = pass;
   await client.query(`DELETE FROM ${missed} WHERE connection_id = $1 AND stream = $2`, [claim.connection, stream]);
   if (ids !== null)
-    await client.query(`INSERT INTO ${missed} (connection_id, stream, id) SELECT $1, $5, x.id FROM (${ids}) x`, [
+    await client.query(`INSERT INTO ${missed} (connection_id, stream, id) SELECT $1, $3, x.id FROM (${ids}) x`, [
       ...values,
       stream,
     ]);

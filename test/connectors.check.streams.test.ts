@@ -141,10 +141,10 @@ const streams: WrongPart[] = [
     'got "Asia/Shangri-La", accepted a time zone such as Asia/Shanghai',
   ],
   [
-    'a sweep over a part of history',
+    'a sweep over windows',
     'streams.orders.deletes',
     { kind: 'sweep' },
-    '~streams.orders.deletes.kind: got "sweep", accepted another kind: rows older than window.floorMs would be taken for gone',
+    '~streams.orders.deletes.kind: got "sweep", accepted status, listed or none, since window is there: a row that changes during a pass leaves its windows and would be taken for gone',
   ],
   [
     'a parameter set twice',

@@ -110,7 +110,7 @@ function* windowProblems({ window, deletes, sql, paging }: Stream): Generator<Pr
       got: quoted(window.beginning),
       accepted: 'nothing, since window.floorMs says how far back the platform serves',
     };
-  const { format, capMs, floorMs, leastMs = usualLeastMs, from, to } = window;
+  const { format, capMs, leastMs = usualLeastMs, from, to } = window;
   if (from === to) yield { at: 'window.to', got: quoted(to), accepted: 'another parameter than window.from' };
   if (capMs < leastMs)
     yield { at: 'window.capMs', got: String(capMs), accepted: `at least window.leastMs: ${leastMs}` };
@@ -120,11 +120,12 @@ function* windowProblems({ window, deletes, sql, paging }: Stream): Generator<Pr
       got: String(leastMs),
       accepted: `at least ${stepsMs[format]}: format ${format} says nothing shorter`,
     };
-  if (floorMs !== undefined && deletes.kind === 'sweep')
+  if (deletes.kind === 'sweep')
     yield {
       at: 'deletes.kind',
       got: '"sweep"',
-      accepted: 'another kind: rows older than window.floorMs would be taken for gone',
+      accepted:
+        'status, listed or none, since window is there: a row that changes during a pass leaves its windows and would be taken for gone',
     };
 }
 
