@@ -106,7 +106,15 @@ export const dingtalk: Connector = {
         more: 'has_more',
         order: 'fixed',
       },
-      over: { kind: 'each', stream: 'departments', param: 'dept_id', batch: 1, when: 'all', also: ['1'] },
+      over: {
+        kind: 'each',
+        stream: 'departments',
+        param: 'dept_id',
+        batch: 1,
+        when: 'all',
+        also: ['1'],
+        brings: 'several',
+      },
       deletes: { kind: 'sweep' },
       columns: {
         name: { path: 'name', type: 'text' },

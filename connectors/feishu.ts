@@ -102,7 +102,15 @@ export const feishu: Connector = {
       rows: 'items',
       key: 'union_id',
       paging: pages,
-      over: { kind: 'each', stream: 'departments', param: 'department_id', batch: 1, when: 'all', also: ['0'] },
+      over: {
+        kind: 'each',
+        stream: 'departments',
+        param: 'department_id',
+        batch: 1,
+        when: 'all',
+        also: ['0'],
+        brings: 'several',
+      },
       deletes: { kind: 'sweep' },
       columns: {
         name: { path: 'name', type: 'text' },

@@ -137,6 +137,12 @@ export type Over =
       also?: readonly string[];
       /** `changed`: only ids of rows that landed since the last pass. `all`: each pass. */
       when: 'changed' | 'all';
+      /**
+       * Records of an id. `one`: it is the key of its record; an answer without it, or with an empty object, leaves the id
+       * due, and it stands aside until its record comes. `several`: any number, none too. Said where the key is one path of
+       * the row alone: `$over` means one, a key of several paths several.
+       */
+      brings?: 'one' | 'several';
     }
   /** A tree, one call a node, breadth first; the rows of an answer are the node's children. */
   | { kind: 'tree'; root: Value; param: string };

@@ -99,7 +99,7 @@ export const wecom: Connector = {
       rows: 'userlist',
       key: 'userid',
       paging: { kind: 'whole' },
-      over: { kind: 'each', stream: 'departments', param: 'department_id', batch: 1, when: 'all' },
+      over: { kind: 'each', stream: 'departments', param: 'department_id', batch: 1, when: 'all', brings: 'several' },
       deletes: { kind: 'sweep' },
       columns: {
         name: { path: 'name', type: 'text' },

@@ -166,7 +166,13 @@ export async function nobodies(pool: Pool, connection: string, accepted: boolean
 /** Whether a reject is a record without an id. */
 export const isNobody = (sourceId: string) => sourceId.startsWith(nobody);
 
-/** Records that stand aside, by id behind `after`, for replay. Ids that the platform refused have none. */
+/** Reasons of ids that were asked for, and of which no record came. */
+const recordless = ['refused', 'left_out'];
+
+/** Whether a reject of an open platform holds a record that can be tried again. */
+export const hasRecord = (reason: string) => !recordless.includes(reason);
+
+/** Records that stand aside, by id behind `after`, for replay. */
 export async function openRejects(
   pool: Pool,
   connection: string,
@@ -177,8 +183,8 @@ export async function openRejects(
   const { rows } = await pool.query(
     `SELECT source_id AS id, record, coalesce(position, '') AS position, extract(epoch FROM last_seen)::float8 * 1000 AS "seenMs"
      FROM syncline.rejects WHERE connection_id = $1 AND pipeline = 'platform' AND stream = $2 AND resolved_at IS NULL
-       AND record IS NOT NULL AND reason <> 'refused' AND source_id > $3 ORDER BY source_id LIMIT $4`,
-    [connection, stream, after, limit],
+       AND record IS NOT NULL AND reason <> ALL ($5) AND source_id > $3 ORDER BY source_id LIMIT $4`,
+    [connection, stream, after, limit, recordless],
   );
   return rows;
 }

@@ -165,6 +165,19 @@ const streams: WrongPart[] = [
     '~streams.gone.deletes.by: got "gone", accepted another stream: orders, details, pushed',
   ],
   [
+    'ids that may or may not have a record',
+    'streams.details.key',
+    'no',
+    '~streams.details.over.brings: got nothing, accepted one, where key is the id that is asked for, or several: the records that belong to an id',
+  ],
+  [
+    'records an id said twice',
+    'streams.details.over.brings',
+    'one',
+    'got "one", accepted nothing, since key tells it: several',
+  ],
+  ['ids by the batch in a key', 'streams.details.over.batch', 2, 'got 2, accepted 1, since key names $over'],
+  [
     'another way where a window is split',
     'streams.orders.instead',
     { params: {}, over: { kind: 'tree', root: '0', param: 'below' } },
@@ -179,7 +192,7 @@ const streams: WrongPart[] = [
   [
     'ids that go in a circle',
     'streams.orders.over',
-    { kind: 'each', stream: 'details', param: 'd', batch: 1, when: 'all' },
+    { kind: 'each', stream: 'details', param: 'd', batch: 1, when: 'all', brings: 'one' },
     '~streams.orders.over.stream: got "details" (orders is read over details is read over orders), accepted a stream that is not itself read over this one',
   ],
 ];

@@ -1,10 +1,11 @@
-import type { Over } from '../../connectors/shape.ts';
+import type { Over, Stream } from '../../connectors/shape.ts';
 import type { Pass } from '../../db/passes.ts';
 import { type IdSource, waitingIds } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
 import { openClient, type PlatformClient, Refused } from '../http/client.ts';
 import { paginate } from '../http/paginate.ts';
 import type { Call } from '../step.ts';
+import { keyIn } from './extract.ts';
 import { type OpenStream, streamOf, tableOf } from './open.ts';
 import { type ReadEnd, report, type SliceWriter } from './writer.ts';
 
@@ -61,14 +62,18 @@ async function readBatch(
 ): Promise<void> {
   const atMs = Date.now();
   try {
-    await readPages(
+    const came = await readPages(
       client,
       writer,
       over,
       ids.map(({ id }) => id),
       call,
     );
-    writer.visit({ visited: ids.map((one) => ({ ...one, atMs })) });
+    const isDue = ({ id }: Asked) => came !== null && !came.has(id);
+    for (const one of ids) {
+      if (isDue(one)) leftOut(writer, over, one.id, atMs);
+      else writer.visit({ visited: [{ ...one, atMs }] });
+    }
   } catch (error) {
     if (!(error instanceof Refused) || (error.verdict !== 'gone' && error.verdict !== 'bad-request')) throw error;
     writer.move({ requests: writer.state.requests + 1 });
@@ -99,17 +104,36 @@ function refuse(writer: SliceWriter, over: Each, { id, version }: Asked, error: 
   });
 }
 
+/** Its record did not come, and nobody says why: this pass has asked for it, the next one does again. */
+function leftOut(writer: SliceWriter, over: Each, id: string, atMs: number): void {
+  writer.visit({ visited: [{ id, atMs }] });
+  writer.refuse({
+    id,
+    keyed: true,
+    reason: 'left_out',
+    field: over.param,
+    record: JSON.stringify({ [over.param]: id }),
+    position: `${over.param} of ${over.stream}`,
+  });
+}
+
+/** @returns the keys that came; null where an id may have no record. */
 async function readPages(
   client: PlatformClient,
   writer: SliceWriter,
   over: Each,
   ids: string[],
   call: Call,
-): Promise<void> {
+): Promise<Set<string> | null> {
   const { name, stream } = writer.opened;
+  const came = bringsOne(stream, over) ? new Set<string>() : null;
   const one = ids.length === 1 && over.batch === 1 ? (ids[0] as string) : undefined;
   const params = { [over.param]: one ?? ids };
   for await (const page of paginate(client, name, stream, { params, cursor: null, signal: call.signal })) {
+    if (came) {
+      page.rows = page.rows.filter((row) => !isEmpty(row));
+      for (const row of page.rows) came.add(keyIn(stream, row, one) ?? '');
+    }
     await writer.add(
       page,
       {
@@ -121,4 +145,10 @@ async function readPages(
     );
     if (page.ended?.doubt) writer.move({ doubt: page.ended.doubt });
   }
+  return came;
 }
+
+const bringsOne = ({ key }: Stream, { brings }: Each) => brings === 'one' || String(key) === '$over';
+
+/** Where a record is expected it is none: written over one that came before, it would take away what that holds. */
+const isEmpty = (row: unknown) => typeof row === 'object' && row !== null && Object.keys(row).length === 0;

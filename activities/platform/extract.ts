@@ -9,7 +9,7 @@ export interface Faulty {
   id: string;
   /** False: nobody can tell who it is, so the pass proves nothing about who is missing. */
   keyed: boolean;
-  reason: 'missing_field' | 'wrong_type' | 'too_long' | 'control_character' | 'refused' | 'unread';
+  reason: 'missing_field' | 'wrong_type' | 'too_long' | 'control_character' | 'refused' | 'unread' | 'left_out';
   field: string;
   record: string;
   position: string;
@@ -92,6 +92,10 @@ export function columnValues(stream: Stream, names: readonly string[], data: unk
     return column ? (typed(column, valueAt(data, column.path)) ?? null) : null;
   });
 }
+
+/** Key of a record; null where it has none. */
+export const keyIn = (stream: Stream, record: unknown, over: string | undefined): string | null =>
+  keyOf(prepare(stream).key, openTexts(stream, record), over);
 
 function keyOf(paths: readonly string[], record: unknown, over: string | undefined): string | null {
   const parts: string[] = [];

@@ -14,6 +14,7 @@ export function* streamProblems(connector: Connector, name: string): Generator<P
     ...windowProblems(stream),
     ...parameterProblems(stream),
     ...insteadProblems(stream),
+    ...idProblems(stream),
     ...neighbourProblems(connector, name, stream),
   ];
   for (const problem of found) yield { ...problem, at: `streams.${name}.${problem.at}` };
@@ -155,6 +156,24 @@ function* insteadProblems({ instead, call, window, over, paging }: Stream): Gene
   if (taken) yield { at: 'instead', got: 'an object', accepted: `nothing, since the stream has ${taken}` };
   if ('param' in paging && paging.param === instead.over.param)
     yield { at: 'instead.over.param', got: quoted(paging.param), accepted: 'another parameter than that of paging' };
+}
+
+/** A record that did not come must be told from an id that has none. */
+function* idProblems({ key, over }: Stream): Generator<Problem> {
+  if (over?.kind !== 'each') return;
+  const { brings, batch } = over;
+  const keys = [key].flat();
+  if (keys.includes('$over') && batch > 1)
+    yield { at: 'over.batch', got: String(batch), accepted: '1, since key names $over' };
+  const told = keys.length > 1 ? 'several' : keys[0] === '$over' ? 'one' : undefined;
+  if (told && brings)
+    yield { at: 'over.brings', got: quoted(brings), accepted: `nothing, since key tells it: ${told}` };
+  if (!told && !brings)
+    yield {
+      at: 'over.brings',
+      got: none,
+      accepted: 'one, where key is the id that is asked for, or several: the records that belong to an id',
+    };
 }
 
 function* neighbourProblems({ streams }: Connector, name: string, { over, deletes }: Stream): Generator<Problem> {

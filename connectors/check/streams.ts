@@ -138,6 +138,7 @@ const over = kinds([
     batch: whole(1, 10_000),
     also: v.optional(filled(text, 'a list of ids')),
     when: word('changed', 'all'),
+    brings: v.optional(word('one', 'several')),
   }),
   tree,
 ]);

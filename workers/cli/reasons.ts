@@ -78,6 +78,10 @@ const platform: Record<string, Reason> = {
     remedy:
       'its code stands in the record (--show-records); it is asked for again when its parent changes, and by --mode full',
   },
+  left_out: {
+    why: 'the platform was asked for this id, and answered without its record',
+    remedy: 'nothing where the platform is late: each run asks for it again',
+  },
 };
 
 const unread: Reason = {

@@ -1,7 +1,7 @@
 import { connectors } from '../../activities/platform/catalog.ts';
 import { listConnections } from '../../db/connections.ts';
 import { type ConflictRow, listConflicts } from '../../db/org/report.ts';
-import { isNobody } from '../../db/rejects.ts';
+import { hasRecord, isNobody } from '../../db/rejects.ts';
 import { type HandedBack, listRejects } from '../../db/report.ts';
 import { type AcceptOptions, accept } from './accept.ts';
 import { findConnection } from './choose.ts';
@@ -108,11 +108,11 @@ function show(row: HandedBack, shape: string | null): string[] {
 
 /**
  * A directory is read whole by each run; the rows of an open platform may not come again by themselves. An id that was
- * refused has no record to try.
+ * refused or left out has no record to try.
  */
 async function replays(session: Session, rows: readonly HandedBack[]): Promise<string[]> {
   const streams = rows.flatMap(({ pipeline, connection, stream, reason }) =>
-    pipeline === 'platform' && reason !== 'refused' ? [`${connection} ${stream}`] : [],
+    pipeline === 'platform' && hasRecord(reason) ? [`${connection} ${stream}`] : [],
   );
   const objects = await Promise.all(
     rows.flatMap(({ pipeline, connection, stream, reason }) =>
