@@ -11,7 +11,10 @@ export interface Stream {
   sql?: SqlCall;
   /** Rows, from the payload. One object instead of a list counts as one row. */
   rows: Path;
-  /** Source id: one path or several joined by `/`. `$over` is the id the call was made for. */
+  /**
+   * Source id: one path or several joined by `/`; of several a part that holds `/` or `\` has a `\` before each. `$over` is
+   * the id the call was made for.
+   */
   key: Path | readonly Path[];
   /** When the source last changed the row: the newer wins. Absent: the moment the request began. */
   time?: { path: Path; format: TimeFormat };

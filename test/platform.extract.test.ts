@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { columnValues, extract } from '../activities/platform/extract.ts';
+import { overOf } from '../activities/platform/key.ts';
 import { cutWindows, readRange, spanOf, splitWindow, windowParams } from '../activities/platform/windows.ts';
 import { cutAhead } from '../connectors/history.ts';
 import { jushuitan } from '../connectors/jushuitan.ts';
@@ -108,6 +109,28 @@ describe('extract', () => {
       origin,
     );
     expect('row' in bare && bare.row.id).toBe('42');
+  });
+
+  test('parts that hold the separator or its escape make no key of other parts', () => {
+    const pairs = [
+      ['x/y', 'z'],
+      ['x', 'y/z'],
+      ['x\\', 'y'],
+      ['x', '\\/y'],
+      ['x\\/y', 'z'],
+      ['x', 'y'],
+    ] as const;
+    const twofold: Stream = { ...stream, key: ['$over', 'title'] };
+    const keys = pairs.map(([over, title]) => {
+      const { row } = extract(twofold, { ...good, title }, { ...origin, over }) as { row: { id: string } };
+      return row.id;
+    });
+    expect(new Set(keys).size, keys.join('  ')).toBe(pairs.length);
+    expect(keys[0]).toBe('x\\/y/z');
+    expect(keys.at(-1), 'as it was').toBe('x/y');
+    expect(keys.map((key) => overOf(twofold, key))).toEqual(pairs.map(([over]) => over));
+    const whole = extract({ ...stream, key: 'title' }, { ...good, title: 'a/b\\c' }, origin);
+    expect('row' in whole && whole.row.id, 'a key of one part').toBe('a/b\\c');
   });
 
   test('JSON inside a text is opened, and kept as text where it is none', () => {

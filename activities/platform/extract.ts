@@ -2,6 +2,7 @@ import type { Column, Stream } from '../../connectors/shape.ts';
 import type { LandRow } from '../../db/land.ts';
 import { parseJson } from '../http/json.ts';
 import { parseTime, valueAt } from '../http/values.ts';
+import { joinKey } from './key.ts';
 
 /** A record that cannot be written, and why. The page goes on. */
 export interface Faulty {
@@ -104,7 +105,7 @@ function keyOf(paths: readonly string[], record: unknown, over: string | undefin
     if (value === undefined || value === null || value === '' || typeof value === 'object') return null;
     parts.push(String(value));
   }
-  return parts.join('/');
+  return joinKey(parts);
 }
 
 function openTexts(stream: Stream, record: unknown): unknown {

@@ -1,4 +1,3 @@
-import type { Stream } from '../../connectors/shape.ts';
 import { writeUnderClaim } from '../../db/claims.ts';
 import { type LandRow, land } from '../../db/land.ts';
 import type { Pass } from '../../db/passes.ts';
@@ -7,6 +6,7 @@ import type { Deps } from '../deps.ts';
 import { parseJson } from '../http/json.ts';
 import type { Call } from '../step.ts';
 import { extract, type Faulty } from './extract.ts';
+import { overOf } from './key.ts';
 import { openStream } from './open.ts';
 
 const recordsAtOnce = 500;
@@ -14,12 +14,6 @@ const recordsAtOnce = 500;
 export interface Replayed {
   tried: number;
   landed: number;
-}
-
-/** The id that a record was asked for by; it begins the keys that are made of it. */
-function overOf({ key }: Stream, id: string): string {
-  const others = [key].flat().length - 1;
-  return others === 0 ? id : id.split('/').slice(0, -others).join('/');
 }
 
 /** Tries the records that stand aside again, as they came, with the connector as it is: no call to the source. */
