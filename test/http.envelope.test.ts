@@ -226,13 +226,31 @@ describe('long numbers', () => {
       a: '1234567890123456789',
       b: '-9007199254740993',
       c: [9007199254740991, '12345678901234567890'],
-      d: 0.12345678901234568,
+      d: '0.12345678901234567890',
       e: 1.5e300,
       f: 123,
       s: 'x 1234567890123456789 " 1234567890123456789',
       t: '\\',
       u: '2234567890123456789',
     });
+  });
+  it.each([
+    ['a sum with more digits than a double has', '12345678901234567.89', true],
+    ['an id that is written with a point', '9007199254740993.0', true],
+    ['a number too large', '1e400', true],
+    ['a number too small', '-1.5e-400', true],
+    ['a rate whose last digit would change', '0.10000000000000001', true],
+    ['one of 17 digits that a double has', '0.30000000000000004', false],
+    ['zeros behind the point', '1.00000000000000000000', false],
+    ['zeros before the digits', '0.00000000000000000012', false],
+    ['nothing but zeros', '-0.00000000000000000000', false],
+    ['digits and an exponent', '1234567890.12340000000E+03', false],
+    ['an exponent of three digits', '1.5e300', false],
+  ])('%s: %s', (_, literal, asText) => {
+    for (const text of [literal, `[${literal}]`, `{"a":"1","b": ${literal} ,"c":"\\"${literal}"}`]) {
+      const value = ['b', '0', ''].map((path) => valueAt(parseJson(text), path)).find((one) => one !== undefined);
+      expect(value, text).toBe(asText ? literal : Number(literal));
+    }
   });
   it('are found in a long text of many strings without delay', () => {
     const row = { id: 1, note: `${'\\"'.repeat(50)}1234567890123456789` };

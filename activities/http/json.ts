@@ -9,17 +9,20 @@ export interface NoJson {
 }
 
 const shownStart = 4_096;
-/** Fewer digits are always exact in a double. */
-const longNumber = /\d{16}/;
+/**
+ * Fifteen digits come out of a double as they went in, unless their exponent has three. Hashes have both `e` and digits:
+ * only what ends as a number in JSON ends counts, so that a body of them is not walked for nothing.
+ */
+const mayRound = /[\d.]{16}|\d[eE][+-]?\d{3,}\s*(?:[,}\]]|$)/;
 const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /**
- * Parses JSON. Whole numbers that a double cannot hold become texts of the same digits: order numbers of 19 digits are
- * keys, and JSON.parse would round two of them into one.
+ * Parses JSON. Numbers that a double cannot hold become texts of the same digits: order numbers of 19 digits are keys,
+ * and JSON.parse would round two of them into one. Compared by value: 1.0 and 1e3 stay numbers.
  * @throws SyntaxError
  */
 export function parseJson(text: string): unknown {
-  return JSON.parse(longNumber.test(text) ? quoteLongNumbers(text) : text);
+  return JSON.parse(mayRound.test(text) ? quoteLongNumbers(text) : text);
 }
 
 /** The answer's body as JSON, or what came instead. */
@@ -51,7 +54,7 @@ function quoteLongNumbers(text: string): string {
   while (from < text.length) {
     const open = text.indexOf('"', from);
     const outside = open < 0 ? text.slice(from) : text.slice(from, open);
-    parts.push(longNumber.test(outside) ? outside.replace(number, quoteUnsafe) : outside);
+    parts.push(mayRound.test(outside) ? outside.replace(number, quoteUnsafe) : outside);
     if (open < 0) break;
     from = endOfString(text, open);
     parts.push(text.slice(open, from));
@@ -60,7 +63,24 @@ function quoteLongNumbers(text: string): string {
 }
 
 function quoteUnsafe(literal: string): string {
-  return /^-?\d+$/.test(literal) && !Number.isSafeInteger(Number(literal)) ? `"${literal}"` : literal;
+  if (literal.length < 16 && !/[eE]/.test(literal)) return literal;
+  const value = Number(literal);
+  if (/^-?\d+$/.test(literal)) return Number.isSafeInteger(value) ? literal : `"${literal}"`;
+  const shown = String(value);
+  return shown === literal || plain(shown) === plain(literal) ? literal : `"${literal}"`;
+}
+
+const parts = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
+
+/** A number as sign, digits without zeros around them, and exponent: the same text for each spelling of it. */
+function plain(text: string): string {
+  const [, sign, whole, fraction = '', exponent = '0'] = parts.exec(text) ?? [];
+  if (whole === undefined) return text;
+  const digits = (whole + fraction).replace(/^0+/, '');
+  // A regular expression would try each row of zeros inside.
+  let end = digits.length;
+  while (digits[end - 1] === '0') end -= 1;
+  return end === 0 ? '0' : `${sign}${digits.slice(0, end)}e${Number(exponent) - fraction.length + digits.length - end}`;
 }
 
 /** Position behind the string that opens at `open`; a quote behind an odd number of backslashes does not end it. */
