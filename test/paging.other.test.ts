@@ -109,24 +109,37 @@ describe('row version', () => {
   it.each(['>=', '>'])('with %s: until nothing larger comes', async (from) => {
     const { client, rows, end, cursor } = await readAll(byVersion, versioned(from, [2, 5, 7, 8, 9, 12]));
     expect(new Set(rows.map((one) => (one as { ts: number }).ts))).toEqual(new Set([2, 5, 7, 8, 9, 12]));
-    expect(client.asked.map(({ since }) => since)).toEqual(from === '>=' ? [0, 7, 9] : [0, 7, 12]);
+    expect(client.asked.map(({ since }) => since)).toEqual(from === '>=' ? [0, 7, 9, 12] : [0, 7, 12]);
     expect(end.doubt).toBeNull();
     expect(cursor.state, 'where the next read begins').toMatchObject({ at: 12 });
   });
 
-  it('begins where the caller says, with values of the connector, and ends at a short page', async () => {
+  it('begins where the caller says, with values of the connector', async () => {
     const paging: Paging = { ...byVersion, params: { is_get_total: false } };
     const { client, end } = await readAll(paging, versioned('>', [2, 5, 7, 8, 9]), { at: { params: { since: 2 } } });
-    expect(client.asked.map(({ since }) => since)).toEqual([2, 8]);
+    expect(client.asked.map(({ since }) => since)).toEqual([2, 8, 9]);
     expect(client.requests[0]?.call.params).toEqual({ fixed: 'yes', is_get_total: false });
-    expect(end.sign).toBe('a short page');
+    expect(end.sign).toBe('nothing larger came');
+  });
+
+  it('goes on behind a page that a filter made short', async () => {
+    const hidden = [5, 6];
+    const { rows, end } = await readAll(byVersion, ({ since }) => ({
+      data: {
+        rows: rowsOf(Number(since) + 1, Math.min(Number(since) + 4, 12))
+          .filter(({ id }) => !hidden.includes(id))
+          .map(({ id }) => ({ id, ts: id })),
+      },
+    }));
+    expect(idsOf(rows)).toEqual(upTo(11).filter((id) => !hidden.includes(id)));
+    expect(end.doubt).toBeNull();
   });
 
   it('compares versions that no double holds', async () => {
     const versions = ['9007199254740993', '9007199254740995', '9007199254740996', '9007199254740997'];
     const { rows, client } = await readAll(byVersion, versioned('>', versions));
     expect(rows).toHaveLength(4);
-    expect(client.asked.map(({ since }) => since)).toEqual([0, '9007199254740996']);
+    expect(client.asked.map(({ since }) => since)).toEqual([0, '9007199254740996', '9007199254740997']);
   });
 
   const now = Date.UTC(2026, 10, 1, 12);
@@ -230,7 +243,8 @@ describe('requests for a list of 50 full pages at rest', () => {
       'version',
       { kind: 'version', param: 'v', path: 'id', size },
       ({ v }) => ({ data: { rows: slice(Number(v)) } }),
-      51,
+      // The largest version alone once more, or nothing.
+      52,
     ],
   ];
   it.each(cases)('%s', async (name, paging, script, requests) => {
