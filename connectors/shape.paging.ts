@@ -43,7 +43,7 @@ export type Paging =
        * `ascending`: rows that change leave or move to the end. `descending`: newest first. `unknown`: anything may move.
        * `fixed`: rows do not move (by id, append only). All are read last page first, which survives rows that leave;
        * `fixed` goes on at the end for rows that came meanwhile where a total is known. Where none is, the last page is
-       * looked for page by page, which doubles the requests.
+       * looked for page by page until an empty one comes, which doubles the requests.
        */
       order: 'ascending' | 'descending' | 'unknown' | 'fixed';
       /** Deepest page and deepest row (page × size) the platform serves; beyond, the window is split. */

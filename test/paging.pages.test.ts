@@ -200,7 +200,7 @@ describe('page numbers without a total', () => {
     };
 
   it.each([
-    ['a short page', up(), 25, [1, 2, 3, 3, 2, 1]],
+    ['an empty page behind a short one', up(), 25, [1, 2, 3, 4, 3, 2, 1]],
     ['an empty page', up(), 20, [1, 2, 3, 2, 1]],
     ['an empty page', up(), 4, [1, 2, 1]],
     ['"more" is false', up({ more: 'more' }), 20, [1, 2, 2, 1]],
@@ -224,6 +224,42 @@ describe('page numbers without a total', () => {
     expect(idsOf(rows)).toEqual(expect.arrayContaining(idsOf(list)));
   });
 
+  const filtered =
+    (count: number, hidden: (id: number) => boolean): Script =>
+    ({ page }) => {
+      const start = (Number(page) - 1) * 10;
+      return { data: { rows: rowsOf(start, Math.min(start + 10, count)).filter(({ id }) => !hidden(id)) } };
+    };
+
+  it('goes on behind a page that a filter made short', async () => {
+    const { end, rows } = await readAll(
+      up(),
+      filtered(42, (id) => id > 12 && id < 16),
+    );
+    expect(new Set(idsOf(rows))).toEqual(new Set(idsOf([...rowsOf(0, 13), ...rowsOf(16, 42)])));
+    expect(end).toMatchObject({ sign: 'page 1 reached', doubt: null });
+  });
+
+  it('a short page that is the deepest one leaves a doubt', async () => {
+    const paging = up({ deepest: { page: 2 } });
+    const { end, rows } = await readAll(
+      paging,
+      filtered(42, (id) => id === 15),
+    );
+    expect(rows).toHaveLength(19);
+    expect(end.doubt).toBe('page 2 is short, and the platform serves none behind it');
+  });
+
+  it('the last page again ends it behind a short one', async () => {
+    const clamped = served(25);
+    const { end, rows, client } = await readAll(up(), ({ page }, request) =>
+      clamped({ page: Math.min(Number(page), 3) }, request),
+    );
+    expect(rows).toHaveLength(25);
+    expect(end.doubt).toBeNull();
+    expect(pagesOf(client.asked)).toEqual([1, 2, 3, 4, 3, 2, 1]);
+  });
+
   it('the first page again ends it behind a short page, and is an error behind a full one', async () => {
     const { end, rows } = await readAll(up(), served(4, rowsOf(0, 4)));
     expect(end).toMatchObject({ sign: 'page 1 reached', doubt: null });
@@ -236,7 +272,7 @@ describe('page numbers without a total', () => {
   it('nothing twice while there should be more is an error; a page too deep is refused', async () => {
     const empty: Script = () => ({ data: { rows: [], more: true } });
     await expect(readAll(up({ more: 'more' }), empty)).rejects.toThrow(
-      'two empty pages, and "more" says that there is more',
+      '1000 answers in a row had no rows, and none was the last one',
     );
     await expect(readAll(up({ deepest: { page: 1 } }), served(25))).rejects.toMatchObject({ verdict: 'too-deep' });
   });

@@ -56,6 +56,56 @@ describe('every family', () => {
     ]);
   });
 
+  const stepping: Paging = {
+    kind: 'custom',
+    size,
+    step: (seen) => ({ params: {}, state: ((seen?.state as number | undefined) ?? 0) + 1 }),
+  };
+  it.each<[string, Paging, (asked: number) => object]>([
+    ['cursor', byCursor, (asked) => ({ next: `c${asked}` })],
+    ['link', { kind: 'link', at: { path: 'next' }, size }, (asked) => ({ next: `http://source/${asked}` })],
+    ['page', { kind: 'page', param: 'page', first: 1, size, order: 'fixed', more: 'more' }, () => ({ more: true })],
+    ['custom', stepping, () => ({})],
+  ])('%s: pages without rows that never end are an error, over stops too', async (_, paging, rest) => {
+    let asked = 0;
+    const script: Script = () => {
+      asked += 1;
+      return { data: { rows: asked === 1 ? [row(1)] : [], ...rest(asked) } };
+    };
+    const first = await readAll(paging, script, { at: { shouldEnd: () => asked >= 400 } });
+    await expect(readAll(paging, script, { at: { cursor: carried(first.cursor) } })).rejects.toThrow(
+      'orders: 1000 answers in a row had no rows, and none was the last one',
+    );
+    expect(asked).toBe(1_001);
+  });
+
+  it('many empty pages, each stretch of which ends, are no error', async () => {
+    const { rows, client } = await readAll(byCursor, ({ cursor }) => {
+      const at = Number(cursor ?? 0);
+      return { data: { rows: at % 900 === 0 ? [row(at)] : [], ...(at < 1_800 && { next: `${at + 1}` }) } };
+    });
+    expect(idsOf(rows)).toEqual([0, 900, 1_800]);
+    expect(client.asked).toHaveLength(1_801);
+  });
+
+  it('a list that comes many times over its total ends in doubt', async () => {
+    let asked = 0;
+    const { rows, end } = await readAll(
+      { ...byCursor, total: 'total' },
+      () => {
+        asked += 1;
+        const items = Array.from({ length: 100 }, (_, i) => ({ id: (asked * 37 + i) % 500, n: asked }));
+        return { data: { rows: items, total: 500, next: `${asked}` } };
+      },
+      { stream: { time: { path: 'n', format: 's' } } },
+    );
+    expect(rows).toHaveLength(15_100);
+    expect(end).toMatchObject({
+      doubt: '15100 rows came of a list that tells a total of 500, and it goes on',
+      again: false,
+    });
+  });
+
   it('takes the request back that was sent ahead when its reader leaves', async () => {
     const client = new ScriptedClient((params, request) => {
       if (client.asked.length === 1) return seven(params, request);

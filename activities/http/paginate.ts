@@ -70,7 +70,7 @@ export interface ReadAt {
 /**
  * Reads a list page by page, whatever the family of its paging. The request of the next page leaves before a page is handed
  * out, in the order in which the platform must see them. The last page has `ended`, also when the list is empty.
- * @throws SyncError BadAnswer for a cursor that does not advance, a page that repeats, a total without rows;
+ * @throws SyncError BadAnswer for a cursor that does not advance, a page that repeats, a total without rows, pages without rows that never end;
  * ChainBroken for a cursor that is or may be dead (read from the start); Refused and RetryLater as the client throws them,
  * and Refused `too-deep` before a page that the connector says the platform does not serve
  */

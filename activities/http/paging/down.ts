@@ -63,7 +63,11 @@ export function readDown(list: List, state: Down, got: Got): Turn<Numbered> {
   if (page > first)
     return { state: { ...state, page: page - 1, probe: '', before: digest, told, anchors }, position, sign: null };
   if (!list.growsAtEnd)
-    return { state: { phase: 'ended', page, read: 'down', doubt: null }, position, sign: `page ${page} reached` };
+    return {
+      state: { phase: 'ended', page, read: 'down', doubt: state.doubt ?? null },
+      position,
+      sign: `page ${page} reached`,
+    };
   const end = lastPage(list, told, perPage);
   return {
     state: { phase: 'tail', page: end, perPage, anchors, round: 1, width: 0, next: null },

@@ -47,12 +47,13 @@ export async function* drive<S>(
     const answer = answerOf(name, strategy, state, settled);
     const rows = rowsOf(name, answer.data, stream.rows);
     const total = totalOf(answer.data, strategy.total, rows.length);
-    counter.answered(answer, total);
+    counter.answered(answer, total, rows.length);
     const turn = strategy.take(state, { answer, rows, total, counts: counter.counts });
     const out = turn.silent ? [] : (turn.rows ?? rows);
     if (!turn.silent) counter.took(out);
     state = turn.state;
-    const ended = turn.sign === null ? null : endOf(name, turn.sign, strategy, state, counter.counts);
+    const { counts } = counter;
+    const ended = turn.sign === null ? endless(name, counts) : endOf(name, turn.sign, strategy, state, counts);
     const goesOn = ended === null && (strategy.oneCall || !at.shouldEnd?.());
     if (goesOn) sent = send();
     if (turn.silent && goesOn) return { handed: null, goesOn };
@@ -114,6 +115,24 @@ function answerOf<S>(name: string, strategy: Strategy<S>, state: S, settled: Set
   if (!isRefusal || !strategy.isChain?.(state)) throw error;
   // All else is as it was in the request before, which the platform took.
   throw new SyncError('ChainBroken', `${name}: the cursor is no longer valid (${error.code})`, { cause: error });
+}
+
+/** A filter behind pages of 100 may leave out 100,000 rows at a stretch; what shows none for longer goes on for ever. */
+const emptyMost = 1_000;
+/**
+ * Rows that change come again: so often a list may come over, and a short one so many rows more. Beyond that it begins
+ * again and again, or what it tells is not its total.
+ */
+const timesMost = 10;
+const rowsBesides = 10_000;
+
+/** Ends a list that does not end by itself, whatever its family. @throws BadAnswer for one that shows nothing any more */
+function endless(name: string, { empty = 0, rows, total }: Tally): End | null {
+  if (empty >= emptyMost)
+    throw new SyncError('BadAnswer', `${name}: ${empty} answers in a row had no rows, and none was the last one`);
+  if (total === null || rows <= total.most * timesMost + rowsBesides) return null;
+  const doubt = `${rows} rows came of a list that tells a total of ${total.most}, and it goes on`;
+  return { sign: `${timesMost} times the total`, doubt, again: false, owed: null };
 }
 
 function endOf<S>(name: string, sign: string, strategy: Strategy<S>, state: S, counts: Tally): End {

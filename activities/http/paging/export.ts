@@ -147,7 +147,7 @@ class Job {
     const { client, name: stream, at } = this;
     const { limits, appLimits } = this.stream;
     const answer = await client.call({ call, params, limits, appLimits, stream, signal: at.signal });
-    this.counter.answered(answer, null);
+    this.counter.answered(answer, null, 0);
     return answer;
   }
 }

@@ -37,6 +37,8 @@ export interface Down {
   told: number;
   /** Rows of the page that was read first. */
   anchors: Anchors | null;
+  /** Why the way up may not have met the last page; null or absent: it has, or a total told it. */
+  doubt?: string | null;
 }
 
 /** From the end of the list back to the anchors, round by round until one answer shows both. */
@@ -87,12 +89,15 @@ export function lastPage({ paging }: List, total: number, perPage: number): numb
   return paging.first + Math.max(0, Math.ceil(total / perPage) - 1);
 }
 
-/** @throws Refused `too-deep` for a page that the platform does not serve: the window must be split */
-export function requireDepth({ name, paging }: List, page: number): void {
-  const { deepest, size, first } = paging;
+export function isTooDeep({ paging: { deepest, size, first } }: List, page: number): boolean {
   const depth = page - first + 1;
-  if (depth <= (deepest?.page ?? depth) && depth * size.rows <= (deepest?.rows ?? depth * size.rows)) return;
-  throw new Refused('too-deep', 'deepest', `${name}: page ${page} is deeper than the platform serves`);
+  return depth > (deepest?.page ?? depth) || depth * size.rows > (deepest?.rows ?? depth * size.rows);
+}
+
+/** @throws Refused `too-deep` for a page that the platform does not serve: the window must be split */
+export function requireDepth(list: List, page: number): void {
+  if (isTooDeep(list, page))
+    throw new Refused('too-deep', 'deepest', `${list.name}: page ${page} is deeper than the platform serves`);
 }
 
 /** A busy end may change every row of a page: as many as this are kept, about a kilobyte. */

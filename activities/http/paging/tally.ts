@@ -10,6 +10,8 @@ export interface Tally {
   pages: number;
   requests: number;
   rows: number;
+  /** The last answers that had no rows, in a row. Absent in cursors of earlier versions. */
+  empty?: number;
   /** Distinct keys, each call counting its own. 0 where nothing is held against them. */
   distinct: number;
   /** Rows whose key had come before in the same call. */
@@ -64,13 +66,14 @@ export class Counter {
     this.counts = { ...(before ?? unread), calls: earlier + 1 };
   }
 
-  /** Notes an answer, whether its rows are handed out or not. */
-  answered(answer: Answer, total: number | null): void {
+  /** Notes an answer with so many rows, whether they are handed out or not. */
+  answered(answer: Answer, total: number | null, rows: number): void {
     const { counts } = this;
     const first = counts.requests === 0;
     this.counts = {
       ...counts,
       requests: counts.requests + 1,
+      empty: rows > 0 ? 0 : (counts.empty ?? 0) + 1,
       beganMs: first ? earlierThan(answer) : counts.beganMs,
       total: total === null ? counts.total : widen(counts.total, total),
     };
