@@ -83,6 +83,7 @@ export const feishu: Connector = {
         params: { department_id: '0', fetch_child: true, ...idTypes },
       },
       rows: 'items',
+      emptyHas: 'has_more',
       key: 'open_department_id',
       paging: pages,
       // A very large company is refused with all below its root (43010).
@@ -100,6 +101,7 @@ export const feishu: Connector = {
       title: 'People, department by department',
       call: { api: 'contact/v3/users/find_by_department', params: { ...idTypes } },
       rows: 'items',
+      emptyHas: 'has_more',
       key: 'union_id',
       paging: pages,
       over: {

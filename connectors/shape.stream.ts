@@ -12,6 +12,12 @@ export interface Stream {
   /** Rows, from the payload. One object instead of a list counts as one row. */
   rows: Path;
   /**
+   * Of a platform that leaves an empty list out, or writes null for it: what its answer has even then, e.g. `has_more`; from
+   * the payload, as `rows`. `''`: nothing, any success without a list is an empty one. Default: an answer with neither the
+   * list nor a total of 0 is a BadAnswer, since maintenance looks the same. Say it only where a source or an answer shows it.
+   */
+  emptyHas?: Path;
+  /**
    * Source id: one path or several joined by `/`; of several a part that holds `/` or `\` has a `\` before each. `$over` is
    * the id the call was made for.
    */

@@ -22,7 +22,7 @@ describe.concurrent('whole', () => {
   test('a connector that reads one row a page is found', async () => {
     const { kuaishou } = connectors;
     const { coupons } = kuaishou!.streams;
-    const streams = { coupons: { ...coupons!, rows: 'couponList.0' } };
+    const streams = { coupons: { ...coupons!, rows: 'couponList.0', emptyHas: 'total' } };
     const bad = { ...kuaishou!, platform: 'kuaishou_bad', streams, unconfirmed: [] };
     addConnectors({ kuaishou_bad: bad }, 'test/connectors.test.ts');
     onTestFinished(() => void delete connectors.kuaishou_bad);

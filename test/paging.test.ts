@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { RetryLater, SyncError } from '../activities/errors.ts';
 import { cameBefore, goOn, noTrail } from '../activities/http/paging/trail.ts';
-import type { Paging } from '../connectors/shape.ts';
+import type { Paging, Stream } from '../connectors/shape.ts';
 import { carried, idsOf, open, readAll, row, rowsOf, type Script, ScriptedClient } from './harness/paging/scripted.ts';
 
 const size = { param: 'size', rows: 3 };
@@ -145,13 +145,35 @@ describe('every family', () => {
     await expect(open(byCursor, client, { at: { signal: stop.signal } }).next()).rejects.toThrow('enough');
   });
 
-  it.each([
-    [null, 0],
-    [{}, 0],
-    [{ rows: [] }, 0],
-    [{ rows: row(1) }, 1],
-  ])('a payload %j is %i rows', async (data, count) => {
-    expect((await readAll({ kind: 'whole' }, () => ({ data }))).rows).toHaveLength(count);
+  it.each<[unknown, Partial<Stream>, number]>([
+    [null, {}, 0],
+    [{ rows: [] }, {}, 0],
+    [{ rows: row(1) }, {}, 1],
+    [{ more: false }, { emptyHas: 'more' }, 0],
+    [{ rows: null, more: false }, { emptyHas: 'more' }, 0],
+    [undefined, { emptyHas: '' }, 0],
+    [{}, { key: '$over' }, 0],
+  ])('a payload %j is, with %j, %i rows', async (data, stream, count) => {
+    expect((await readAll({ kind: 'whole' }, () => ({ data }), { stream })).rows).toHaveLength(count);
+  });
+
+  const withTotal: Paging = { ...byCursor, total: 'total' };
+  it.each<[unknown, Paging, Partial<Stream>, string]>([
+    [undefined, byCursor, {}, 'a total of 0'],
+    [{}, withTotal, {}, 'a total of 0'],
+    [{ message: 'maintenance' }, withTotal, {}, 'a total of 0'],
+    [{ rows: null, total: 7 }, withTotal, {}, 'a total of 0'],
+    [{}, byCursor, { emptyHas: 'more' }, '"more"'],
+  ])('a payload %j is no empty list', async (data, paging, stream, accepted) => {
+    await expect(readAll(paging, () => ({ data }), { stream })).rejects.toThrow(
+      `orders: got nothing at "rows" of the answer, accepted a list, an object, or ${accepted}`,
+    );
+  });
+
+  it('a total of 0 says that the list is empty', async () => {
+    const { rows, end } = await readAll(withTotal, () => ({ data: { total: 0 } }));
+    expect(rows).toEqual([]);
+    expect(end.doubt).toBeNull();
   });
 
   it('a list that is none is refused', async () => {

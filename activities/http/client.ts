@@ -27,7 +27,7 @@ export interface CallRequest {
 }
 
 export interface Answer {
-  /** Payload, envelope taken off; null where the platform says that there is nothing; undefined where none stands at its path. */
+  /** Payload, envelope taken off; null where the verdict is `empty`; undefined where none, or null, stands at its path. */
   data: unknown;
   /** Whole body, for cursors and totals beside the payload. */
   body: unknown;
@@ -121,8 +121,14 @@ export function openClient(
       if (judgement.verdict === 'retry-after' || judgement.verdict === 'quota')
         await deps.throttle.refused(budget, judgement.level, judgement.waitMs, whyWait(judgement, reply.place));
       requireGood(reply, request.stream, hasTokens);
-      const { data, body } = judgement;
-      return { data, body, headers: answer.headers, requestedAt, bytes: answer.body.length };
+      const { verdict, data, body } = judgement;
+      return {
+        data: verdict === 'empty' ? null : (data ?? undefined),
+        body,
+        headers: answer.headers,
+        requestedAt,
+        bytes: answer.body.length,
+      };
     },
   };
 }

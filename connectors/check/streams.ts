@@ -183,6 +183,7 @@ export const stream = object({
   call: v.optional(object(apiCall)),
   sql: v.optional(sqlCall),
   rows: path,
+  emptyHas: v.optional(path),
   key: v.union([path, filled(path, 'a path or a list of paths')], 'a path or a list of paths'),
   time: v.optional(object({ path, format: timeFormat })),
   paging,

@@ -55,6 +55,7 @@ const itemList = (title: string, name: string): Stream => ({
   title,
   call: { api: `taobao.items.${name}.get`, params: { fields: itemFields } },
   rows: `items_${name}_get_response.items.item`,
+  emptyHas: `items_${name}_get_response.total_results`,
   key: 'num_iid',
   time: modified,
   paging: {
@@ -118,6 +119,7 @@ export const streams: Record<string, Stream> = {
     title: 'Trades of the last three months, by time of change',
     call: { api: 'taobao.trades.sold.increment.get', params: { fields: tradeFields, type: tradeTypes } },
     rows: 'trades_sold_increment_get_response.trades.trade',
+    emptyHas: 'trades_sold_increment_get_response.total_results',
     key: 'tid',
     time: modified,
     paging: newestFirst('trades_sold_increment_get_response'),
@@ -149,6 +151,7 @@ export const streams: Record<string, Stream> = {
     title: 'Refunds, by time of change',
     call: { api: 'taobao.refunds.receive.get', params: { fields: refundFields } },
     rows: 'refunds_receive_get_response.refunds.refund',
+    emptyHas: 'refunds_receive_get_response.total_results',
     key: 'refund_id',
     time: modified,
     paging: newestFirst('refunds_receive_get_response'),

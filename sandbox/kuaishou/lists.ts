@@ -88,6 +88,7 @@ export const lists: Record<string, ListSpec> = {
     render: (row) => ({ couponId: number(row.id), couponName: `满减 ${row.serial}`, status: row.status, price: 500 }),
   },
   shop: {
+    single: true,
     rows: () => 1,
     id: () => '一号店',
     removed: 'never',

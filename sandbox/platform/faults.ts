@@ -34,6 +34,8 @@ export type PlatformFault =
   | { type: 'hang' }
   /** 200 with a success and no rows, the total as it is. */
   | { type: 'empty' }
+  /** 200 with a success around nothing: neither rows nor total nor cursor, as a platform under repair. */
+  | { type: 'bare' }
   /** The first row of a page that is not the first is the last row of the page before: a row on two pages. */
   | { type: 'twice' }
   /** After the answer its first `rows` (default 1) records change and move to where changed records stand. */
@@ -62,6 +64,7 @@ const known: Record<Fault['type'], true> = {
   slow: true,
   hang: true,
   empty: true,
+  bare: true,
   twice: true,
   moved: true,
   removed: true,

@@ -84,6 +84,8 @@ export interface Reply {
 export interface ListSpec {
   /** Records for the option `rows`. Default: as many. */
   rows?: (rows: number) => number;
+  /** True: an account is never without its record, which is no list at the platform. Default false. */
+  single?: boolean;
   /** Source id of the n-th record, n from 1. Default: the number as text. */
   id?: (serial: number) => string;
   /** States a record is born in, in turn. */

@@ -109,7 +109,7 @@ async function decide(served: Served, incoming: Incoming): Promise<Outcome> {
     remember(served, call);
     const { payload, rows } = answerCall(served, api, call, incoming, due);
     counts.rows += rows;
-    return { reply: { status: 200, body: fixture.write(payload, call) }, due };
+    return { reply: { status: 200, body: fixture.write(due.get('bare') ? {} : payload, call) }, due };
   } catch (error) {
     return { reply: refused(served, error, call), due };
   }

@@ -45,7 +45,7 @@ export async function* drive<S>(
    */
   const open = (settled: Settled): { handed: Page | null; goesOn: boolean } => {
     const answer = answerOf(name, strategy, state, settled);
-    const rows = rowsOf(name, answer.data, stream.rows);
+    const rows = rowsOf(name, stream, answer.data, strategy.total);
     const total = totalOf(answer.data, strategy.total, rows.length);
     counter.answered(answer, total, rows.length);
     const turn = strategy.take(state, { answer, rows, total, counts: counter.counts });

@@ -20,7 +20,7 @@ export function recordsOf(name: string, stream: Stream, format: Format, file: Bu
   if (format === 'csv') return readCsv(name, text);
   if (format === 'jsonl') return readLines(text);
   try {
-    return rowsOf(name, parseJson(text), stream.rows);
+    return rowsOf(name, stream, parseJson(text));
   } catch (cause) {
     if (cause instanceof SyncError) throw cause;
     throw new SyncError('BadAnswer', `${name}: the file is broken or cut JSON (${file.length} bytes)`, { cause });

@@ -1,4 +1,4 @@
-import type { Paging, Path, Value } from '../../../connectors/shape.ts';
+import type { Paging, Path, Stream, Value } from '../../../connectors/shape.ts';
 import { SyncError } from '../../errors.ts';
 import type { Answer } from '../client.ts';
 import type { Cursor, End } from '../paginate.ts';
@@ -67,17 +67,32 @@ export function requireFamily(name: string, paging: Paging, cursor: Cursor): voi
   );
 }
 
-/** The rows of a payload. A payload or a list that is not there is an empty one; one object is one row. @throws BadAnswer */
-export function rowsOf(name: string, data: unknown, path: Path): readonly unknown[] {
-  const rows = data === null || data === undefined ? null : valueAt(data, path);
+/**
+ * The rows of a payload; one object is one row. Without a list it is empty where something says so: a total of 0, what the
+ * connector names, or the verdict of the answer, which leaves no payload. @throws BadAnswer
+ */
+export function rowsOf(name: string, stream: Stream, data: unknown, total?: Path): readonly unknown[] {
+  const { rows: path, emptyHas, key } = stream;
+  const rows = valueAt(data, path);
   if (Array.isArray(rows)) return rows;
-  if (rows === null || rows === undefined || rows === '') return [];
-  if (typeof rows === 'object') return [rows];
+  if (!isNothing(rows)) {
+    if (typeof rows === 'object') return [rows];
+    throw new SyncError(
+      'BadAnswer',
+      `${name}: got a ${typeof rows} at "${path}" of the answer, accepted a list or an object`,
+    );
+  }
+  // Whose record an answer is the call alone says: an answer without one is for the reader of ids to judge.
+  if (data === null || totalOf(data, total, 0) === 0 || key === '$over') return [];
+  if (emptyHas === '' || (emptyHas !== undefined && !isNothing(valueAt(data, emptyHas)))) return [];
+  const left = emptyHas === undefined ? '; "emptyHas" says what stands there where an empty list is left out' : '';
   throw new SyncError(
     'BadAnswer',
-    `${name}: got a ${typeof rows} at "${path}" of the answer, accepted a list or an object`,
+    `${name}: got nothing at "${path}" of the answer, accepted a list, an object, or ${emptyHas === undefined ? 'a total of 0' : `"${emptyHas}"`}${left}`,
   );
 }
+
+const isNothing = (value: unknown) => value === null || value === undefined || value === '';
 
 /** The total an answer tells; null where it tells none, or one that cannot be (some platforms tell it on the first page only, then 0). */
 export function totalOf(data: unknown, path: Path | undefined, rows: number): number | null {

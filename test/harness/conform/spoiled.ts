@@ -35,6 +35,7 @@ const foundBy: Readonly<Record<string, string>> = {
     "expected [ 'BadAnswer' ] to deeply equal [ 'ChainBroken' ]",
   'an error with HTTP 200: the platform is busy': 'waits and tries: expected +0',
   'an error with HTTP 200 that is no empty list': 'should have failed, and ended with 0 rows',
+  'a success without its list is no empty list': 'should have failed, and ended with 0 rows',
   'a permission that is missing parks the stream, and others go on': "expected 'BadAnswer' to be 'Forbidden'",
   'a body that is cut on the wire': "expected [] to deeply equal [ 'Unavailable' ]",
   'JSON that is cut': "expected [] to deeply equal [ 'BadAnswer' ]",
@@ -71,6 +72,11 @@ function spoilRules(
   const good = connectorOf(platform);
   const envelope = { ...good.envelope, rules: change([...good.envelope.rules]) };
   return { check, wrong, found: foundBy[check]!, stream, connector: { ...good, envelope } };
+}
+
+function looksAtHttp(one: Spoiled): Spoiled {
+  const envelope = { ...one.connector.envelope, shapes: [{ ok: { absent: 'error' }, data: 'data' }] };
+  return { ...one, connector: { ...one.connector, envelope } };
 }
 
 const without = (verdict: VerdictRule['verdict']) => (rules: VerdictRule[]) =>
@@ -217,18 +223,14 @@ export const spoiled: readonly Spoiled[] = [
         rule.verdict === 'busy' ? { ...rule, verdict: 'empty' } : { ...rule, waitMs },
       ),
   ),
-  {
-    ...spoil(
-      'an error with HTTP 200 that is no empty list',
-      'it looks at nothing but HTTP',
-      'kuaishou.orders',
-      () => ({}),
-    ),
-    connector: {
-      ...connectorOf('kuaishou'),
-      envelope: { ...connectorOf('kuaishou').envelope, shapes: [{ ok: { absent: 'error' }, data: 'data' }] },
-    },
-  },
+  looksAtHttp(
+    spoil('an error with HTTP 200 that is no empty list', 'it looks at nothing but HTTP', 'kuaishou.orders', () => ({
+      emptyHas: '',
+    })),
+  ),
+  spoil('a success without its list is no empty list', 'it takes any success for a list', 'kuaishou.orders', () => ({
+    emptyHas: '',
+  })),
   spoilRules(
     'a permission that is missing parks the stream, and others go on',
     'it does not know that refusal',
@@ -249,9 +251,9 @@ export const spoiled: readonly Spoiled[] = [
   ),
   spoilRules(
     'HTML with HTTP 200',
-    'it takes what it cannot read for a success',
+    'it takes what it cannot read for an empty page',
     'kuaishou.orders',
-    first({ notJson: true, text: 'sign in', verdict: 'ok' }),
+    first({ notJson: true, text: 'sign in', verdict: 'empty' }),
   ),
   spoil(
     'a cursor or a page that does not advance',

@@ -42,7 +42,10 @@ const leastOf = ({ rows }: ListSpec) => rows?.(0) ?? 0;
 const isStanding = (spec: ListSpec) => leastOf(spec) > 0 && spec.rows?.(1_000_000) !== leastOf(spec);
 
 /** Whether the list can be without records. */
-export const canBeEmpty = ({ fixture, served }: Subject) => !isStanding(fixture.lists[served.list]!);
+export function canBeEmpty({ fixture, served }: Subject): boolean {
+  const spec = fixture.lists[served.list]!;
+  return !spec.single && !isStanding(spec);
+}
 
 /** A few pages of this many rows are a few rows. */
 export const smallPage = 10;

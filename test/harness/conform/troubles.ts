@@ -103,6 +103,17 @@ export const troubles: Check[] = [
     },
   },
   {
+    name: 'a success without its list is no empty list',
+    // Where the payload is the list, or the record of an id, nothing is known to be missing.
+    fits: ({ stream }) => stream.rows !== '' && stream.key !== '$over',
+    async prove(trial) {
+      trial.misbehave({ type: 'bare' });
+      const { type, message } = await failureOf(trial.read());
+      expect(type, message).toBe('BadAnswer');
+      expect(message).toContain(`got nothing at "${trial.subject.stream.rows}"`);
+    },
+  },
+  {
     name: 'a permission that is missing parks the stream, and others go on',
     fits: every,
     async prove(trial) {
