@@ -61,6 +61,20 @@ describe('a window that is counted before it is read', () => {
     expect(result.requests).toBe(asked.length);
   });
 
+  test('is read page by page where the answer shows more rows than it counts', async () => {
+    const { answer } = kuaishou.apis[refunds] as Fixture['apis'][string];
+    const lying = noting([], (page, params, lists) => ({
+      ...(answer(page, params, lists) as object),
+      totalSize: 0,
+    }));
+    const shop = await openShop(world, lying, { rows: 300 });
+    expect(resultOf(await shop.sync({ streams: ['refunds'] }), 'refunds')).toMatchObject({
+      outcome: 'whole',
+      written: 60,
+    });
+    await shop.expectSame('refunds');
+  });
+
   test('whose count is none ends with what was expected where', async () => {
     const { answer } = kuaishou.apis[refunds] as Fixture['apis'][string];
     const broken = noting([], (page, params, lists) => ({
