@@ -123,7 +123,7 @@ export interface Window {
 
 /** A cheap call that tells how many rows a window holds. */
 export interface CountCall {
-  /** Absent: the stream's own call; then 0 ends the window without a page. */
+  /** Absent: the stream's own call; then 0 ends the window without a page, unless rows stand beside it. */
   call?: ApiCall;
   /** Sent besides the bounds of the window, e.g. a page of one row. */
   params?: Record<string, Value>;

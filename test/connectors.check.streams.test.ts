@@ -23,6 +23,12 @@ const streams: WrongPart[] = [
     '~streams.gone.paging.kind: got "keyset", accepted another kind: keyset reads sql alone',
   ],
   [
+    'an answer of SQL',
+    'streams.pushed.emptyHas',
+    'more',
+    '~streams.pushed.emptyHas: got "more", accepted nothing, since sql is read: a table is there or not',
+  ],
+  [
     'SQL without database',
     'settings.databaseUrl',
     undefined,

@@ -20,7 +20,7 @@ export function* streamProblems(connector: Connector, name: string): Generator<P
   for (const problem of found) yield { ...problem, at: `streams.${name}.${problem.at}` };
 }
 
-function* sourceProblems({ settings }: Connector, { call, sql, paging }: Stream): Generator<Problem> {
+function* sourceProblems({ settings }: Connector, { call, sql, paging, emptyHas }: Stream): Generator<Problem> {
   if (!call && !sql) yield { at: 'call', got: none, accepted: 'a call, or sql' };
   if (call && sql) yield { at: 'sql', got: 'an object', accepted: 'nothing, since call is there' };
   if (sql && paging.kind !== 'keyset')
@@ -28,6 +28,8 @@ function* sourceProblems({ settings }: Connector, { call, sql, paging }: Stream)
   if (!sql && paging.kind === 'keyset')
     yield { at: 'paging.kind', got: '"keyset"', accepted: 'another kind: keyset reads sql alone' };
   if (!sql) return;
+  if (emptyHas !== undefined)
+    yield { at: 'emptyHas', got: quoted(emptyHas), accepted: 'nothing, since sql is read: a table is there or not' };
   if (!settings.databaseUrl?.secret)
     yield {
       at: 'sql',
