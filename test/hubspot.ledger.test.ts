@@ -153,3 +153,21 @@ test('rows that take too long together are read in parts, and the next pass begi
   expect(await pass()).toBe(40);
   expect(limits[0], 'twice as many are tried').toBe(2 * most);
 });
+
+test('a table that goes while nobody is left to be sent is a failure, and not read again for ever', async () => {
+  const { pool } = world;
+  const crm = await openCrm(world, {
+    users: 0,
+    mapping: { properties: { firstname: { sql: 'u.name', type: 'string' } }, tables: {} },
+  });
+  const { name: connection } = crm;
+  const { mapping } = readOptions({ ...(await storedConnection(pool, connection)), credential: null });
+  const reader = new MappedReader(pool, mapping, await probeMapping(pool, mapping));
+  await crm.sql('ALTER TABLE users RENAME TO away');
+  const due = new DueRows({
+    ...{ reader, connection, judged: '', ledger: {} as Ledger, tally: {} as Tally },
+    nextKey: (after) => nextDirty(pool, connection, after),
+    others: async function* () {},
+  });
+  await expect(due.next()).rejects.toMatchObject({ code: '42P01' });
+});

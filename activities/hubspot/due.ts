@@ -71,7 +71,7 @@ export class DueRows {
           this.limit = Math.ceil(this.limit / 2);
           if (fault.code === tooSlow) this.readsAtMost(this.limit);
         } else {
-          const row = await this.alone();
+          const row = await this.alone(error);
           if (row !== null) return [row];
         }
       }
@@ -87,12 +87,12 @@ export class DueRows {
 
   /**
    * The next dirty user by its own key and mark: between two readings others are marked before it, and holds end. Null when
-   * its expressions fail: it is set aside, unless it was marked again since.
+   * its expressions fail: it is set aside, unless it was marked again since. @throws the failure, where nobody is dirty
    */
-  private async alone(): Promise<MappedRow | null> {
+  private async alone(failure: unknown): Promise<MappedRow | null> {
     const { nextKey, ledger, tally } = this.options;
     const found = await nextKey(this.after);
-    if (found === null) return null;
+    if (found === null) throw failure;
     const read = await this.mapped(found.key);
     this.after = found.key;
     if ('rows' in read) return read.rows[0] === undefined ? null : { ...read.rows[0], version: found.version };

@@ -207,10 +207,11 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
   } finally {
     clearInterval(sight);
   }
-  // Calls that were in flight have come to their ends since.
-  if (tally.stop?.kind === 'rejects') tally.stop.bad = tally.bad;
-  if (tally.stop?.kind === 'rejects')
+  if (tally.stop?.kind === 'rejects') {
+    // Calls that were in flight have come to their ends since.
+    tally.stop.bad = tally.bad;
     await setTripped(pool, id, { judged: plan.judged, bad: tally.stop.bad, of: tally.stop.of });
+  }
   if (tally.stop?.kind === 'failure') throw tally.stop.error;
   return result(deps, input, tally, { done: done || fewLeft, fewLeft });
 }
