@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { type Client, type Pool, type TransactionOptions, transaction } from './client.ts';
 import { connectionUnknown, isStanding, stands } from './connections.ts';
 import { forgetSettled } from './rejects.ts';
@@ -92,19 +93,22 @@ export async function writeUnderClaim<T>(
   options: TransactionOptions,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  return transaction(pool, { ...options, name: `${options.name} ${claim.connection}` }, async (client) => {
-    await proveClaim(client, claim);
-    return work(client);
-  });
+  const first = `SELECT 1 FROM syncline.claims WHERE ${isHeld(claim)} FOR SHARE`;
+  return transaction(
+    pool,
+    { ...options, name: `${options.name} ${claim.connection}`, first },
+    async (client, { rowCount }) => {
+      if (rowCount === 1) return work(client);
+      throw takenOver(claim);
+    },
+  );
 }
 
-async function proveClaim(client: Client, claim: Claim): Promise<void> {
-  const { rowCount } = await client.query(
-    'SELECT 1 FROM syncline.claims WHERE connection_id = $1 AND pipeline = $2 AND epoch = $3 FOR SHARE',
-    [claim.connection, claim.pipeline, claim.epoch],
+/** SQL condition of `syncline.claims`. */
+export const isHeld = ({ connection, pipeline, epoch }: Claim) =>
+  `connection_id = ${pg.escapeLiteral(connection)} AND pipeline = ${pg.escapeLiteral(pipeline)} AND epoch = ${epoch}`;
+
+export const takenOver = ({ connection, epoch }: Claim) =>
+  new ClaimLost(
+    `Connection "${connection}" was taken over by a later run: this one (epoch ${epoch}) writes nothing more.`,
   );
-  if (rowCount === 1) return;
-  throw new ClaimLost(
-    `Connection "${claim.connection}" was taken over by a later run: this one (epoch ${claim.epoch}) writes nothing more.`,
-  );
-}

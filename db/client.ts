@@ -47,6 +47,10 @@ export interface TransactionOptions {
   durable?: boolean;
   /** Sorts and hashes of whole lists: work_mem 128 MB, 15 minutes instead of 2, parallel workers. Default false. */
   heavy?: boolean;
+  /** Settings of this transaction alone, as SQL: they go with its first statement, without a round trip of their own. */
+  settings?: string;
+  /** A query that goes with it too, behind the settings; `work` is given its result. */
+  first?: string;
 }
 
 /**
@@ -63,7 +67,7 @@ const heavily = [
 export async function transaction<T>(
   pool: Pool,
   options: TransactionOptions,
-  work: (client: Client) => Promise<T>,
+  work: (client: Client, first: pg.QueryResult) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -78,8 +82,11 @@ export async function transaction<T>(
     ];
     if (options.durable === false) settings.push('SET LOCAL synchronous_commit = off');
     if (options.heavy) settings.push(...heavily);
-    await client.query(`BEGIN; ${settings.join('; ')}`);
-    const result = await work(client);
+    if (options.settings !== undefined) settings.push(options.settings);
+    if (options.first !== undefined) settings.push(options.first);
+    // Of several statements as many results come.
+    const results = await client.query(`BEGIN; ${settings.join('; ')}`);
+    const result = await work(client, (results as unknown as pg.QueryResult[]).at(-1)!);
     await client.query('COMMIT');
     return result;
   } catch (error) {

@@ -100,11 +100,12 @@ export class MappedReader {
   async read({ connection, after, limit, only, bytes, judged, timeoutMs }: MappedRange): Promise<MappedRow[]> {
     for (const table of this.unknown)
       if (await knowRows(this.pool, table, { connection_id: connection })) this.unknown.delete(table);
-    const read = await transaction(this.pool, { name: `map ${connection}` }, async (client) => {
-      // A policy that somebody puts on a table in mid-run is an error: users it hides would read as deleted.
-      // `::date` and `::text` mean the same whatever the database, the role or this machine has set.
-      await client.query(`SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}`);
-      if (timeoutMs !== undefined) await client.query(`SET LOCAL statement_timeout = ${Math.trunc(timeoutMs)}`);
+    // A policy that somebody puts on a table in mid-run is an error: users it hides would read as deleted.
+    // `::date` and `::text` mean the same whatever the database, the role or this machine has set.
+    const settings = `SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}${
+      timeoutMs === undefined ? '' : `; SET LOCAL statement_timeout = ${Math.trunc(timeoutMs)}`
+    }`;
+    const read = await transaction(this.pool, { name: `map ${connection}`, settings }, async (client) => {
       const values = [connection, after, limit, only ?? null, bytes, judged, this.idProperty, this.gone];
       const { rows } = await client.query({ name: this.name, text: this.text, values });
       // In place: a copy of each would be the better part of the garbage.
@@ -231,8 +232,7 @@ export async function ownKey(
   text: string,
 ): Promise<string | null> {
   try {
-    return await transaction(pool, { name: 'key' }, async (client) => {
-      await client.query(sameTexts);
+    return await transaction(pool, { name: 'key', settings: sameTexts }, async (client) => {
       const own = `u.${pg.escapeIdentifier(key)}`;
       const { rows } = await client.query(
         `SELECT coalesce((SELECT ${own}::text FROM ${quoted(from)} u WHERE ${own} = $1::text::${keyCast}), ($1::text::${keyCast})::text) AS key`,

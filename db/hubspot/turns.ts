@@ -1,5 +1,6 @@
-import { type Claim, ClaimLost, writeUnderClaim } from '../claims.ts';
-import type { Client, Pool, TransactionOptions } from '../client.ts';
+import pg from 'pg';
+import { type Claim, ClaimLost, isHeld, takenOver, writeUnderClaim } from '../claims.ts';
+import { type Client, type Pool, type TransactionOptions, transaction } from '../client.ts';
 
 /**
  * Who of one run may write: the latest attempt of its writing step. An attempt that Temporal gave up may live on; it must
@@ -49,13 +50,13 @@ export async function writeInTurn<T>(
   options: TransactionOptions,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  return writeUnderClaim(pool, claim, options, async (client) => {
-    const { rowCount } = await client.query(
-      'SELECT 1 FROM syncline.hubspot_syncs WHERE connection_id = $1 AND turn = $2 FOR SHARE',
-      [claim.connection, turn],
-    );
-    if (rowCount !== 1)
-      throw new ClaimLost(`A later attempt of this step works on "${claim.connection}": this one writes nothing more.`);
-    return work(client);
+  const { connection } = claim;
+  // Of both in one statement: a slice writes some 50 times a second.
+  const first = `SELECT (SELECT epoch FROM syncline.claims WHERE ${isHeld(claim)} FOR SHARE) AS epoch,
+    (SELECT turn FROM syncline.hubspot_syncs WHERE connection_id = ${pg.escapeLiteral(connection)} AND turn = ${turn} FOR SHARE) AS turn`;
+  return transaction(pool, { ...options, name: `${options.name} ${connection}`, first }, async (client, { rows }) => {
+    if (rows[0].epoch === null) throw takenOver(claim);
+    if (rows[0].turn !== null) return work(client);
+    throw new ClaimLost(`A later attempt of this step works on "${connection}": this one writes nothing more.`);
   });
 }

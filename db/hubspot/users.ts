@@ -28,13 +28,12 @@ export async function* otherUsers(
   const users = `SELECT u.${pg.escapeIdentifier(key)}::text AS key FROM ${quoted(from)} u`;
   const known = `SELECT key FROM syncline.hubspot_contacts WHERE connection_id = $1 AND sent_hash IS NOT NULL AND parked_hash IS NULL`;
   for (const some of [`(${known} LIMIT 50) UNION ALL (${users} LIMIT 50)`, `${users} ORDER BY random() LIMIT 50`]) {
-    const { rows } = await transaction(pool, { name: 'other users' }, async (client) => {
-      await client.query(sameTexts);
-      return client.query(`SELECT key FROM (${some}) o WHERE key IS DISTINCT FROM $2 AND $1::text IS NOT NULL`, [
+    const { rows } = await transaction(pool, { name: 'other users', settings: sameTexts }, (client) =>
+      client.query(`SELECT key FROM (${some}) o WHERE key IS DISTINCT FROM $2 AND $1::text IS NOT NULL`, [
         connection,
         except,
-      ]);
-    });
+      ]),
+    );
     for (const { key: other } of rows) yield other;
   }
 }
@@ -52,9 +51,9 @@ export async function whoLeft(
   // OFFSET 0: the condition is evaluated for these users and nobody else.
   const text = `SELECT k.key FROM unnest($1::text[]) k(key) LEFT JOIN LATERAL (SELECT (${mapping.where ?? 'true'})::boolean AS in_scope
     FROM ${userOf(mapping, keyCast, 'k.key')} OFFSET 0) m ON true WHERE m.in_scope IS NOT TRUE`;
+  const settings = `SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}`;
   const read = (part: readonly string[]) =>
-    transaction(pool, { name: 'scope' }, async (client) => {
-      await client.query(`SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}`);
+    transaction(pool, { name: 'scope', settings }, async (client) => {
       const { rows } = await client.query(text, [part]);
       return rows.map((row) => row.key as string);
     });
