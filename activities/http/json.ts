@@ -9,11 +9,10 @@ export interface NoJson {
 }
 
 const shownStart = 4_096;
-/**
- * Fifteen digits come out of a double as they went in, unless their exponent has three. Hashes have both `e` and digits:
- * only what ends as a number in JSON ends counts, so that a body of them is not walked for nothing.
- */
-const mayRound = /[\d.]{16}|\d[eE][+-]?\d{3,}\s*(?:[,}\]]|$)/;
+/** Fifteen digits come out of a double as they went in, unless their exponent has three. */
+const digitsKept = 15;
+/** Hashes have both `e` and digits: only what ends as a number in JSON ends counts, so that a body of them is not walked for nothing. */
+const longExponent = /[eE][+-]?\d{3,}\s*(?:[,}\]]|$)/;
 const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /**
@@ -22,7 +21,7 @@ const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
  * @throws SyntaxError
  */
 export function parseJson(text: string): unknown {
-  return JSON.parse(mayRound.test(text) ? quoteLongNumbers(text) : text);
+  return JSON.parse(mayRound(text) ? quoteLongNumbers(text) : text);
 }
 
 /** The answer's body as JSON, or what came instead. */
@@ -47,6 +46,24 @@ function kindOf(answer: HttpAnswer, text: string): NoJson['kind'] {
   return typeOf(answer) === 'text/html' || text.trimStart().startsWith('<') ? 'HTML' : 'truncated or broken JSON';
 }
 
+function mayRound(text: string): boolean {
+  return hasLongNumber(text) || longExponent.test(text);
+}
+
+/** Looked at from the end of each stretch, one letter in sixteen decides: a regular expression took as long as JSON.parse. */
+function hasLongNumber(text: string): boolean {
+  for (let end = digitsKept; end < text.length; ) {
+    let at = end;
+    while (end - at <= digitsKept && isOfNumber(text.charCodeAt(at))) at -= 1;
+    if (end - at > digitsKept) return true;
+    end = at + 1 + digitsKept;
+  }
+  return false;
+}
+
+/** A digit or a point. */
+const isOfNumber = (code: number) => (code >= 48 && code <= 57) || code === 46;
+
 /** Numbers stand outside of strings alone, so the text is walked string by string. */
 function quoteLongNumbers(text: string): string {
   const parts: string[] = [];
@@ -54,7 +71,7 @@ function quoteLongNumbers(text: string): string {
   while (from < text.length) {
     const open = text.indexOf('"', from);
     const outside = open < 0 ? text.slice(from) : text.slice(from, open);
-    parts.push(mayRound.test(outside) ? outside.replace(number, quoteUnsafe) : outside);
+    parts.push(mayRound(outside) ? outside.replace(number, quoteUnsafe) : outside);
     if (open < 0) break;
     from = endOfString(text, open);
     parts.push(text.slice(open, from));
