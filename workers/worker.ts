@@ -129,10 +129,11 @@ export async function bundleWorkflows(): Promise<string> {
   const { code } = await bundleWorkflowCode({
     workflowsPath: workflowsPath(),
     logger: new DefaultLogger('WARN'),
-    // Lines of stack traces without the sources themselves: half the size, in both threads that hold it.
-    webpackConfigHook: (config) => ({ ...config, devtool: 'inline-nosources-source-map' }),
+    // Lines of stack traces without their columns and the sources themselves: a third of the size, in both threads that hold it.
+    webpackConfigHook: (config) => ({ ...config, devtool: 'inline-nosources-cheap-module-source-map' }),
   });
-  return code;
+  // A text that has one letter beyond Latin takes two bytes for each: 1.2 MB more in both threads.
+  return code.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /**
