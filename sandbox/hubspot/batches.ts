@@ -87,8 +87,8 @@ function refusedAsWhole(contacts: Contacts, name: BatchName, rows: readonly RowI
       );
   if (name === 'create') return null;
   const ids = rows.map(({ id }) => String(id));
+  if (new Set(ids).size === ids.length) return null;
   const doubled = [...new Set(ids.filter((id, at) => ids.indexOf(id) !== at))];
-  if (doubled.length === 0) return null;
   return refusal(
     400,
     'VALIDATION_ERROR',

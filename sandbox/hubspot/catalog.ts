@@ -88,9 +88,9 @@ export function judgeValue(property: SandboxProperty, value: string, rule?: RegE
     return failed(name, 'INVALID_EMAIL', `Email address ${value} is invalid`);
   switch (type) {
     case 'enumeration': {
-      const known = property.options.map((option) => option.value);
       const parts = property.fieldType === 'checkbox' ? value.split(';') : [value];
-      if (parts.every((part) => known.includes(part))) return null;
+      if (parts.every((part) => property.options.some((option) => option.value === part))) return null;
+      const known = property.options.map((option) => option.value);
       return failed(name, 'INVALID_OPTION', `${value} was not one of the allowed options: [${JSON.stringify(known)}]`);
     }
     case 'number':
@@ -103,8 +103,9 @@ export function judgeValue(property: SandboxProperty, value: string, rule?: RegE
       if (/^\d{4}-\d{2}-\d{2}$/.test(value)) return null;
       if (!/^-?\d+$/.test(value)) return failed(name, 'INVALID_DATE', `${value} was not a valid date.`);
       const rest = ((Number(value) % dayMs) + dayMs) % dayMs;
+      if (rest === 0) return null;
       const clock = new Date(rest).toISOString().slice(11, 23).replace(/^0/, '');
-      return rest === 0 ? null : failed(name, 'INVALID_DATE', `${value} is at ${clock} UTC, not midnight!`);
+      return failed(name, 'INVALID_DATE', `${value} is at ${clock} UTC, not midnight!`);
     }
     case 'datetime':
       return /^-?\d+$/.test(value) || !Number.isNaN(Date.parse(value))

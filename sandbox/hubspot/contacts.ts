@@ -32,6 +32,15 @@ export type Written = { contact: Contact; isNew: boolean } | { error: RowError }
 
 const plain = (property: string, value: string) => (property === 'email' ? value.toLowerCase() : value);
 
+let last = { at: 0, text: '' };
+
+/** This moment as a text; the rows of one batch share it. */
+function moment(): string {
+  const at = Date.now();
+  if (at !== last.at) last = { at, text: new Date(at).toISOString() };
+  return last.text;
+}
+
 /** The contacts of the account, with their unique values. */
 export class Contacts {
   readonly catalog = new Map<string, SandboxProperty>();
@@ -77,9 +86,10 @@ export class Contacts {
   /** What a row would be refused for; null when it can be written. */
   judge(input: RowInput, target: Contact | undefined): RowError | null {
     const failed: Failed[] = [];
-    for (const [name, value] of Object.entries(input.properties ?? {})) {
+    const { properties = {} } = input;
+    for (const name in properties) {
       const property = this.catalog.get(name);
-      const fault = property && judgeValue(property, value, this.rules.get(name));
+      const fault = property && judgeValue(property, properties[name]!, this.rules.get(name));
       if (fault) failed.push(fault);
     }
     if (failed.length > 0)
@@ -88,8 +98,11 @@ export class Contacts {
         message: `Property values were not valid: ${JSON.stringify(failed)}`,
         failed,
       };
-    for (const [name, value] of Object.entries(input.properties ?? {})) {
-      if (value === '' || !this.isUnique(name)) continue;
+    for (const name in properties) {
+      const value = properties[name]!;
+      // By its id it was found.
+      const asked = name === input.idProperty && value === input.id;
+      if (value === '' || asked || !this.isUnique(name)) continue;
       const owner = this.find(name, value);
       if (owner && owner !== target)
         return {
@@ -158,7 +171,7 @@ export class Contacts {
 
   private make(): Contact {
     const id = String(this.next++);
-    const createdAt = new Date().toISOString();
+    const createdAt = moment();
     const contact = { id, properties: {}, archived: false, writes: 0, createdAt, updatedAt: createdAt };
     this.byId.set(id, contact);
     return contact;
@@ -171,7 +184,7 @@ export class Contacts {
       contact.properties[name] = value;
     }
     contact.writes += 1;
-    contact.updatedAt = new Date().toISOString();
+    contact.updatedAt = moment();
   }
 
   private move(contact: Contact, name: string, value: string): void {
