@@ -38,6 +38,8 @@ export class Feed {
   private ready: Batch[] = [];
   private ended = false;
   private filling: Promise<void> | null = null;
+  /** Rows that were read while calls of those before were opened. */
+  private ahead: MappedRow[] | null = null;
   /** Rows of a batch that is not full yet, by kind. */
   private readonly open = new Map<string, Outgoing[]>();
   private readonly met = new Met();
@@ -74,7 +76,8 @@ export class Feed {
   }
 
   private async read(): Promise<void> {
-    const rows = await this.due.next();
+    const rows = this.ahead ?? (await this.due.next());
+    this.ahead = null;
     this.ended ||= this.due.ended;
     const settled: Settled[] = [];
     const full: Outgoing[][] = [];
@@ -85,7 +88,12 @@ export class Feed {
     await this.options.breaker.look();
     await this.options.archives?.look(full.flat().filter(({ leaves }) => leaves));
     const openedAt = performance.now();
-    const numbers = await this.options.ledger.open(full.map(flyingOf));
+    const more = !this.ended && this.ready.length + full.length < this.low;
+    const [numbers, ahead] = await Promise.all([
+      this.options.ledger.open(full.map(flyingOf)),
+      more ? this.due.next() : null,
+    ]);
+    this.ahead = ahead;
     for (const [i, batch] of full.entries()) this.ready.push({ rows: batch, call: numbers[i]!, openedAt });
   }
 

@@ -142,13 +142,13 @@ export function flyingOf(rows: readonly Outgoing[]): Flying {
 export function bodyOf(rows: readonly Outgoing[], idProperty: string): string {
   if (rows[0]?.kind === 'read') return lookUpOf(rows, idProperty);
   const property = JSON.stringify(idProperty);
-  const inputs = rows.map(({ kind, id, byRecord, row }, at) => {
-    if (kind === 'archive') return `{"id":${JSON.stringify(id)}}`;
-    const trace = `"objectWriteTraceId":"${at}","properties":${row.payload}`;
-    if (kind === 'create') return `{${trace}}`;
-    return byRecord
-      ? `{"id":${JSON.stringify(id)},${trace}}`
-      : `{"id":${JSON.stringify(id)},"idProperty":${property},${trace}}`;
-  });
-  return `{"inputs":[${inputs.join(',')}]}`;
+  let body = '{"inputs":[';
+  for (const [at, { kind, id, byRecord, row }] of rows.entries()) {
+    body += at === 0 ? '{' : ',{';
+    if (kind !== 'create') body += `"id":${JSON.stringify(id)}`;
+    if (kind !== 'create' && kind !== 'archive') body += byRecord ? ',' : `,"idProperty":${property},`;
+    if (kind !== 'archive') body += `"objectWriteTraceId":"${at}","properties":${row.payload}`;
+    body += '}';
+  }
+  return `${body}]}`;
 }

@@ -58,8 +58,9 @@ export class Recorder {
     if (one.kind === 'archive') return settled(one.row, { kind: 'archived' });
     const hubspotId = outcome.kind === 'absent' ? null : outcome.hubspotId;
     const left = one.row.scope !== 'in';
-    const hash = { ok: one.row.hash, absent: null, present: '' }[outcome.kind];
-    return { ...settled(one.row, { kind: 'confirmed', hubspotId, remoteId: one.row.remote, left }), hash };
+    const confirmed = settled(one.row, { kind: 'confirmed', hubspotId, remoteId: one.row.remote, left });
+    if (outcome.kind !== 'ok') confirmed.hash = outcome.kind === 'absent' ? null : '';
+    return confirmed;
   }
 
   /** Looked for: it stays marked, and its next pass knows the contact, or that there is none. */

@@ -105,10 +105,13 @@ export function readBatch(
 
 /** Joins results and errors back to the rows: sent = written + refused is proved here, row by row. */
 function readRows(kind: BatchKind, idProperty: string, sent: readonly SentRow[], body: Json): BatchVerdict {
-  const outcomes: RowOutcome[] = sent.map(() => ({ kind: 'unaccounted' }));
+  const unaccounted: RowOutcome = { kind: 'unaccounted' };
+  const outcomes: RowOutcome[] = sent.map(() => unaccounted);
   const find = finder(idProperty, sent);
   for (const result of listOf(body.results)) {
-    const at = find(textsOf(result.objectWriteTraceId), [propertyOf(result, idProperty), result.id]);
+    const at =
+      placeOf(result.objectWriteTraceId, sent) ??
+      find(textsOf(result.objectWriteTraceId), [propertyOf(result, idProperty), result.id]);
     if (at !== undefined) outcomes[at] = { kind: 'ok', hubspotId: typeof result.id === 'string' ? result.id : null };
   }
   const nameless: RowOutcome[] = [];
@@ -170,12 +173,22 @@ function refused(sent: readonly SentRow[], body: Json): BatchVerdict {
   return { kind: 'refused', code, property, ...ownerOf(code, body), ...nameRows(sent, body) };
 }
 
+/** Trace ids are places in the batch, as texts. */
+function placeOf(trace: unknown, sent: readonly SentRow[]): number | undefined {
+  return typeof trace === 'string' && /^\d{1,3}$/.test(trace) && Number(trace) < sent.length
+    ? Number(trace)
+    : undefined;
+}
+
 /** Finds the row of a trace id, else of an id as it was sent; the platform writes e-mail addresses in small letters. */
 function finder(idProperty: string, sent: readonly SentRow[]) {
   const plain = idProperty === 'email' ? (id: string) => id.toLowerCase() : (id: string) => id;
   let byId: Map<string, number> | undefined;
   return (traces: readonly string[], ids: readonly unknown[]): number | undefined => {
-    for (const trace of traces) if (/^\d{1,3}$/.test(trace) && Number(trace) < sent.length) return Number(trace);
+    for (const trace of traces) {
+      const at = placeOf(trace, sent);
+      if (at !== undefined) return at;
+    }
     byId ??= new Map(sent.map(({ id }, at) => [plain(id), at]));
     for (const id of ids) {
       const at = typeof id === 'string' ? byId.get(plain(id)) : undefined;
