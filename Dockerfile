@@ -39,4 +39,4 @@ USER node
 ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072
 # Node itself is process 1, so that SIGTERM reaches the worker, which then finishes its steps.
 # V8 would let the heap grow to three times of what lives in it before it collects; see test/bench/rig.ts.
-CMD ["node", "--heap-growing-percent=20", "--max-semi-space-size=2", "--v8-pool-size=1", "dist/workers/start.js"]
+CMD ["node", "--heap-growing-percent=20", "--max-semi-space-size=3", "--v8-pool-size=1", "dist/workers/start.js"]

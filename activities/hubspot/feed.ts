@@ -38,8 +38,6 @@ export class Feed {
   private ready: Batch[] = [];
   private ended = false;
   private filling: Promise<void> | null = null;
-  /** Rows that were read while calls of those before were opened. */
-  private ahead: MappedRow[] | null = null;
   /** Rows of a batch that is not full yet, by kind. */
   private readonly open = new Map<string, Outgoing[]>();
   private readonly met = new Met();
@@ -76,8 +74,7 @@ export class Feed {
   }
 
   private async read(): Promise<void> {
-    const rows = this.ahead ?? (await this.due.next());
-    this.ahead = null;
+    const rows = await this.due.next();
     this.ended ||= this.due.ended;
     const settled: Settled[] = [];
     const full: Outgoing[][] = [];
@@ -88,12 +85,7 @@ export class Feed {
     await this.options.breaker.look();
     await this.options.archives?.look(full.flat().filter(({ leaves }) => leaves));
     const openedAt = performance.now();
-    const more = !this.ended && this.ready.length + full.length < this.low;
-    const [numbers, ahead] = await Promise.all([
-      this.options.ledger.open(full.map(flyingOf)),
-      more ? this.due.next() : null,
-    ]);
-    this.ahead = ahead;
+    const numbers = await this.options.ledger.open(full.map(flyingOf));
     for (const [i, batch] of full.entries()) this.ready.push({ rows: batch, call: numbers[i]!, openedAt });
   }
 
