@@ -59,6 +59,26 @@ test('an emptied table is told to nobody, where the mapping updates who left; wh
   });
 });
 
+test('nobody of a deletion goes that is longer than the part of the log that is moved first', async () => {
+  const crm = await open({ users: 6_000, mapping: { leave: 'archive' } });
+  await crm.sql('DELETE FROM users');
+  expect(await failureOfRun(crm.sync())).toMatchObject({
+    type: 'TooManyArchives',
+    message: expect.stringMatching(/^6000 of 6000 known contacts would be archived \(100\.0 %\)/),
+  });
+  expect(crm.source.calls.byName.archive).toBeUndefined();
+});
+
+test('deleted users of whom HubSpot is told nothing do not count as leaving', async () => {
+  const options = { archivePercent: 10 };
+  const crm = await open({ users: 4_000, options, mapping: { leave: 'update', leaveValues: {} } });
+  // More than the thousand that are read first, so that some are still marked when it is counted.
+  const inOrder = 'SELECT id FROM users ORDER BY id::text COLLATE "C"';
+  await crm.sql(`UPDATE users SET hidden = true, name = name || '!' WHERE id IN (${inOrder} LIMIT 60)`);
+  await crm.sql(`DELETE FROM users WHERE id IN (${inOrder} OFFSET 1900)`);
+  expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 60 });
+});
+
 test('50 may go however few there are, and an account may allow less or all', async () => {
   const few = await open({ users: 55, options: { mode: 'mirror' } });
   await few.sql('DELETE FROM users WHERE id > 5');

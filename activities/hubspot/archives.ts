@@ -11,14 +11,17 @@ export interface ArchiveGuardOptions {
   tally: Tally;
   /** Archived by the run before this slice. */
   before: number;
-  /** Counts, when what was answered is written, who is about to go. */
-  count: () => Promise<Leaving>;
+  /**
+   * Counts who is about to go, when the whole log is moved and what was answered is written: of 20,000 deleted users 2,700
+   * stood in the part that had been moved, and were archived. `gone`: who went in this slice, as of the counting.
+   */
+  count: () => Promise<Leaving & { gone: number }>;
 }
 
 /**
  * Stops a run before it archives more than a share of the contacts, or tells of so many that their users left: a TRUNCATE,
- * or a condition that fits nobody, archived everybody. Who is about to go is counted before the first call that would bring the run beyond 50, and again when
- * there are more than were counted.
+ * or a condition that fits nobody, archived everybody. Who is about to go is counted before the first call that would bring
+ * the run beyond 50, and again when there are more than were counted.
  */
 export class ArchiveGuard {
   private readonly options: ArchiveGuardOptions;
@@ -37,9 +40,8 @@ export class ArchiveGuard {
     this.decided += more;
     if (more === 0 || this.decided <= this.proven) return;
     const { tally, before, percent, count } = this.options;
-    const { leaving, known } = await count();
-    const gone = before + tally.counts.archived + tally.told;
-    const [going, of] = [leaving + gone, known + gone];
+    const { leaving, known, gone } = await count();
+    const [going, of] = [before + gone + leaving, before + gone + known];
     if (going > leastArchives && going * 100 > of * percent) tally.end({ kind: 'archives', going, of, told });
     else this.proven = Math.max(going, this.decided);
   }

@@ -129,8 +129,9 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
             tally,
             before: input.spent.archived,
             count: async () => {
-              await ledger.flushed();
-              return countLeaving(pool, id, mapping, probe.keyCast, mapping.leave === 'update');
+              await ledger.idle();
+              const [gone, { everybody }] = [tally.counts.archived + tally.told, ledger];
+              return { gone, ...(await countLeaving(pool, id, mapping, { keyCast: probe.keyCast, everybody })) };
             },
           }),
     ...(only !== null && { only }),
@@ -184,8 +185,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
       await ledger.progress();
       // Who is marked alone and with everybody is sent once.
       if (ledger.everybody) continue;
-      const { looked, again } = tally.counts;
-      const { changed } = tally;
+      const [looked, again, changed] = [tally.counts.looked, tally.counts.again, tally.changed];
       await pass(options.inFlight);
       const idle = tally.counts.looked === looked && !ledger.draining && !ledger.everybody;
       done = idle && ledger.drained === 0;

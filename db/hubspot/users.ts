@@ -39,7 +39,7 @@ export async function* otherUsers(
 }
 
 /**
- * Those of the users who are deleted or out of scope. One whose condition fails is not among them: his own reading sets him
+ * Those of the users who are out of scope, or (`deletedToo`) deleted. One whose condition fails is not among them: his own reading sets him
  * aside. The list that holds him is halved until he is alone.
  */
 export async function whoLeft(
@@ -47,10 +47,11 @@ export async function whoLeft(
   mapping: Pick<CaptureMapping, 'from' | 'key' | 'where'>,
   keyCast: string,
   keys: readonly string[],
+  deletedToo = true,
 ): Promise<string[]> {
   // OFFSET 0: the condition is evaluated for these users and nobody else.
-  const text = `SELECT k.key FROM unnest($1::text[]) k(key) LEFT JOIN LATERAL (SELECT (${mapping.where ?? 'true'})::boolean AS in_scope
-    FROM ${userOf(mapping, keyCast, 'k.key')} OFFSET 0) m ON true WHERE m.in_scope IS NOT TRUE`;
+  const text = `SELECT k.key FROM unnest($1::text[]) k(key) LEFT JOIN LATERAL (SELECT coalesce((${mapping.where ?? 'true'})::boolean, false) AS in_scope
+    FROM ${userOf(mapping, keyCast, 'k.key')} OFFSET 0) m ON true WHERE m.in_scope IS ${deletedToo ? 'NOT TRUE' : 'FALSE'}`;
   const settings = `SET TRANSACTION READ ONLY; SET LOCAL row_security = off; ${sameTexts}`;
   const read = (part: readonly string[]) =>
     transaction(pool, { name: 'scope', settings }, async (client) => {
