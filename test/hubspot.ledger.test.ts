@@ -15,8 +15,10 @@ import { takeClaim } from '../db/claims.ts';
 import { loadConnection, storedConnection } from '../db/connections.ts';
 import { logOf } from '../db/hubspot/drain.ts';
 import { MappedReader } from '../db/hubspot/mapped.ts';
+import type { Settled } from '../db/hubspot/settle.ts';
 import { nextDirty } from '../db/hubspot/syncs.ts';
 import { takeTurn } from '../db/hubspot/turns.ts';
+import { otherUsers } from '../db/hubspot/users.ts';
 import { openCrm } from './harness/crm.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
@@ -152,6 +154,34 @@ test('rows that take too long together are read in parts, and the next pass begi
   limits.length = 0;
   expect(await pass()).toBe(40);
   expect(limits[0], 'twice as many are tried').toBe(2 * most);
+});
+
+test('a user who is too slow alone is set aside, and those behind him are read together', async () => {
+  const { pool } = world;
+  const slowly = {
+    app_note: { sql: `(SELECT 'x' FROM pg_sleep(CASE u.id WHEN 1 THEN 2 ELSE 0 END))`, type: 'string' },
+  };
+  const crm = await openCrm(world, { users: 60, mapping: { properties: slowly, tables: {} } });
+  const { name: connection } = crm;
+  const { mapping } = readOptions({ ...(await storedConnection(pool, connection)), credential: null });
+  const reader = new MappedReader(pool, mapping, await probeMapping(pool, mapping));
+  await pool.query(
+    `INSERT INTO syncline.hubspot_dirty (connection_id, key, version) SELECT $1, n::text, 1 FROM generate_series(1, 60) n`,
+    [connection],
+  );
+  const aside: Settled[] = [];
+  const due = new DueRows({
+    ...{ reader, connection, judged: '', partMs: 300 },
+    ledger: { settle: (rows: readonly Settled[]) => void aside.push(...rows) } as Ledger,
+    tally: new Tally({ ...noCounts }, 0),
+    nextKey: (after) => nextDirty(pool, connection, after),
+    others: (key) => otherUsers(pool, connection, mapping, key),
+  });
+  const parts: number[] = [];
+  while (!due.ended) parts.push((await due.next()).length);
+  expect(aside).toMatchObject([{ key: '1', outcome: { kind: 'parked', code: 'mapping_failed', property: '57014' } }]);
+  expect(parts.reduce((all, one) => all + one)).toBe(59);
+  expect(parts.length, 'parts').toBeLessThan(12);
 });
 
 test('a table that goes while nobody is left to be sent is a failure, and not read again for ever', async () => {

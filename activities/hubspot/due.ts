@@ -16,7 +16,7 @@ export interface DueRowsOptions {
   nextKey: (after: string | null) => Promise<{ key: string; version: number; parked: boolean } | null>;
   /** Users whose rows tell whether the statement fails for one or for everybody. */
   others: (key: string) => AsyncIterable<string>;
-  /** Rows that are read together may take so long, ms. Default 10,000. */
+  /** A statement may take so long, ms, for one row as for many: beyond it a row is set aside. Default 10,000. */
   partMs?: number;
 }
 
@@ -24,9 +24,14 @@ export interface DueRowsOptions {
 const readRows = 1_000;
 /** Memory does not depend on how long the texts of a mapping are. */
 const readBytes = 4 * 1024 * 1024;
-/** A quarter of a slice: at the 120 s of every statement 1,000 users of 0.15 s each were read again for ever. */
+/**
+ * A quarter of a slice: at the 120 s of every statement 1,000 users of 0.15 s each were read again for ever, and one of 33 s
+ * kept everybody behind him from being sent.
+ */
 const usualPartMs = 10_000;
 const tooSlow = '57014';
+/** Each part that is too slow takes the whole time, so that halving would take 100 s to come to one row. */
+const slowSteps = 8;
 /** By connection, how many rows could be read in that time: the next pass begins with twice as many, not with all. */
 const slow = new Map<string, number>();
 const mostSlow = 1_000;
@@ -55,8 +60,7 @@ export class DueRows {
     for (;;) {
       try {
         const { after, limit } = this;
-        const timeoutMs = limit > 1 ? partMs : undefined;
-        const rows = await reader.read({ connection, after, limit, bytes: readBytes, judged, timeoutMs });
+        const rows = await reader.read({ connection, after, limit, bytes: readBytes, judged, timeoutMs: partMs });
         this.after = rows.at(-1)?.key ?? after;
         this.sound = rows.findLast(({ scope }) => scope !== 'gone')?.key ?? this.sound;
         this.reads(limit);
@@ -67,11 +71,14 @@ export class DueRows {
       } catch (error) {
         const fault = rowFault(error);
         if (fault === null) throw error;
+        const slowly = fault.code === tooSlow;
         if (this.limit > 1) {
-          this.limit = Math.ceil(this.limit / 2);
-          if (fault.code === tooSlow) this.readsAtMost(this.limit);
+          this.limit = Math.ceil(this.limit / (slowly ? slowSteps : 2));
+          if (slowly) this.readsAtMost(this.limit);
         } else {
-          const row = await this.alone(error);
+          const row = await this.alone(error, partMs);
+          // Who was slow is set aside: those behind him need not be read one by one.
+          if (slowly) this.readsAsUsual();
           if (row !== null) return [row];
         }
       }
@@ -89,11 +96,11 @@ export class DueRows {
    * The next dirty user by its own key and mark: between two readings others are marked before it, and holds end. Null when
    * its expressions fail: it is set aside, unless it was marked again since. @throws the failure, where nobody is dirty
    */
-  private async alone(failure: unknown): Promise<MappedRow | null> {
+  private async alone(failure: unknown, timeoutMs: number): Promise<MappedRow | null> {
     const { nextKey, ledger, tally } = this.options;
     const found = await nextKey(this.after);
     if (found === null) throw failure;
-    const read = await this.mapped(found.key);
+    const read = await this.mapped(found.key, timeoutMs);
     this.after = found.key;
     if ('rows' in read) return read.rows[0] === undefined ? null : { ...read.rows[0], version: found.version };
     tally.counts.looked += 1;
@@ -105,20 +112,22 @@ export class DueRows {
   }
 
   /** The row of one user, or the SQLSTATE with which it fails. @throws what others' rows fail with as well */
-  private async mapped(key: string): Promise<{ rows: MappedRow[] } | { code: string }> {
-    const first = await this.attempt(key);
+  private async mapped(key: string, timeoutMs?: number): Promise<{ rows: MappedRow[] } | { code: string }> {
+    const first = await this.attempt(key, timeoutMs);
     if ('rows' in first || first.sure) return first;
     // Between the two readings another row was mapped: nothing is gone that all of them need.
-    await this.requireSound(key, first.error);
-    return this.attempt(key);
+    await this.requireSound(key, first.error, timeoutMs);
+    return this.attempt(key, timeoutMs);
   }
 
   private async attempt(
     only: string,
+    timeoutMs?: number,
   ): Promise<{ rows: MappedRow[] } | { code: string; sure: boolean; error: unknown }> {
     const { reader, connection, judged } = this.options;
     try {
-      return { rows: await reader.read({ connection, after: null, limit: 1, only, bytes: readBytes, judged }) };
+      const range = { connection, after: null, limit: 1, only, bytes: readBytes, judged, timeoutMs };
+      return { rows: await reader.read(range) };
     } catch (error) {
       const fault = rowFault(error);
       if (fault === null) throw error;
@@ -127,18 +136,18 @@ export class DueRows {
   }
 
   /** A dropped table or a right that was taken away must set nobody aside. @throws the failure, where nobody's row is mapped */
-  private async requireSound(key: string, failure: unknown): Promise<void> {
-    if (this.sound !== null && (await this.maps(this.sound))) return;
+  private async requireSound(key: string, failure: unknown, timeoutMs?: number): Promise<void> {
+    if (this.sound !== null && (await this.maps(this.sound, timeoutMs))) return;
     for await (const other of this.options.others(key)) {
-      if (!(await this.maps(other))) continue;
+      if (!(await this.maps(other, timeoutMs))) continue;
       this.sound = other;
       return;
     }
     throw failure;
   }
 
-  private async maps(key: string): Promise<boolean> {
-    const read = await this.attempt(key);
+  private async maps(key: string, timeoutMs?: number): Promise<boolean> {
+    const read = await this.attempt(key, timeoutMs);
     return 'rows' in read && read.rows[0] !== undefined && read.rows[0].scope !== 'gone';
   }
 
@@ -147,6 +156,11 @@ export class DueRows {
     this.most = rows;
     if (slow.size >= mostSlow) slow.clear();
     slow.set(this.options.connection, rows);
+  }
+
+  private readsAsUsual(): void {
+    this.most = readRows;
+    slow.delete(this.options.connection);
   }
 
   private reads(rows: number): void {
