@@ -84,8 +84,8 @@ export async function claimHolder(pool: Pool, connection: string, pipeline: stri
 }
 
 /**
- * The only way activities write: one transaction that first proves the claim. FOR SHARE makes a successor wait for the
- * commit, so nothing of an older epoch lands after the successor has begun.
+ * The way activities write: one transaction that first proves the claim. FOR SHARE makes a successor wait for the commit, so
+ * nothing of an older epoch lands after the successor has begun. `writeInTurn` (db/hubspot/turns.ts) proves an attempt as well.
  */
 export async function writeUnderClaim<T>(
   pool: Pool,

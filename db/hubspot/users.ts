@@ -39,8 +39,9 @@ export async function* otherUsers(
 }
 
 /**
- * Those of the users who are out of scope, or (`deletedToo`) deleted. One whose condition fails is not among them: his own reading sets him
- * aside. The list that holds him is halved until he is alone.
+ * Those of the users who are out of scope, or deleted. One whose condition fails is not among them: his own reading sets
+ * him aside. The list that holds him is halved until he is alone.
+ * @param deletedToo false: only who is still there and out of scope
  */
 export async function whoLeft(
   pool: Pool,
