@@ -1,21 +1,5 @@
+import { windowRoom, windowTaken, windowWait } from './budget/window.ts';
 import type { Pool } from './client.ts';
-
-/** How fast one rate is handed out, and how much of it may gather. */
-export interface Pace {
-  perSecond: number;
-  /** Requests, at least 1. */
-  burst: number;
-}
-
-/**
- * A place where requests are counted: '' is the platform (or one app of it), `/endpoint` one API over all connections, then
- * `connection` and `connection/endpoint`.
- */
-export interface Scope {
-  scope: string;
-  /** Empty: counted nowhere, yet a refusal can block it. */
-  paces: readonly Pace[];
-}
 
 /** What may be taken from a scope right now; the scarcest of its rates. Infinity without a limit. */
 export interface ScopeState {
@@ -39,10 +23,13 @@ export interface BudgetView {
   others: { worker: string; waits: Waits }[];
 }
 
-/** What a lease takes from a scope; negative numbers give back. */
+/** What a turn takes from a scope; negative numbers give back. */
 export interface Charge {
   scope: string;
+  /** What is leased less what is given back. */
   requests: number;
+  /** What is given back of earlier leases: in a window that moves along a request of then is not one of now. */
+  back: number;
   /** Part of `requests` that the bulk lane takes. */
   bulk: number;
   /** Turns are counted from here at least: who was away has saved nothing up. */
@@ -81,6 +68,7 @@ const at = `CASE WHEN ${clockFell} THEN ${now} ELSE greatest(b.at, ${now}) END`;
 /** What has come in since `at`: nothing while a block stands. */
 const gain = `CASE WHEN ${clockFell} THEN 1 ELSE greatest(0, ${secondsSince('greatest(b.at, b.blocked_until)')}) END * b.pace * ${factor}`;
 const tokens = `least(b.burst, b.tokens + ${gain})`;
+const debt = `coalesce(greatest(0, (a.requests - ${tokens}) / (b.pace * ${factor})), 0)`;
 const bulkTokens = (share: string) =>
   `least(b.burst * greatest(1 - ${share}, 1 / b.burst), b.bulk_tokens + ${gain} * (1 - ${share}))`;
 /** A lost second of budget is nothing; a flush to disk under the platform's lock would be. */
@@ -93,7 +81,7 @@ WITH told AS (SELECT worker, waits FROM syncline.budget_waits WHERE platform = $
     UNION SELECT split_part(k, '/', 1) FROM told, jsonb_object_keys(waits) k
     UNION SELECT substr(k, strpos(k, '/')) FROM told, jsonb_object_keys(waits) k WHERE strpos(k, '/') > 0),
   states AS (
-    SELECT b.scope COLLATE "C" AS scope, min(${tokens}) AS tokens, min(CASE WHEN b.live_at > ${now} - interval '${liveSeen}' THEN ${bulkTokens('$4::float8')} END) AS bulk,
+    SELECT b.scope COLLATE "C" AS scope, min(least(${tokens}, ${windowRoom})) AS tokens, min(CASE WHEN b.live_at > ${now} - interval '${liveSeen}' THEN ${bulkTokens('$4::float8')} END) AS bulk,
            min(b.pace * ${factor}) AS pace, min(b.burst) AS burst, max(b.served) AS served,
            greatest(0, ceil(-1000 * ${secondsSince('max(b.blocked_until)')})) AS blocked,
            max(b.blocked_why) FILTER (WHERE b.blocked_until > ${now}) AS why
@@ -142,7 +130,7 @@ function stateOf([, tokens, bulk, pace, burst, served, blockedMs, why]: StateRow
  */
 const chargeStatement = `
 WITH asked AS (
-    SELECT * FROM unnest($3::text[], $4::float8[], $5::float8[], $6::float8[], $7::float8[]) AS a(scope, requests, bulk, served_from, turns)),
+    SELECT * FROM unnest($3::text[], $4::float8[], $5::float8[], $6::float8[], $7::float8[], $10::float8[]) AS a(scope, requests, bulk, served_from, turns, back)),
   locked AS MATERIALIZED (
     SELECT b.scope, b.rate FROM syncline.budgets b JOIN asked a ON a.scope = b.scope
     WHERE b.platform = $1 ORDER BY b.scope COLLATE "C", b.rate FOR NO KEY UPDATE OF b),
@@ -150,11 +138,12 @@ WITH asked AS (
     UPDATE syncline.budgets b
     SET tokens = ${tokens} - a.requests,
         bulk_tokens = CASE WHEN b.pace IS NOT NULL THEN greatest(-1, ${bulkTokens('$8::float8')} - a.bulk) END, at = ${at},
+        taken = ${windowTaken('a.requests + a.back', 'a.back', debt)},
         served = greatest(b.served, a.served_from) + a.turns,
         live_at = CASE WHEN a.requests > a.bulk THEN ${now} ELSE b.live_at END
     FROM locked l JOIN asked a ON a.scope = l.scope
     WHERE b.platform = $1 AND b.scope = l.scope AND b.rate = l.rate
-    RETURNING b.scope, greatest(-b.tokens / (b.pace * ${factor}), -${secondsSince('b.blocked_until')}) AS wait),
+    RETURNING b.scope, greatest(-b.tokens / (b.pace * ${factor}), -${secondsSince('b.blocked_until')}, ${windowWait}) AS wait),
   told AS (
     INSERT INTO syncline.budget_waits AS w (platform, worker, waits, until)
     SELECT $1, $2, $9::jsonb, ${now} + interval '${waitsLast}' WHERE $9 IS NOT NULL
@@ -186,43 +175,10 @@ export async function chargeBudget(
       charges.map((c) => c.turns),
       options.liveShare,
       waits && JSON.stringify(waits),
+      charges.map((c) => c.back),
     ],
   });
   return new Map((rows as { scope: string; wait: number }[]).map((row) => [row.scope, Number(row.wait)]));
-}
-
-/** Makes the rows of scopes, gives them the rates of today's connector, and drops rows that nobody used for a day. */
-export async function openScopes(pool: Pool, platform: string, scopes: readonly Scope[]): Promise<void> {
-  const rows = scopes.flatMap(({ scope, paces }) =>
-    (paces.length > 0 ? paces : [null]).map((pace, rate) => ({ scope, rate, pace })),
-  );
-  await pool.query(
-    `INSERT INTO syncline.budgets AS b (platform, scope, rate, pace, burst, tokens, bulk_tokens)
-     SELECT $1, scope, rate, pace, burst, burst, burst FROM unnest($2::text[], $3::int[], $4::float8[], $5::float8[]) AS s(scope, rate, pace, burst)
-     ORDER BY scope, rate
-     ON CONFLICT (platform, scope, rate) DO UPDATE SET pace = EXCLUDED.pace, burst = EXCLUDED.burst,
-       tokens = least(b.tokens, EXCLUDED.tokens), bulk_tokens = least(b.bulk_tokens, EXCLUDED.bulk_tokens)
-       WHERE (b.pace, b.burst) IS DISTINCT FROM (EXCLUDED.pace, EXCLUDED.burst)`,
-    [
-      platform,
-      rows.map((r) => r.scope),
-      rows.map((r) => r.rate),
-      rows.map((r) => r.pace?.perSecond ?? null),
-      rows.map((r) => r.pace?.burst ?? null),
-    ],
-  );
-  await pool.query(
-    `DELETE FROM syncline.budgets b USING unnest($2::text[], $3::int[]) AS s(scope, rates)
-     WHERE b.platform = $1 AND b.scope = s.scope AND b.rate >= s.rates`,
-    [platform, scopes.map((s) => s.scope), scopes.map((s) => Math.max(1, s.paces.length))],
-  );
-  await pool.query(
-    `DELETE FROM syncline.budgets WHERE platform = $1 AND at < now() - interval '1 day' AND blocked_until < now()`,
-    [platform],
-  );
-  await pool.query(`DELETE FROM syncline.budget_waits WHERE platform = $1 AND until < now() - interval '1 hour'`, [
-    platform,
-  ]);
 }
 
 /** Blocks a scope for all workers and narrows its rate; what had gathered is gone. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { paceOf } from '../activities/http/budget/pace.ts';
 import { type BudgetUse, openThrottle } from '../activities/http/throttle.ts';
+import { openScopes } from '../db/budget/scopes.ts';
 import { chargeBudget } from '../db/budget.ts';
 import { createPool } from '../db/client.ts';
 import { msOf, openBudgetWorld, options, rate, signal, use, waitOf } from './harness/budget-world.ts';
@@ -120,7 +121,7 @@ describe('take', () => {
     const gate = worker();
     await gate.take(shared, signal);
     // Killed: it took what there was and told of five connections' waits that nobody will serve.
-    const charge = { scope: '', requests: 14, bulk: 14, servedFrom: 0, turns: 0 };
+    const charge = { scope: '', requests: 14, back: 0, bulk: 14, servedFrom: 0, turns: 0 };
     const waits = Object.fromEntries([1, 2, 3, 4, 5].map((i) => [`dead${i}`, [0, 64] as [number, number]]));
     await chargeBudget(pool, shared.platform, 'killed', [charge], waits, options);
     // With a sixth of the limit they would take 2.4 s.
@@ -252,10 +253,84 @@ describe('openThrottle', () => {
 });
 
 describe('a rolling window', () => {
-  it('holds what gathers and what follows together, and loses nothing between two turns', () => {
-    const { perSecond, burst } = paceOf({ requests: 190, perMs: 10_000, rolling: true });
-    expect(burst + perSecond * 10).toBeLessThan(190);
-    expect((perSecond * 10) / 190).toBeGreaterThan(0.96);
-    expect(burst).toBeGreaterThan(perSecond * 0.2);
+  const pace = paceOf({ requests: 190, perMs: 10_000, rolling: true });
+  /** A scope whose bucket never runs dry: only the window counts. */
+  async function open() {
+    const at = use();
+    const { window } = pace;
+    await openScopes(pool, at.platform, [{ scope: '', paces: [{ perSecond: 10_000, burst: 10_000, window }] }]);
+    return {
+      take: async (requests: number, back = 0) => {
+        const charge = { scope: '', requests: requests - back, back, bulk: 0, servedFrom: 0, turns: 0 };
+        return (await chargeBudget(pool, at.platform, 'one', [charge], null, options)).get('') ?? 0;
+      },
+      left: async () => (await stateOf(at, '')).tokens,
+      age: (seconds: number) =>
+        pool.query(
+          `UPDATE syncline.budgets SET taken = (SELECT array_agg(ARRAY[taken[i][1] - $2, taken[i][2]] ORDER BY i) FROM generate_subscripts(taken, 1) i)
+           WHERE platform = $1`,
+          [at.platform, seconds],
+        ),
+    };
+  }
+
+  it('is used whole, evenly, and longer than the platform counts it', () => {
+    expect(pace.window!.requests).toBe(190);
+    expect(pace.window!.seconds).toBeGreaterThan(10);
+    expect((pace.perSecond * 10) / 190).toBeGreaterThan(0.975);
+    expect(pace.burst, 'nothing is lost between two turns').toBeGreaterThan(pace.perSecond * 0.2);
+    expect(paceOf({ requests: 1, perMs: 1000, rolling: true })).toMatchObject({ burst: 1, window: { requests: 1 } });
+  });
+
+  it('lets no more leave than it holds, and the same again once those are out of it', async () => {
+    const { take, left, age } = await open();
+    await take(100);
+    await age(6);
+    await take(90);
+    expect(await left()).toBe(0);
+    await age(4.3);
+    expect(await left(), 'the first hundred are out, the ninety stay').toBe(100);
+    await take(100);
+    await age(6);
+    expect(await left()).toBe(90);
+  });
+
+  it('takes what is given back from requests that left before it was leased, never from later ones', async () => {
+    const { take, left, age } = await open();
+    await take(100);
+    await age(4);
+    await take(20);
+    await age(4);
+    await take(5);
+    await take(0, 2);
+    expect(await left()).toBe(190 - 100 - 18 - 5);
+    await take(0, 22);
+    expect(await left()).toBe(190 - 96 - 0 - 5);
+    await age(2.5);
+    expect(await left(), 'the hundred are out').toBe(185);
+    await take(5);
+    await take(0, 6);
+    expect(await left(), 'five are too young').toBe(185);
+    await age(1);
+    await take(3, 3);
+    await age(9.5);
+    expect(await left(), 'what is leased while others come back leaves when it leaves').toBe(187);
+  });
+
+  it('holds what was taken beyond it until there is room', async () => {
+    const { take, age } = await open();
+    await take(10);
+    await age(8);
+    await take(180);
+    expect(await take(10)).toBeGreaterThan(2_000);
+    expect(await take(0)).toBeLessThan(2_300);
+    expect(await take(1), 'behind the second lot').toBeGreaterThan(10_000);
+  });
+
+  it('forgets what another server wrote whose clock is ahead', async () => {
+    const { take, left, age } = await open();
+    await take(190);
+    await age(-60);
+    expect(await left()).toBe(190);
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { share } from '../activities/http/budget/share.ts';
 import { type BudgetUse, openThrottle, type Throttle } from '../activities/http/throttle.ts';
-import { chargeBudget, openScopes, readBudget } from '../db/budget.ts';
+import { openScopes } from '../db/budget/scopes.ts';
+import { chargeBudget, readBudget } from '../db/budget.ts';
 import { msOf, openBudgetWorld, options, rate, signal, use, waitOf } from './harness/budget-world.ts';
 
 const { world, pool, worker } = await openBudgetWorld();
@@ -14,7 +15,7 @@ describe('a lease', () => {
       { scope: '', paces: [pace] },
       { scope: 'a', paces: [pace, pace] },
     ]);
-    const charges = ['', 'a'].map((scope) => ({ scope, requests: 1, bulk: 1, servedFrom: 0, turns: 1 }));
+    const charges = ['', 'a'].map((scope) => ({ scope, requests: 1, back: 0, bulk: 1, servedFrom: 0, turns: 1 }));
     await Promise.all(
       Array.from({ length: 8 }, async (_, i) => {
         for (let n = 0; n < 25; n++) {
@@ -33,7 +34,7 @@ describe('a lease', () => {
   it('of more than there is, is held until it is covered', async () => {
     const { platform } = use();
     await openScopes(pool, platform, [{ scope: '', paces: [{ perSecond: 10, burst: 4 }] }]);
-    const charge = { scope: '', requests: 6, bulk: 6, servedFrom: 0, turns: 0 };
+    const charge = { scope: '', requests: 6, back: 0, bulk: 6, servedFrom: 0, turns: 0 };
     const debts = await chargeBudget(pool, platform, 'w', [charge], null, options);
     expect(debts.get('')).toBeGreaterThan(100);
     expect(debts.get('')).toBeLessThanOrEqual(200);
@@ -42,7 +43,7 @@ describe('a lease', () => {
   /** Takes one request of ten a second, of which three gather; between its reading and its lease others take `others`. */
   async function takeBehind(others: number): Promise<number> {
     const at = use({ connectionRates: [rate(10)] });
-    const charge = { scope: 'acme', requests: others, bulk: others, servedFrom: 0, turns: 0 };
+    const charge = { scope: 'acme', requests: others, back: 0, bulk: others, servedFrom: 0, turns: 0 };
     let first = true;
     const query = async (
       statement: { name?: string; text: string; values: unknown[] } | string,

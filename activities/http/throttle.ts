@@ -1,5 +1,5 @@
 import type { Level, Rate } from '../../connectors/shape.ts';
-import type { Pace, Scope } from '../../db/budget.ts';
+import type { Pace, Scope } from '../../db/budget/scopes.ts';
 import type { Pool } from '../../db/client.ts';
 import { Desk } from './budget/desk.ts';
 import { budgetName } from './budget/owner.ts';

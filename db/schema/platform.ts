@@ -211,6 +211,11 @@ export const budgets = syncline.table(
     tokens: doublePrecision('tokens'),
     /** The same for the bulk lane, which fills slower by the live lane's share. */
     bulkTokens: doublePrecision('bulk_tokens'),
+    /** Seconds in which at most `window_most` requests may leave, where the platform counts in a window that moves along. */
+    windowS: doublePrecision('window_s'),
+    windowMost: doublePrecision('window_most'),
+    /** What left within the window: pairs of moment (seconds since 1970) and requests, oldest first (db/budget/window.ts). */
+    taken: doublePrecision('taken').array().array(),
     at: instant('at').notNull().defaultNow(),
     /** Turns taken: of two connections that wait, the one with less goes first. In the platform's rows: the turn that is on. */
     served: doublePrecision('served').notNull().default(0),

@@ -19,8 +19,9 @@ export class Charges {
     const api = group.scopes.find(({ scope }) => scope.startsWith('/'));
     const ofApi = (api && apis.get(api.scope)) ?? nowhere;
     for (const { scope } of group.scopes) {
-      const charge = this.byScope.get(scope) ?? { scope, requests: 0, bulk: 0, servedFrom: 0, turns: 0 };
+      const charge = this.byScope.get(scope) ?? { scope, requests: 0, back: 0, bulk: 0, servedFrom: 0, turns: 0 };
       charge.requests += count;
+      charge.back += Math.max(0, -count);
       if (!group.live) charge.bulk += count;
       if (scope === '') charge.servedFrom = turn;
       if (scope === api?.scope) charge.servedFrom = Math.max(charge.servedFrom, ofApi.turn);

@@ -1,13 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import {
-  type BudgetView,
-  chargeBudget,
-  openScopes,
-  readBudget,
-  refuseBudget,
-  type Scope,
-  type Waits,
-} from '../../../db/budget.ts';
+import { openScopes, type Scope } from '../../../db/budget/scopes.ts';
+import { type BudgetView, chargeBudget, readBudget, refuseBudget, type Waits } from '../../../db/budget.ts';
 import type { Pool } from '../../../db/client.ts';
 import { RetryLater } from '../../errors.ts';
 import { Charges, deliver, tell, wantsOf } from './charges.ts';

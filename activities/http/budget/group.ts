@@ -1,4 +1,4 @@
-import type { Scope } from '../../../db/budget.ts';
+import type { Scope } from '../../../db/budget/scopes.ts';
 import { RetryLater } from '../../errors.ts';
 import type { Want } from './line.ts';
 

@@ -1,5 +1,5 @@
 import type { Rate } from '../../../connectors/shape.ts';
-import type { Pace } from '../../../db/budget.ts';
+import type { Pace } from '../../../db/budget/scopes.ts';
 
 /**
  * Platforms let a second's worth of requests gather. We let three tenths of that gather, so that nothing is lost while a
@@ -13,15 +13,15 @@ const normalShare = 0.998;
 const tightShare = 0.96;
 const slackSeconds = 0.3;
 /**
- * In a window that moves along, what gathers counts beside what follows. It must cover the time between two turns of the
- * budget (0.15 s and the turn itself): with less than that, each turn would lose what came in meanwhile.
+ * A window that moves along is counted itself (db/budget/window.ts), so that what gathers costs nothing later. A
+ * twentieth may: of 190 requests in ten seconds half a second's, which is also the longest pause that follows of it.
  */
-const rollingGathered = 0.02;
+const rollingGathered = 0.05;
 /**
- * One in a hundred is left for calls that come later than they were let go, closer to those behind them: of 190 in ten
- * seconds two, 0.1 s. With a thousandth left, 0.01 s, up to 4 of 10,000 calls were refused, and each costs the whole window.
+ * Requests come later than they were let go, closer to those behind them. So the window is counted 2 % longer than the
+ * platform's, 0.2 s of ten. With a hundredth of it left, up to 2 of 10,000 requests were refused, and each costs the window.
  */
-const rollingShare = 0.99;
+const rollingStretch = 1.02;
 
 /** How a rate of a platform is handed out. @throws RangeError for a rate that is no positive number */
 export function paceOf(rate: Rate): Pace {
@@ -31,8 +31,12 @@ export function paceOf(rate: Rate): Pace {
   }
   const limit = (requests * 1000) / perMs;
   if (rate.rolling) {
-    const burst = Math.max(1, requests * rollingGathered);
-    return { perSecond: (requests * rollingShare - burst) / (perMs / 1000), burst };
+    const seconds = (perMs / 1000) * rollingStretch;
+    return {
+      perSecond: requests / seconds,
+      burst: Math.max(1, requests * rollingGathered),
+      window: { seconds, requests },
+    };
   }
   const theirs = Math.max(1, rate.burst ?? limit);
   const burst = Math.max(1, theirs * gathered);
