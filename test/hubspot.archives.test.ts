@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { openCli } from './harness/cli.ts';
 import { type CrmOptions, openCrm } from './harness/crm.ts';
 import { failureOfRun } from './harness/platforms.ts';
+import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();
 const open = async (given: CrmOptions) => {
@@ -77,6 +78,23 @@ test('deleted users of whom HubSpot is told nothing do not count as leaving', as
   await crm.sql(`UPDATE users SET hidden = true, name = name || '!' WHERE id IN (${inOrder} LIMIT 60)`);
   await crm.sql(`DELETE FROM users WHERE id IN (${inOrder} OFFSET 1900)`);
   expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 60 });
+});
+
+test('a run that goes on behind a wait counts whom it told before', async () => {
+  const options = { archivePercent: 30, inFlight: 1 };
+  const crm = await open({ users: 600, options, mapping: { leave: 'update', leaveValues: { app_note: 'gone' } } });
+  const inOrder = 'SELECT id FROM users ORDER BY id::text COLLATE "C"';
+  await crm.sql(`UPDATE users SET name = name || '!', hidden = id IN (${inOrder} LIMIT 120)`);
+  // The first hundred who left are told; the run waits before the third call, and others leave meanwhile.
+  const before = crm.source.calls.refused;
+  crm.source.setFaults([{ type: 'rate', policy: 'SECONDLY', retryAfter: 8, after: 2, times: 1 }]);
+  const failure = failureOfRun(crm.sync());
+  await until('a call to be refused', async () => crm.source.calls.refused > before);
+  await crm.sql(`UPDATE users SET hidden = true WHERE id IN (${inOrder} OFFSET 500)`);
+  expect(await failure, '20 percent, and 24 of the others').toMatchObject({
+    type: 'TooManyArchives',
+    message: expect.stringMatching(/^220 of 600 known contacts would be told that their users left/),
+  });
 });
 
 test('50 may go however few there are, and an account may allow less or all', async () => {

@@ -9,7 +9,7 @@ export interface ArchiveGuardOptions {
   /** Share of the known contacts, in percent. */
   percent: number;
   tally: Tally;
-  /** Archived by the run before this slice. */
+  /** Archived by the run before this slice, or told that their user left. */
   before: number;
   /**
    * Counts who is about to go, when the whole log is moved and what was answered is written: of 20,000 deleted users 2,700

@@ -46,7 +46,7 @@ export class Recorder {
       }
       // Somebody deleted it: it is made anew, by its id.
       if (outcome.kind === 'absent' && one.byRecord && one.row.scope === 'in') return this.located(one, null);
-      if (one.leaves && one.kind !== 'archive') tally.told += 1;
+      if (one.leaves && one.kind !== 'archive') tally.counts.toldLeft += 1;
       tally.counts[outcome.kind !== 'ok' ? 'passed' : one.kind === 'archive' ? 'archived' : 'written'] += 1;
       return this.confirmed(one, outcome);
     });

@@ -127,10 +127,10 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
         : new ArchiveGuard({
             percent: options.archivePercent,
             tally,
-            before: input.spent.archived,
+            before: input.spent.archived + (input.spent.toldLeft ?? 0),
             count: async () => {
               await ledger.idle();
-              const [gone, { everybody }] = [tally.counts.archived + tally.told, ledger];
+              const [gone, { everybody }] = [tally.counts.archived + tally.counts.toldLeft, ledger];
               return { gone, ...(await countLeaving(pool, id, mapping, { keyCast: probe.keyCast, everybody })) };
             },
           }),

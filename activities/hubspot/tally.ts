@@ -5,7 +5,15 @@ import type { BatchKind } from '../../connectors/hubspot.ts';
 /** What a run has spent before this slice. */
 export type Spent = Pick<
   Counts,
-  'written' | 'archived' | 'passed' | 'unchanged' | 'refusedHere' | 'refusedThere' | 'refusedAgain' | 'isolation'
+  | 'written'
+  | 'archived'
+  | 'toldLeft'
+  | 'passed'
+  | 'unchanged'
+  | 'refusedHere'
+  | 'refusedThere'
+  | 'refusedAgain'
+  | 'isolation'
 >;
 
 /** Why a slice stops before nothing is left. */
@@ -39,8 +47,6 @@ export class Tally {
   waiting = false;
   /** The last whole pass changed nothing at HubSpot, and no row waits. */
   quiet = false;
-  /** Contacts that heard for the first time that their user left. */
-  told = 0;
   /** Rows that were looked for at HubSpot: their next pass may give up a value. */
   located = 0;
   /** When a call was last answered as it should be, ms. */

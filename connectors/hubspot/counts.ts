@@ -11,6 +11,8 @@ export interface Counts {
   /** Written at HubSpot, row by row as its answers say. */
   written: number;
   archived: number;
+  /** Contacts that heard for the first time that their user left (`leave: update`); they count as written or passed too. */
+  toldLeft: number;
   /** Mode update: no such contact. Mode insert: the contact was there. */
   passed: number;
   /** Refused by the check against the catalog, before any call. */
@@ -38,6 +40,7 @@ export const noCounts: Counts = {
   unchanged: 0,
   written: 0,
   archived: 0,
+  toldLeft: 0,
   passed: 0,
   refusedHere: 0,
   refusedThere: 0,
