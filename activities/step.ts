@@ -7,7 +7,7 @@ export interface Call {
   signal: AbortSignal;
   /** 1 at first; more after an attempt that failed or was lost. */
   attempt: number;
-  /** What the attempt before reported last, a beat behind it at most; empty at first. */
+  /** What the attempt before reported last; of one whose worker was killed, a beat behind it at most. Empty at first. */
   before: Readonly<Record<string, number>>;
   /** True once the slice should end: its time is up, or the worker is going down. Throws when the run was cancelled. */
   shouldEnd(): boolean;
@@ -32,13 +32,15 @@ export function step<I, O>(
   return async (input) => {
     const context = Context.current();
     const signal = context.cancellationSignal;
-    let counters: Record<string, number> = {};
+    const before = (context.info.heartbeatDetails as Record<string, number> | undefined) ?? {};
+    // Until this attempt reports, what the one before did stays told: also to a third one.
+    let counters = before;
     const beat = setInterval(() => context.heartbeat(counters), beatMs);
     const until = Date.now() + ms;
     const call: Call = {
       signal,
       attempt: context.info.attempt,
-      before: (context.info.heartbeatDetails as Record<string, number> | undefined) ?? {},
+      before,
       shouldEnd() {
         if (signal.aborted && !isShutdown(signal.reason)) throw new CancelledFailure('cancelled');
         return signal.aborted || Date.now() >= until;
@@ -50,6 +52,7 @@ export function step<I, O>(
     try {
       return await work(input, call);
     } catch (error) {
+      context.heartbeat(counters);
       if (signal.aborted && !isShutdown(signal.reason)) throw new CancelledFailure('cancelled');
       const told = signal.aborted
         ? ApplicationFailure.retryable(`${name}: the worker was shut down`, 'Unavailable')

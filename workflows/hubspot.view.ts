@@ -1,6 +1,6 @@
 import type { HubspotPlan } from '../activities/hubspot/begin.ts';
 import type { SliceResult } from '../activities/hubspot/slice.ts';
-import { type Counts, noCounts } from '../connectors/hubspot/counts.ts';
+import { addCounts, type Counts, noCounts } from '../connectors/hubspot/counts.ts';
 import { showDetails } from './progress.ts';
 
 /** Answer of the `progress` query: the same numbers the Temporal UI shows. */
@@ -8,8 +8,8 @@ export interface HubspotProgress extends Counts {
   connection: string;
   /** A run that waits for a limit is `running`; `notes` tell of the wait. */
   state: 'running' | 'paused' | 'done';
-  /** Users that are still dirty, and those of them that wait for a call that may still land. */
-  dirty: number;
+  /** Users that are still dirty, null before the first slice has ended, and those of them that wait for a call that may still land. */
+  dirty: number | null;
   held: number;
   rowsPerSecond: number;
   /** Seconds until the dirty ones are sent, at what the limit allows; null before the first slice. */
@@ -28,7 +28,7 @@ const windowSeconds = 10;
 
 /** Everything a person sees of a run; holds no decision. */
 export class HubspotView {
-  readonly counts: Counts;
+  counts: Counts;
   readonly started: number;
   private readonly connection: string;
   private plan: HubspotPlan | null = null;
@@ -39,7 +39,7 @@ export class HubspotView {
 
   constructor(connection: string, carried: Carried) {
     this.connection = connection;
-    this.counts = { ...noCounts, ...carried.counts };
+    this.counts = addCounts(noCounts, carried.counts);
     this.started = carried.started;
     this.show();
   }
@@ -70,7 +70,7 @@ export class HubspotView {
   }
 
   add(result: SliceResult): void {
-    for (const name of Object.keys(this.counts) as (keyof Counts)[]) this.counts[name] += result.counts[name] ?? 0;
+    this.counts = addCounts(this.counts, result.counts);
     this.left = { dirty: result.dirty, held: result.held };
     this.show();
   }
@@ -94,7 +94,7 @@ export class HubspotView {
 
   progress(): HubspotProgress {
     const seconds = Math.max(1, (Date.now() - this.started) / 1000);
-    const { dirty = 0, held = 0 } = this.left ?? {};
+    const { dirty = null, held = 0 } = this.left ?? {};
     const state = this.done ? 'done' : this.paused ? 'paused' : 'running';
     return {
       connection: this.connection,
@@ -104,7 +104,7 @@ export class HubspotView {
       held,
       rowsPerSecond: Math.round(this.counts.written / seconds),
       etaSeconds:
-        this.plan && this.left ? Math.ceil((dirty / batchRows / this.plan.callsPerWindow) * windowSeconds) : null,
+        this.plan && dirty !== null ? Math.ceil((dirty / batchRows / this.plan.callsPerWindow) * windowSeconds) : null,
       notes: [...this.notes.values()],
     };
   }
@@ -117,7 +117,7 @@ export class HubspotView {
       {
         name: 'contacts',
         done: written + archived,
-        total: tried + dirty,
+        total: dirty === null ? null : tried + dirty,
         state: this.done ? ('done' as const) : ('running' as const),
       },
     ];

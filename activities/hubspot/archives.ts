@@ -9,11 +9,9 @@ export interface ArchiveGuardOptions {
   /** Share of the known contacts, in percent. */
   percent: number;
   tally: Tally;
-  /** Archived by the run before this slice, or told that their user left. */
-  before: number;
   /**
    * Counts who is about to go, when the whole log is moved and what was answered is written: of 20,000 deleted users 2,700
-   * stood in the part that had been moved, and were archived. `gone`: who went in this slice, as of the counting.
+   * stood in the part that had been moved, and were archived. `gone`: who went in this run, as of the counting.
    */
   count: () => Promise<Leaving & { gone: number }>;
 }
@@ -30,7 +28,7 @@ export class ArchiveGuard {
 
   constructor(options: ArchiveGuardOptions) {
     this.options = options;
-    this.decided = options.before;
+    this.decided = options.tally.gone;
   }
 
   /** @param rows those that go with the next calls */
@@ -39,9 +37,9 @@ export class ArchiveGuard {
     const told = rows.some(({ kind }) => kind !== 'archive');
     this.decided += more;
     if (more === 0 || this.decided <= this.proven) return;
-    const { tally, before, percent, count } = this.options;
+    const { tally, percent, count } = this.options;
     const { leaving, known, gone } = await count();
-    const [going, of] = [before + gone + leaving, before + gone + known];
+    const [going, of] = [gone + leaving, gone + known];
     if (going > leastArchives && going * 100 > of * percent) tally.end({ kind: 'archives', going, of, told });
     else this.proven = Math.max(going, this.decided);
   }

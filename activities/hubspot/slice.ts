@@ -89,7 +89,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
   const { connection, mapping, options } = opened;
   const state = await readSync(deps.pool, id);
   const catalog = (state?.catalog ?? {}) as Catalog;
-  const tally = new Tally(given.spent, options.isolationCalls);
+  const tally = new Tally(given.spent, options.isolationCalls, call.before);
   if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
     return result(deps, given, tally, { replan: true });
   if (given.only === null && (await holds(deps.pool, given, state.tripped, tally, options.rejectPercent)))
@@ -127,10 +127,9 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
         : new ArchiveGuard({
             percent: options.archivePercent,
             tally,
-            before: input.spent.archived + (input.spent.toldLeft ?? 0),
             count: async () => {
               await ledger.idle();
-              const [gone, { everybody }] = [tally.counts.archived + tally.counts.toldLeft, ledger];
+              const [gone, { everybody }] = [tally.gone, ledger];
               return { gone, ...(await countLeaving(pool, id, mapping, { keyCast: probe.keyCast, everybody })) };
             },
           }),
@@ -156,9 +155,9 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
   });
   const pass = (lanes: number) =>
     walk(new Feed(source, lanes), { courier, ledger, unexplained, breaker, lanes, ending });
-  const sight = setInterval(() => call.report({ rows: tally.counts.written, calls: tally.counts.calls }), 1_000);
-  let done = false;
-  let fewLeft = false;
+  const tell = () => call.report({ ...tally.counts });
+  const sight = setInterval(tell, 1_000);
+  let [done, fewLeft] = [false, false];
   try {
     if (only !== null) {
       // What it says is said.
@@ -206,9 +205,10 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
     await ledger.idle();
   } finally {
     clearInterval(sight);
+    tell();
   }
   if (tally.stop?.kind === 'rejects') {
-    // Calls that were in flight have come to their ends since.
+    // Calls in flight have come to their ends since.
     tally.stop.bad = tally.bad;
     await setTripped(pool, id, { judged: plan.judged, bad: tally.stop.bad, of: tally.stop.of });
   }

@@ -1,5 +1,5 @@
 import { isDaily } from '../../connectors/hubspot/answers.ts';
-import { type Counts, noCounts } from '../../connectors/hubspot/counts.ts';
+import { addCounts, type Counts, noCounts } from '../../connectors/hubspot/counts.ts';
 import type { BatchKind } from '../../connectors/hubspot.ts';
 
 /** What a run has spent before this slice. */
@@ -39,9 +39,9 @@ const outage = 5;
 /** So many answers in a row that are not the protocol, or leave every row out. */
 const strangeMost = 3;
 
-/** Counts of one slice, and whether it may go on: the budget of isolation, outages. */
+/** Counts of one slice with all its attempts, and whether it may go on: the budget of isolation, outages. */
 export class Tally {
-  readonly counts: Counts = { ...noCounts };
+  readonly counts: Counts;
   stop: Stop | null = null;
   /** Rows wait for calls without an answer. */
   waiting = false;
@@ -56,7 +56,9 @@ export class Tally {
   private silent = 0;
   private strange = 0;
 
-  constructor(spent: Spent, isolationCalls: number) {
+  /** @param before what attempts of the slice reported that failed, or whose worker was killed */
+  constructor(spent: Spent, isolationCalls: number, before: Readonly<Partial<Counts>> = {}) {
+    this.counts = addCounts(noCounts, before);
     this.spent = spent;
     this.isolationCalls = isolationCalls;
   }
@@ -84,6 +86,11 @@ export class Tally {
   /** Rows of the run that are set aside for the first time. */
   get bad(): number {
     return this.sum('refusedHere') + this.sum('refusedThere') - this.sum('refusedAgain');
+  }
+
+  /** Contacts that the run archived, or told for the first time that their user left. */
+  get gone(): number {
+    return this.sum('archived') + this.sum('toldLeft');
   }
 
   /** Rows of the run that are done with. */

@@ -1,4 +1,7 @@
-/** What a slice did, row by row and call by call; the run adds them up. */
+/**
+ * What a slice did, row by row and call by call; the run adds them up. Attempts that failed count too. Of one whose worker
+ * was killed the last second may be missing, and rows whose outcome was not written yet are sent and counted again.
+ */
 export interface Counts {
   /** Rows of the log that were moved into the dirty set. */
   drained: number;
@@ -51,3 +54,9 @@ export const noCounts: Counts = {
   isolation: 0,
   waits: 0,
 };
+
+/** Adds what another part of the run counted; it may know fewer numbers. */
+export function addCounts(counts: Counts, more: Readonly<Partial<Counts>>): Counts {
+  const names = Object.keys(noCounts) as (keyof Counts)[];
+  return Object.fromEntries(names.map((name) => [name, counts[name] + (more[name] ?? 0)])) as unknown as Counts;
+}

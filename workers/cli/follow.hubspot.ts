@@ -1,3 +1,4 @@
+import { addCounts, noCounts } from '../../connectors/hubspot/counts.ts';
 import type { Execution } from '../../db/claims.ts';
 import type { HubspotSyncResult } from '../../workflows/hubspot.ts';
 import type { HubspotProgress } from '../../workflows/hubspot.view.ts';
@@ -29,10 +30,13 @@ export async function watchHubspot(session: Session, name: string, started: Exec
   };
 }
 
-/** What a slice in hand has written since. */
+/** With what a slice in hand has done since, in all its attempts. */
 export function withBeats(progress: HubspotProgress, pending: readonly PendingActivity[]): HubspotProgress {
-  const rows = pending.reduce((sum, { counters }) => sum + (counters.rows ?? 0), 0);
-  return { ...progress, written: progress.written + rows, dirty: Math.max(0, progress.dirty - rows) };
+  const beats = pending.reduce((sum, { counters }) => addCounts(sum, counters), noCounts);
+  const { written, archived, passed, unchanged, refusedHere, refusedThere } = beats;
+  const over = written + archived + passed + unchanged + refusedHere + refusedThere;
+  const dirty = progress.dirty === null ? null : Math.max(0, progress.dirty - over);
+  return { ...progress, ...addCounts(progress, beats), dirty };
 }
 
 /** What changes from look to look is no event. */
@@ -44,10 +48,10 @@ export function describeProgress(one: HubspotProgress): string {
   const bar = drawBar({
     name: '',
     done,
-    total: done + one.refusedHere + one.refusedThere + one.dirty,
+    total: one.dirty === null ? null : done + one.refusedHere + one.refusedThere + one.dirty,
     state: 'running',
   });
-  const eta = one.etaSeconds === null || one.dirty === 0 ? '' : `, about ${duration(one.etaSeconds * 1_000)} to go`;
+  const eta = one.etaSeconds === null || !one.dirty ? '' : `, about ${duration(one.etaSeconds * 1_000)} to go`;
   return `contacts ${bar}, ${counted(one.calls, 'call')}${eta}`;
 }
 

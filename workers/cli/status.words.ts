@@ -36,7 +36,8 @@ export function describeRun({ connection, state, run, outcome }: RunStatus, work
   const { startedAt, endedAt, workflowId } = run;
   if (endedAt === null) {
     const at = run.pending.map(({ name, attempt, counters }) => {
-      const numbers = Object.entries(counters).map(([key, n]) => `${key} ${n.toLocaleString('en')}`);
+      const told = Object.entries(counters).filter(([, n]) => n !== 0);
+      const numbers = told.map(([key, n]) => `${key} ${n.toLocaleString('en')}`);
       return [name, ...(attempt > 1 ? [`try ${attempt}`] : []), ...numbers].join(' ');
     });
     const doing = at.length > 0 ? `; at work: ${at.join(', ')}` : '';
