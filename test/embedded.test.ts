@@ -134,6 +134,16 @@ describe('Postgres', () => {
     expect(readFileSync(join(dataDir, 'server.log'), 'utf8')).toContain('not properly shut down');
   });
 
+  test('writes no value of a failed statement into its log', async () => {
+    const dataDir = scratch();
+    const postgres = await postgresIn(dataDir, true);
+    await expect(ask(postgres, `select 'ada@example.com'::int`)).rejects.toThrow('ada@example.com');
+    await postgres.stop();
+    const log = readFileSync(join(dataDir, 'server.log'), 'utf8');
+    expect(log).toContain('shutting down');
+    expect(log).not.toContain('ada@example.com');
+  });
+
   test('shares the server of a living process, and leaves it running', async () => {
     const dataDir = scratch();
     const { parent, server } = await parentOf('postgres.ts', postgresCall(dataDir));

@@ -50,6 +50,8 @@ const defaultSettings: Record<string, string> = {
   checkpoint_timeout: '15min',
   timezone: 'UTC',
   log_timezone: 'UTC',
+  // Errors quote the value they met ("invalid input syntax for type integer"): a person's data in a file. Who asked gets them.
+  log_min_messages: 'log',
 };
 const undurable = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 /** The server is reached over TCP on this machine only; a socket folder would need another place that both users may enter. */
