@@ -112,7 +112,7 @@ export const hubspotOptions = v.strictObject({
   adopt: v.optional(v.picklist(['email'])),
   /** Calls in flight at most, 1-32. Default 8: at 200 ms an answer that is 40 calls a second. */
   inFlight: whole(1, 32, 8),
-  /** Calls in 10 seconds of this app. Default: what the account's own answers say. */
+  /** Calls in 10 seconds. Default: what the account's own answers say this app may do. Connections with one token or app share that and do not know of each other: give each its part. */
   callsPerWindow: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(10_000))),
   /** A call without an answer counts as lost after so long, seconds, 1-120. Default 30. */
   timeoutSeconds: whole(1, 120, 30),

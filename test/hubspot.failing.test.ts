@@ -33,6 +33,7 @@ describe('a user whose expressions fail is set aside alone', () => {
     date: 'app_signed_up',
     datetime: 'app_seen_at',
     bool: 'app_active',
+    boolean: 'app_active',
     enumeration: 'app_interests',
   };
   const of = (type: keyof typeof properties, sql: string, zone?: string) => ({
@@ -62,6 +63,7 @@ describe('a user whose expressions fail is set aside alone', () => {
     ['a day', '22007', 'x', of('date', 'u.note::date')],
     ['a moment', '22008', '2026-02-31', of('datetime', 'u.note::timestamp', 'Europe/Berlin')],
     ['yes or no', '22P02', 'x', of('bool', 'u.note::boolean')],
+    ['yes or no by its long name', '22P02', 'x', of('boolean', 'u.note::boolean')],
     ['choices', '22P02', 'x', of('enumeration', 'u.note::text[]')],
   ])('%s (%s)', async (_what, code, bad, mapping, functions) => {
     const crm = await opened(mapping, functions);

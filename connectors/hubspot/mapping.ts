@@ -21,8 +21,11 @@ const zone = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_+/-]{1,64}$/, 'a zone such 
 export const propertySchema = v.strictObject({
   /** SQL expression over a row of `from`, which is called `u`: `u.email`, `(SELECT max(o.at) FROM app.orders o WHERE o.user_id = u.id)`. */
   sql: expression,
-  /** Type of the property; `check` compares it with the account's. */
-  type: v.picklist(propertyTypes),
+  /** Type of the property as HubSpot names it: `string`, `number`, `bool` (`boolean` means the same), `date`, `datetime`, `enumeration` or `phone_number`. `check` compares it with the account's. */
+  type: v.pipe(
+    v.picklist([...propertyTypes, 'boolean']),
+    v.transform((type): PropertyType => (type === 'boolean' ? 'bool' : type)),
+  ),
   /** Zone in which a moment becomes a day, or a local time a moment. Needed where the SQL gives one and the property is the other. */
   zone: v.optional(zone),
   /** Label of the property where `check --create` makes it. Default: its name. */
