@@ -125,3 +125,11 @@ export class HubspotView {
     showDetails(`hubspotSync ${this.connection} · ${state}`, bars, [numbers, ...this.notes.values()]);
   }
 }
+
+/** The progress with what a slice in hand has done so far, in all its attempts. */
+export function withDone(progress: HubspotProgress, done: Readonly<Partial<Counts>>): HubspotProgress {
+  const { written, archived, passed, unchanged, refusedHere, refusedThere } = addCounts(noCounts, done);
+  const over = written + archived + passed + unchanged + refusedHere + refusedThere;
+  const dirty = progress.dirty === null ? null : Math.max(0, progress.dirty - over);
+  return { ...progress, ...addCounts(progress, done), dirty };
+}

@@ -1,7 +1,6 @@
-import { addCounts, noCounts } from '../../connectors/hubspot/counts.ts';
 import type { Execution } from '../../db/claims.ts';
 import type { HubspotSyncResult } from '../../workflows/hubspot.ts';
-import type { HubspotProgress } from '../../workflows/hubspot.view.ts';
+import { type HubspotProgress, withDone } from '../../workflows/hubspot.view.ts';
 import { drawBar } from '../../workflows/progress.ts';
 import { ended, type Sight } from './follow.ts';
 import { describeTrouble, type PendingActivity } from './pending.ts';
@@ -30,14 +29,9 @@ export async function watchHubspot(session: Session, name: string, started: Exec
   };
 }
 
-/** With what a slice in hand has done since, in all its attempts. */
-export function withBeats(progress: HubspotProgress, pending: readonly PendingActivity[]): HubspotProgress {
-  const beats = pending.reduce((sum, { counters }) => addCounts(sum, counters), noCounts);
-  const { written, archived, passed, unchanged, refusedHere, refusedThere } = beats;
-  const over = written + archived + passed + unchanged + refusedHere + refusedThere;
-  const dirty = progress.dirty === null ? null : Math.max(0, progress.dirty - over);
-  return { ...progress, ...addCounts(progress, beats), dirty };
-}
+/** With what a slice in hand has told since. */
+export const withBeats = (progress: HubspotProgress, pending: readonly PendingActivity[]): HubspotProgress =>
+  pending.reduce((seen, { counters }) => withDone(seen, counters), progress);
 
 /** What changes from look to look is no event. */
 const eventsOf = (progress: HubspotProgress | null) =>
