@@ -33,10 +33,15 @@ test('the breaker counts the rows that failed attempts set aside', async () => {
 });
 
 test('its progress shows what the slice in hand has done, and no total that nobody knows', async () => {
-  const crm = await openCrm(world, { users: 700, options, sandbox: { faults: [{ type: 'hang', after: 3 }] } });
+  // The fourth call is waited for until the test has looked.
+  const crm = await openCrm(world, {
+    users: 700,
+    options: { ...options, timeoutSeconds: 120 },
+    sandbox: { faults: [{ type: 'hang', after: 3 }] },
+  });
   const run = await crm.start();
   const seen = async () => (await cli(`status ${crm.name}`)).out;
-  await expect.poll(seen, { timeout: 20_000 }).toMatch(/sends +contacts 300 so far, 4 calls/);
+  await expect.poll(seen, { timeout: 50_000 }).toMatch(/sends +contacts 300 so far, 4 calls/);
   expect(await seen()).toMatch(/at work: sendContacts .*looked 700 written 300 calls 4/);
   crm.source.setFaults([]);
   await run.cancel();
