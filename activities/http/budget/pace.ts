@@ -19,10 +19,11 @@ const slackSeconds = 0.3;
 const rollingGathered = 0.05;
 /**
  * Requests come later than they were let go, closer to those behind them. So the window is counted 2.5 % longer than the
- * platform's, 0.25 s of ten. With 0.1 s of it, 2 of 10,000 requests were refused, and each costs the window; with 0.2 s and
- * both cores busy with other work, 7.
+ * platform's, and the pace leaves 3 %: at a pace that uses the counted window whole, 7 and 8 of 10,000 requests to a
+ * window of ten seconds were refused, each of which costs the window; with 3 % left none was.
  */
 const rollingStretch = 1.025;
+const rollingShare = 0.97;
 
 /** How a rate of a platform is handed out. @throws RangeError for a rate that is no positive number */
 export function paceOf(rate: Rate): Pace {
@@ -32,11 +33,10 @@ export function paceOf(rate: Rate): Pace {
   }
   const limit = (requests * 1000) / perMs;
   if (rate.rolling) {
-    const seconds = (perMs / 1000) * rollingStretch;
     return {
-      perSecond: requests / seconds,
+      perSecond: limit * rollingShare,
       burst: Math.max(1, requests * rollingGathered),
-      window: { seconds, requests },
+      window: { seconds: (perMs / 1000) * rollingStretch, requests },
     };
   }
   const theirs = Math.max(1, rate.burst ?? limit);
