@@ -20,7 +20,8 @@ const rollingGathered = 0.05;
 /**
  * Requests come later than they were let go, closer to those behind them. So the window is counted 2.5 % longer than the
  * platform's, and the pace leaves 3 %: at a pace that uses the counted window whole, 7 and 8 of 10,000 requests to a
- * window of ten seconds were refused, each of which costs the window; with 3 % left none was.
+ * window of ten seconds were refused, each of which costs the window. With 3 % left none of 10,000 was before the window
+ * was counted, and none of 1,800 since.
  */
 const rollingStretch = 1.025;
 const rollingShare = 0.97;
