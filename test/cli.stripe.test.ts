@@ -67,7 +67,7 @@ describe('an account on the command line', () => {
     source.setFaults([]);
     expect(code).toBe(0);
     const lines = out.split('\n');
-    expect(lines.filter((line) => line.includes('503'))).toEqual([
+    expect(lines.filter((line) => line.includes('answered 503'))).toEqual([
       expect.stringMatching(/^beginStripe is tried again: .*\/v1\/events answered 503 \(api_error\) \(Unavailable\)$/),
     ]);
     expect(lines.filter((line) => line.includes('parked'))).toEqual([
