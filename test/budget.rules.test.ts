@@ -327,6 +327,40 @@ describe('a rolling window', () => {
     expect(await take(1), 'behind the second lot').toBeGreaterThan(10_000);
   });
 
+  it('counts what left late when it left', async () => {
+    const at = use({ connectionRates: [{ requests: 190, perMs: 10_000, rolling: true }] });
+    const gate = worker();
+    await gate.take(at, signal);
+    const aged = `UPDATE syncline.budgets SET taken = ARRAY[ARRAY[taken[1][1] - 8, 1]] WHERE platform = $1 AND scope = 'acme' RETURNING taken`;
+    expect((await pool.query(aged, [at.platform])).rows).toHaveLength(1);
+    const other = await pool.connect();
+    await other.query('BEGIN');
+    await other.query('SELECT FROM syncline.budgets WHERE platform = $1 FOR UPDATE', [at.platform]);
+    const leaving = gate.take(at, signal);
+    await until('a lease that has waited for its row', async () => {
+      const { rows } = await pool.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > interval '150 ms'`,
+      );
+      return rows.length > 0;
+    });
+    const { rows } = await other.query('SELECT extract(epoch FROM clock_timestamp())::float8 AS at');
+    await other.query('COMMIT');
+    other.release();
+    await leaving;
+    const told = await until('the telling', async () => {
+      const { rows: found } = await pool.query(
+        `SELECT taken FROM syncline.budgets WHERE platform = $1 AND scope = 'acme'`,
+        [at.platform],
+      );
+      const taken = found[0].taken as [number, number][];
+      return taken.at(-1)![0] > rows[0].at && taken;
+    });
+    expect(
+      told.map(([, n]) => n),
+      'the older one, as nothing comes back to a moment of late',
+    ).toEqual([1, 1]);
+  });
+
   it('forgets what another server wrote whose clock is ahead', async () => {
     const { take, left, age } = await open();
     await take(190);

@@ -4,6 +4,7 @@ import type { Share, Want } from './line.ts';
 import type { Shares, Turns } from './share.ts';
 
 const nowhere: Turns = { turn: 0, from: 0 };
+const nobody = { ...nowhere, apis: new Map<string, Turns>() };
 
 /** What one turn takes and gives back, scope by scope. */
 export class Charges {
@@ -37,9 +38,11 @@ export class Charges {
     }
   }
 
-  /** Gives back what the group has not used by the end of its leases. */
+  /** Gives back what the group has not used by the end of its leases, and counts anew in its window what left late. */
   giveBack(group: Group, now: number): void {
-    this.take(group, -group.giveBack(now), { ...nowhere, apis: new Map() });
+    const late = group.leftLate();
+    this.take(group, late, nobody);
+    this.take(group, -late - group.giveBack(now), nobody);
   }
 }
 

@@ -4,6 +4,8 @@ import type { Want } from './line.ts';
 
 /** Permits are used within this time or given back, ms: they were counted when they were leased, the platform counts when they arrive. */
 export const leaseMs = 250;
+/** A permit that leaves later than this after its lease is told: a window that moves along counts it anew, ms. */
+const tardyMs = 100;
 /** Over which time the use of late is looked at, ms. */
 const lateMs = 200;
 /** Time until who still waits is asked for again, ms. */
@@ -44,6 +46,7 @@ export class Group {
   /** Without any limit: everything may leave until then. */
   private openUntil = 0;
   private droppedAt = Number.NEGATIVE_INFINITY;
+  private tardy = 0;
   private recent = 0;
   private recentAt = 0;
 
@@ -116,6 +119,7 @@ export class Group {
         left--;
         waiter.resolve();
       }
+      this.left(count - left, now - from);
     }
     if (left > 0) this.leases.push({ count: left, from, until });
   }
@@ -136,6 +140,13 @@ export class Group {
     }
   }
 
+  /** Permits that left long after they were leased, since this was asked last. */
+  leftLate(): number {
+    const { tardy } = this;
+    this.tardy = 0;
+    return tardy;
+  }
+
   /** Permits to give back: those whose lease has ended, or all. */
   giveBack(now: number): number {
     const ended = this.leases.filter((lease) => lease.until <= now);
@@ -154,6 +165,7 @@ export class Group {
   nextMoment(now: number): number {
     const waits = this.waiting > 0;
     const moments = this.leases.map(({ from, until }) => (waits && from > now ? Math.min(from, until) : until));
+    if (this.tardy > 0) moments.push(now + askAgainMs);
     if (waits) moments.push(this.isSlow() ? Math.min(this.expectedAt, now + askAgainMs) : now + askAgainMs);
     return Math.min(...moments, Number.POSITIVE_INFINITY);
   }
@@ -195,8 +207,13 @@ export class Group {
     if (this.openUntil > now) return true;
     const lease = this.leases.find((l) => l.from <= now && l.until > now);
     if (!lease) return false;
+    this.left(1, now - lease.from);
     if (--lease.count === 0) this.leases = this.leases.filter((l) => l !== lease);
     return true;
+  }
+
+  private left(count: number, afterMs: number): void {
+    if (afterMs > tardyMs && this.scopes.some(({ paces }) => paces.some(({ window }) => window))) this.tardy += count;
   }
 
   private inHand(now: number): number {
