@@ -1,10 +1,9 @@
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { mix, unmix } from '../sandbox/scim/ids.ts';
 import type { ScimSandboxOptions } from '../sandbox/scim.ts';
-import { call, failure, hangUp, list, type Row, start, stopScim } from './harness/scim-calls.ts';
+import { call, failure, list, type Row, start, stopScim } from './harness/scim-calls.ts';
 
 afterEach(stopScim);
-afterAll(hangUp);
 
 describe('data', () => {
   it('is the same for the same seed, and ids lead back to their row', async () => {

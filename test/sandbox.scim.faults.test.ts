@@ -1,9 +1,8 @@
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { Fault } from '../sandbox/scim.ts';
-import { byCursor, byIndex, call, failure, hangUp, ids, list, start, stopScim } from './harness/scim-calls.ts';
+import { byCursor, byIndex, call, failure, ids, list, start, stopScim } from './harness/scim-calls.ts';
 
 afterEach(stopScim);
-afterAll(hangUp);
 
 describe('faults of the answer', () => {
   const spoiled = async (...faults: Fault[]) => start({ faults });

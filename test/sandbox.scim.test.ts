@@ -1,10 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startScimProcess } from '../sandbox/process.ts';
 import { type Fault, type ScimSandbox, type ScimSandboxOptions, startScimSandbox } from '../sandbox/scim.ts';
-import { byCursor, byIndex, call, failure, hangUp, ids, list, start, stopScim } from './harness/scim-calls.ts';
+import { byCursor, byIndex, call, failure, ids, list, start, stopScim } from './harness/scim-calls.ts';
 
 afterEach(stopScim);
-afterAll(hangUp);
 
 describe('paging', () => {
   it('adds up by index, with the default page, a cap, and an empty page behind the end', async () => {
