@@ -13,8 +13,7 @@ interface List {
   Resources: Row[];
 }
 
-/** A connection a call: files share this process, and none is left when a file ends. */
-const agent = new Agent({ pipelining: 0 });
+const agent = new Agent();
 const running: ScimSandbox[] = [];
 
 export async function start(options: Partial<ScimSandboxOptions> = {}): Promise<ScimSandbox> {
