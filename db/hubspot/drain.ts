@@ -22,8 +22,8 @@ export interface Log {
   links: Readonly<Record<string, string>>;
 }
 
-/** About 5,000 log rows: 50 ms, within which no outcome is confirmed. */
-const blocksAtOnce = 32;
+/** About 3,000 log rows: 25 to 60 ms, within which no outcome is confirmed. */
+const blocksAtOnce = 16;
 /** A walk begins with about 1,500, enough for the first calls of all lanes: they wait for it, and for the next as many. */
 const firstBlocks = 8;
 /** Users behind the links of one part, about 1 s; beyond them everybody is looked at, in parts of 10,000. */
