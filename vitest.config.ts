@@ -23,9 +23,6 @@ export default defineConfig({
     reporters: ['default', 'test/harness/reporter.ts'],
     // Two cores and one more: files that kill workers wait ten seconds for each to be missed.
     maxWorkers: 3,
-    // Loading Temporal's SDK and ourselves anew took each of 167 files two seconds of a core. So files share modules: what a
-    // test changes in one (timers, listeners, agents) it puts back.
-    isolate: false,
     sequence: { sequencer: KillsBetween },
     testTimeout: 60_000,
     hookTimeout: 60_000,
