@@ -110,8 +110,8 @@ export const hubspotOptions = v.strictObject({
    * over its own; without it such a user is a `conflict`. Modes upsert and mirror, with an id of your own. Default none.
    */
   adopt: v.optional(v.picklist(['email'])),
-  /** Calls in flight at most, 1-32. Default 12: enough for 190 calls in 10 s while an answer takes up to 0.6 s. */
-  inFlight: whole(1, 32, 12),
+  /** Calls in flight at most, 1-32. Default 10: enough for 190 calls in 10 s while an answer takes up to 0.5 s. */
+  inFlight: whole(1, 32, 10),
   /** Calls in 10 seconds. Default: what the account's own answers say this app may do. Connections with one token or app share that and do not know of each other: give each its part. */
   callsPerWindow: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(10_000))),
   /** A call without an answer counts as lost after so long, seconds, 1-120. Default 30. */
