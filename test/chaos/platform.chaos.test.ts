@@ -7,7 +7,7 @@ import { killPlatformsAtRandom } from './platform.kills.ts';
 
 /**
  * Most that one kill may make a source answer again, in seconds of an undisturbed run: half a second is uncommitted, the
- * rest on its way. A machine at work on three other files has taken 2.4 for a tree.
+ * rest on its way. A tree once took 2.4 in a run of all tests; why is not known.
  */
 const repeatedMost = 3;
 const kills = 3;

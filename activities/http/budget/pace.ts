@@ -13,8 +13,9 @@ const normalShare = 0.998;
 const tightShare = 0.96;
 const slackSeconds = 0.3;
 /**
- * A window that moves along is counted itself (db/budget/window.ts), so that what gathers costs nothing later. A
- * twentieth may: of 190 requests in ten seconds half a second's, which is also the longest pause that follows of it.
+ * A window that moves along is counted itself (db/budget/window.ts), so that what gathers exceeds no limit. A twentieth may:
+ * of 190 requests in ten seconds half a second's, which is also the longest pause that follows of it. A tenth was slower:
+ * behind a longer pause every delay comes again with the next window.
  */
 const rollingGathered = 0.05;
 /**
