@@ -11,8 +11,8 @@ export interface Call {
   before: Readonly<Record<string, number>>;
   /** True once the slice should end: its time is up, or the worker is going down. Throws when the run was cancelled. */
   shouldEnd(): boolean;
-  /** Counters shown with the pending activity; sent with the next beat. */
-  report(counters: Record<string, number>): void;
+  /** Counters shown with the pending activity: sent with each beat, as they are by then. */
+  report(counters: Readonly<object>): void;
 }
 
 /** A slice keeps its slot at most about this long, so that many connections share a worker. */
@@ -34,7 +34,7 @@ export function step<I, O>(
     const signal = context.cancellationSignal;
     const before = (context.info.heartbeatDetails as Record<string, number> | undefined) ?? {};
     // Until this attempt reports, what the one before did stays told: also to a third one.
-    let counters = before;
+    let counters: Readonly<object> = before;
     const beat = setInterval(() => context.heartbeat(counters), beatMs);
     const until = Date.now() + ms;
     const call: Call = {

@@ -191,6 +191,23 @@ test('check runs the expressions once: what Postgres refuses only then is told',
   expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject({ code: 0 });
 });
 
+test('check tells of expressions that no user has the values for, and quotes none', async () => {
+  const sql = `(u.name || 'secret')::int`;
+  const crm = await opened('', { properties: { app_orders: { sql, type: 'number' } } });
+  const checked = await cli(`hubspot check --connection ${crm.name}`);
+  expect(checked).toMatchObject({
+    code: 1,
+    out: expect.stringMatching(
+      /^values {4}the expressions of the mapping failed for each of the \d+ users tried \(SQLSTATE 22P02\): a run would set all of them aside/m,
+    ),
+  });
+  expect(checked.out).toContain('a run would begin, and set users with such values aside');
+  expect(checked.out).not.toContain('secret');
+  // One for whom they run is enough.
+  await crm.sql(`UPDATE users SET name = NULL WHERE id = 3`);
+  expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject({ code: 0 });
+});
+
 describe('the ways around a join that is not proven', () => {
   test('a generated column leads to the user', async () => {
     const crm = await opened(

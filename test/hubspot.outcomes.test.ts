@@ -420,11 +420,23 @@ describe('trouble of the account or the mapping stops the run and parks nobody',
     crm.source.setFaults([{ ...unexplained, on: 'upsert' }]);
     expect(await failureOfRun(crm.sync())).toMatchObject({
       type: 'NothingTaken',
-      message: expect.stringMatching(/^sendContacts: HubSpot refused every row of this run \(validation_error\)/),
+      message: expect.stringMatching(/^sendContacts: HubSpot refused rows \(validation_error\), named neither/),
     });
     expect(await crm.parked()).toEqual(new Map());
     crm.source.setFaults([]);
     expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 49 });
+    await crm.expectSame();
+  });
+
+  test('what HubSpot took before an account took nothing any more sets nobody aside', async () => {
+    const crm = await open({ users: 1_000, options: { inFlight: 2, isolationCalls: 40 } });
+    await crm.sync();
+    await crm.sql(`UPDATE users SET name = 'later'`);
+    crm.source.setFaults([{ ...unexplained, on: 'upsert', after: 5 }]);
+    expect(await failureOfRun(crm.sync())).toMatchObject({ type: 'IsolationSpent' });
+    expect(await crm.parked()).toEqual(new Map());
+    crm.source.setFaults([]);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 500 });
     await crm.expectSame();
   });
 

@@ -28,7 +28,7 @@ function build(run: Run): Command {
     .option('--debug', 'show where an error came from')
     .addHelpText(
       'after',
-      '\nEnds with 0 when done, 1 when it failed, 2 when typed wrong, 3 when a run waits for approve or decline, 4 when a stream may lack rows or a campaign may have reached nobody.',
+      '\nEnds with 0 when done, 1 when it failed, set rows aside or found them different, 2 when typed wrong, 3 when a run waits for approve or decline, 4 when a stream may lack rows or a campaign may have reached nobody.',
     );
 
   program

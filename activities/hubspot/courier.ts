@@ -142,6 +142,7 @@ export class Courier {
   private async isolate(batch: Batch, verdict: Refused): Promise<void> {
     const { ledger, tally } = this.options;
     const { rows, call } = batch;
+    const { takenBefore = tally.taken(rows[0]!.kind) } = batch;
     if (verdict.code === 'conflict') {
       if (rows[0]!.kind === 'create') return this.passBy(batch, verdict);
       const found = await this.finder.unowned(rows);
@@ -152,7 +153,7 @@ export class Courier {
       }
     }
     if (rows.length === 1) {
-      if (isUnexplained(verdict)) return this.options.unexplained.add(rows[0]!, verdict.code, call);
+      if (isUnexplained(verdict)) return this.options.unexplained.add(rows[0]!, verdict.code, call, takenBefore);
       const { code, property } = verdict.named.get(0) ?? verdict;
       return this.recorder.record(batch, [{ kind: 'bad', code, property, contact: verdict.contact }], '');
     }
@@ -162,7 +163,7 @@ export class Courier {
       bad.map(({ one, code, property }) => parked(one.row, code, property)),
       [call],
     );
-    return this.again(parts, parts.length);
+    return this.again(parts, parts.length, takenBefore);
   }
 
   /** Some of them are there already, and the answer names one at most: those are asked for, the rest is made. */
@@ -216,10 +217,10 @@ export class Courier {
     return this.again(alone ? [] : halves(rows), 2);
   }
 
-  private async again(parts: readonly Outgoing[][], calls: number): Promise<void> {
+  private async again(parts: readonly Outgoing[][], calls: number, takenBefore?: number): Promise<void> {
     const filled = parts.filter(({ length }) => length > 0);
     if (filled.length === 0 || !this.options.tally.isolate(calls)) return;
-    for (const part of filled) await this.deliver(await this.opened(part));
+    for (const part of filled) await this.deliver({ ...(await this.opened(part)), takenBefore });
   }
 
   private async opened(rows: Outgoing[]): Promise<Batch> {

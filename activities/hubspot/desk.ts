@@ -18,9 +18,10 @@ import {
 import type { Pool } from '../../db/client.ts';
 import type { Connection } from '../../db/connections.ts';
 import { TypeMismatch } from '../../db/hubspot/encode.ts';
-import { MappedReader, type MappedRow, tryMapping } from '../../db/hubspot/mapped.ts';
+import { MappedReader, type MappedRow } from '../../db/hubspot/mapped.ts';
 import { askMark } from '../../db/hubspot/mark.ts';
 import { readSync, whyParked } from '../../db/hubspot/syncs.ts';
+import { tryMapping } from '../../db/hubspot/trial.ts';
 import { requireZones } from '../../db/hubspot/zones.ts';
 import type { ClientDeps } from '../http/client.ts';
 import { createProperties, readAccount, readDetails } from './account.ts';
@@ -42,6 +43,8 @@ export interface CheckReport {
   properties: number;
   /** Places of the mapping that Postgres or a type refuses, each a sentence. */
   mapping: string[];
+  /** Expressions that fail with the values of every user who was tried; a run begins, and sets them aside. */
+  values: string[];
   rights: MissingRight[];
   /** Triggers that are not as the mapping wants, e.g. `update on app.users is missing`. */
   capture: string[];
@@ -97,8 +100,8 @@ export async function checkHubspot(
 export async function checkMapping(
   pool: Pool,
   { connection, mapping }: OpenHubspot,
-): Promise<Pick<CheckReport, 'mapping' | 'rights' | 'capture' | 'warnings'> & { arrays: Set<string> }> {
-  const none = { rights: [], capture: [], warnings: [], arrays: new Set<string>() };
+): Promise<Pick<CheckReport, 'mapping' | 'values' | 'rights' | 'capture' | 'warnings'> & { arrays: Set<string> }> {
+  const none = { values: [], rights: [], capture: [], warnings: [], arrays: new Set<string>() };
   let probe: Probe;
   let reader: MappedReader;
   try {
@@ -120,7 +123,14 @@ export async function checkMapping(
   const arrays = new Set(Object.entries(probe.types).flatMap(([name, type]) => (type.endsWith('[]') ? [name] : [])));
   const rights = await missingRights(pool, connection, probe, 'run');
   const fails = rights.length === 0 ? await tryMapping(pool, connection.id, mapping, reader) : null;
-  return { mapping: fails === null ? [] : [fails], rights, capture, warnings: state.warnings, arrays };
+  return {
+    mapping: fails?.of === 'expressions' ? [fails.sentence] : [],
+    values: fails?.of === 'values' ? [fails.sentence] : [],
+    rights,
+    capture,
+    warnings: state.warnings,
+    arrays,
+  };
 }
 
 /** What would be sent for one user. */

@@ -15,6 +15,8 @@ export interface Batch {
   call: number;
   /** Before it was opened there, by this process' own clock, ms. */
   openedAt: number;
+  /** Rows that HubSpot had taken when it refused these as a whole, with others or alone. */
+  takenBefore?: number;
 }
 
 export interface FeedOptions extends DueRowsOptions {

@@ -155,58 +155,53 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
   });
   const pass = (lanes: number) =>
     walk(new Feed(source, lanes), { courier, ledger, unexplained, breaker, lanes, ending });
-  const tell = () => call.report({ ...tally.counts });
-  const sight = setInterval(tell, 1_000);
+  // Each beat tells of them as they are by then.
+  call.report(tally.counts);
   let [done, fewLeft] = [false, false];
-  try {
-    if (only !== null) {
-      // What it says is said.
-      tally.quiet = true;
-      const free = await dirtyState(pool, id, only);
-      // Again behind a look-up, which tells the way to the contact and writes nothing.
-      for (let located = -1; free.held === 0 && tally.located > located && !ending(); ) {
-        located = tally.located;
-        await pass(1);
-      }
-      done = free.held === 0;
+  if (only !== null) {
+    // What it says is said.
+    tally.quiet = true;
+    const free = await dirtyState(pool, id, only);
+    // Again behind a look-up, which tells the way to the contact and writes nothing.
+    for (let located = -1; free.held === 0 && tally.located > located && !ending(); ) {
+      located = tally.located;
+      await pass(1);
     }
-    let smallPasses = 0;
-    for (let marked = state.mark === null; only === null && !ending(); ) {
-      if (!marked || ledger.everybody) {
-        // Whom the log marks, with everybody or alone, is meant by the same marking.
-        ledger.startDrain();
-        await ledger.idle();
-        marked = await markAll(pool, { turn, mapping, keyType: probe.keyType, tally, ending });
-        ledger.everybody = false;
-        continue;
-      }
-      ledger.startDrain();
-      await ledger.progress();
-      // Who is marked alone and with everybody is sent once.
-      if (ledger.everybody) continue;
-      const [looked, again, changed] = [tally.counts.looked, tally.counts.again, tally.changed];
-      await pass(options.inFlight);
-      const idle = tally.counts.looked === looked && !ledger.draining && !ledger.everybody;
-      done = idle && ledger.drained === 0;
-      if (tally.counts.again > again) {
-        tally.waiting = (await dirtyState(pool, id)).held > 0;
-        tally.quiet = tally.changed === changed && !tally.waiting;
-      }
-      if (done) break;
-      const looks = tally.counts.looked - looked;
-      smallPasses = looks < batchRows && tally.counts.again === again ? smallPasses + 1 : 0;
-      if (smallPasses < smallPassesMost || ending()) continue;
+    done = free.held === 0;
+  }
+  let smallPasses = 0;
+  for (let marked = state.mark === null; only === null && !ending(); ) {
+    if (!marked || ledger.everybody) {
+      // Whom the log marks, with everybody or alone, is meant by the same marking.
       ledger.startDrain();
       await ledger.idle();
-      const { dirty, held } = await dirtyState(pool, id);
-      fewLeft = !ledger.everybody && dirty - held < batchRows;
-      if (fewLeft) break;
+      marked = await markAll(pool, { turn, mapping, keyType: probe.keyType, tally, ending });
+      ledger.everybody = false;
+      continue;
     }
+    ledger.startDrain();
+    await ledger.progress();
+    // Who is marked alone and with everybody is sent once.
+    if (ledger.everybody) continue;
+    const [looked, again, changed] = [tally.counts.looked, tally.counts.again, tally.changed];
+    await pass(options.inFlight);
+    const idle = tally.counts.looked === looked && !ledger.draining && !ledger.everybody;
+    done = idle && ledger.drained === 0;
+    if (tally.counts.again > again) {
+      tally.waiting = (await dirtyState(pool, id)).held > 0;
+      tally.quiet = tally.changed === changed && !tally.waiting;
+    }
+    if (done) break;
+    const looks = tally.counts.looked - looked;
+    smallPasses = looks < batchRows && tally.counts.again === again ? smallPasses + 1 : 0;
+    if (smallPasses < smallPassesMost || ending()) continue;
+    ledger.startDrain();
     await ledger.idle();
-  } finally {
-    clearInterval(sight);
-    tell();
+    const { dirty, held } = await dirtyState(pool, id);
+    fewLeft = !ledger.everybody && dirty - held < batchRows;
+    if (fewLeft) break;
   }
+  await ledger.idle();
   if (tally.stop?.kind === 'rejects') {
     // Calls in flight have come to their ends since.
     tally.stop.bad = tally.bad;

@@ -99,9 +99,9 @@ export class Tally {
     return done.reduce((all, name) => all + this.sum(name), 0);
   }
 
-  /** HubSpot took a row of this run by such a call. */
-  takes(kind: BatchKind): boolean {
-    return kind === 'archive' ? this.sum('archived') > 0 : this.sum('written') + this.sum('passed') > 0;
+  /** Rows of this run that HubSpot took by such calls. */
+  taken(kind: BatchKind): number {
+    return kind === 'archive' ? this.sum('archived') : this.sum('written') + this.sum('passed');
   }
 
   /** A run that an older worker began knows fewer numbers. */

@@ -26,11 +26,11 @@ export function accountFailure(verdict: BatchVerdict, place: string, connection:
   }
 }
 
-/** Every call was refused without a word about a row: which of all rows should be the bad one? */
+/** Calls were refused without a word about a row, and none was taken behind them: which of all rows should be the bad one? */
 export const nothingTaken = (code: string, connection: string) =>
   new SyncError(
     'NothingTaken',
-    `HubSpot refused every row of this run (${code}) and names neither a row nor a property: that is trouble of the account, and nobody was set aside. Look at the account and at status.hubspot.com, then start again. Where the rows themselves are bad, have them set aside: npx syncline start hubspotSync ${connection} --accept-rejects`,
+    `HubSpot refused rows (${code}), named neither a row nor a property, and took no other row behind them: that is trouble of the account, and they are not set aside. Look at the account and at status.hubspot.com, then start again. Where the rows themselves are bad, have them set aside: npx syncline start hubspotSync ${connection} --accept-rejects`,
   );
 
 export const strangeAnswer = (place: string, status: number) =>

@@ -5,8 +5,7 @@ import { type CaptureMapping, type Probe, quoted } from '../capture/probe.ts';
 import { type Pool, transaction } from '../client.ts';
 import { knowRows } from '../statistics.ts';
 import { type EncodedProperty, encoded } from './encode.ts';
-import { rowFault } from './faults.ts';
-import { otherUsers, userOf, whoLeft } from './users.ts';
+import { userOf, whoLeft } from './users.ts';
 
 /** A mapping as far as it decides what is sent. */
 export interface SentMapping extends CaptureMapping {
@@ -125,33 +124,6 @@ export class MappedReader {
     for (const { row, others } of contested)
       row.taken = others.includes(null) ? 'now' : others.every((key) => left.has(key)) ? null : 'held';
   }
-}
-
-/**
- * Runs the expressions for users who are there, until they do for one: some faults show only then, such as two collations
- * that meet.
- * @returns what Postgres says; null where it takes them, and of faults in that user's own values
- */
-export async function tryMapping(
-  pool: Pool,
-  connection: string,
-  mapping: Pick<CaptureMapping, 'from' | 'key'>,
-  reader: MappedReader,
-): Promise<string | null> {
-  const one = { connection: '', after: null, limit: 1, bytes: Number.MAX_SAFE_INTEGER, judged: '' };
-  let fails: string | null = null;
-  for await (const only of otherUsers(pool, connection, mapping, null)) {
-    try {
-      await reader.read({ ...one, only });
-      return null;
-    } catch (error) {
-      const { code, message } = error as { code?: unknown; message: string };
-      if (!String(code).startsWith('42')) return null;
-      fails ??= `mapping: Postgres cannot run its expressions (SQLSTATE ${code}: ${message})`;
-      if (rowFault(error) === null) return fails;
-    }
-  }
-  return fails;
 }
 
 /**

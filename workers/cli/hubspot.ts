@@ -63,8 +63,8 @@ export async function check(
   return isSound(report) ? 0 : 1;
 }
 
-export function isSound({ mapping, rights, capture, catalog }: CheckReport): boolean {
-  return [mapping, rights, capture, catalog].every((list) => list.length === 0);
+export function isSound({ mapping, values, rights, capture, catalog }: CheckReport): boolean {
+  return [mapping, values, rights, capture, catalog].every((list) => list.length === 0);
 }
 
 /** Nothing but values that some users may have. */
@@ -110,10 +110,11 @@ async function asking<T>(
 }
 
 export function describe(name: string, report: CheckReport): string[] {
-  const { mapping, rights, capture, catalog, created } = report;
+  const { mapping, values, rights, capture, catalog, created } = report;
   return [
     ...created.map((property) => `Made the property ${property}.`),
     ...mapping.map((sentence) => `mapping   ${sentence}`),
+    ...values.map((sentence) => `values    ${sentence}`),
     ...rights.map(({ what, grant }) => `rights    missing: ${what}; as owner or superuser: ${grant};`),
     ...capture.map((what) => `capture   ${what}`),
     ...(capture.length > 0 ? [`          npx syncline capture install ${name}`] : []),
