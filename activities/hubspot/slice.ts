@@ -155,7 +155,6 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
   });
   const pass = (lanes: number) =>
     walk(new Feed(source, lanes), { courier, ledger, unexplained, breaker, lanes, ending });
-  // Each beat tells of them as they are by then.
   call.report(tally.counts);
   let [done, fewLeft] = [false, false];
   if (only !== null) {

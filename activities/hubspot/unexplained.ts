@@ -16,7 +16,7 @@ export interface UnexplainedOptions {
  * account that takes nothing at all. So one is set aside once HubSpot took another row behind its first refusal, and when a
  * whole pass took none the run ends as for any trouble of the account: nobody is set aside, and everybody is still marked.
  * What was taken before proves nothing: of 10,009 rows 500 went through, then every call was refused, and 221 rows that
- * nothing was wrong with were set aside. Of a single one it does: an account does not end with the last row of a run.
+ * nothing was wrong with were set aside. A single one is taken for bad all the same: else one bad row at the end of each run would fail it.
  */
 export class Unexplained {
   private readonly options: UnexplainedOptions;
