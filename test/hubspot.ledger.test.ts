@@ -48,17 +48,28 @@ test('while nothing can be written down no more calls leave than a kill may repe
   await slow.expectSame();
 });
 
-test('a token is got with the permit, before the moment from which a call is said to leave', async () => {
+test('a call leaves with the token of its permit: none is asked for between the moment it is said to leave and its first byte', async () => {
   const { pool, key } = world;
   const crm = await openCrm(world, { users: 1, key: false, capture: false });
   const throttle = openThrottle(pool);
   const tokens = openTokens({ pool, key });
   world.onClose(() => Promise.all([throttle.close(), tokens.close()]).then(() => undefined));
-  const client = openClient({ throttle, tokens }, await loadConnection(pool, key, crm.name), { timeoutSeconds: 5 });
-  await client.permit(AbortSignal.timeout(10_000));
+  let asked = 0;
+  const watched: typeof tokens = {
+    current: (ask, signal) => {
+      asked += 1;
+      return tokens.current(ask, signal);
+    },
+    replace: (ask, version, signal) => tokens.replace(ask, version, signal),
+    close: () => tokens.close(),
+  };
+  const connection = await loadConnection(pool, key, crm.name);
+  const client = openClient({ throttle, tokens: watched }, connection, { timeoutSeconds: 5 });
+  const permit = await client.permit(AbortSignal.timeout(10_000));
   expect(crm.source.calls.byName).toEqual({ token: 1 });
-  await client.send('GET', '/account-info/2026-03/details');
+  expect((await client.send(permit, 'GET', '/account-info/2026-03/details')).status).toBe(200);
   expect(crm.source.calls.byName).toEqual({ token: 1, account: 1 });
+  expect(asked, 'nor are the stored ones read').toBe(1);
 });
 
 test('a row that cannot be mapped is set aside alone, though another one is marked before it while it is looked for', async () => {

@@ -31,8 +31,8 @@ export async function ask(
   call: { method: 'GET' | 'POST'; path: string; body?: string },
 ): Promise<HubspotAnswer> {
   for (let renewed = false; ; renewed = true) {
-    await client.permit(signal);
-    const answer = await client.send(call.method, call.path, call.body);
+    const permit = await client.permit(signal);
+    const answer = await client.send(permit, call.method, call.path, call.body);
     const verdict = readBatch('read', 'id', [], answer);
     switch (verdict.kind) {
       case 'rows':
@@ -43,7 +43,7 @@ export async function ask(
       case 'unknown':
         throw new SyncError('Unavailable', `${answer.place} answered ${answer.status}`);
       case 'token':
-        if (!renewed && (await client.renew(signal))) continue;
+        if (!renewed && (await client.renew(permit, signal))) continue;
         throw accountFailure(verdict, answer.place, connection);
       case 'refused':
         throw new SyncError('BadAnswer', `${answer.place} refused the call (${verdict.code})`);

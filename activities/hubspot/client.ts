@@ -4,7 +4,6 @@ import type { Connector, Rate } from '../../connectors/shape.ts';
 import type { Connection } from '../../db/connections.ts';
 import { SyncError } from '../errors.ts';
 import { addressOf } from '../http/address.ts';
-import type { Token } from '../http/auth.ts';
 import type { ClientDeps } from '../http/client.ts';
 import { readBody } from '../http/json.ts';
 import { type HttpRequest, send, where } from '../http/request.ts';
@@ -30,17 +29,29 @@ export interface HubspotAnswer extends BatchAnswer {
   place: string;
 }
 
+/** Under what one call may leave, at once. */
+export interface Permit {
+  /** The header. */
+  authorization: string;
+  /** Of a token that ends; null: it does not. */
+  version: number | null;
+}
+
 /** Calls one account. */
 export interface HubspotClient {
-  /** Waits for a permit of the budget. @throws RetryLater, the signal's reason */
-  permit(signal: AbortSignal): Promise<void>;
   /**
-   * Sends one request at once. It is never aborted from outside: what is under way is waited for.
-   * @throws NeverLeft, Unanswered, SyncError Unauthorized (OAuth), InvalidInput
+   * Waits for a token and for the budget.
+   * @throws RetryLater, SyncError Unauthorized (OAuth), InvalidInput, the signal's reason
    */
-  send(method: 'GET' | 'POST', path: string, body?: string): Promise<HubspotAnswer>;
+  permit(signal: AbortSignal): Promise<Permit>;
+  /**
+   * Sends one request at once: nothing is asked for before its first byte. It is never aborted from outside: what is under
+   * way is waited for.
+   * @throws NeverLeft, Unanswered
+   */
+  send(permit: Permit, method: 'GET' | 'POST', path: string, body?: string): Promise<HubspotAnswer>;
   /** The token was refused. True: another one was got, and the call may be made again. */
-  renew(signal: AbortSignal): Promise<boolean>;
+  renew(permit: Permit, signal: AbortSignal): Promise<boolean>;
   /** All workers wait so long before the next call. */
   refused(waitMs: number): Promise<void>;
 }
@@ -80,28 +91,28 @@ export function openClient(deps: ClientDeps, connection: Connection, options: Cl
   const take = (signal: AbortSignal) => deps.throttle.take(use, signal);
   const ask = { connection, connector, settings, budget: take };
   const timeoutMs = options.timeoutSeconds * 1_000;
-  let token: Token | undefined;
-  const authorization = async () => {
-    if (connector.auth.kind === 'static') return `Bearer ${settings.secrets.accessToken ?? missing(connection)}`;
+  const authorized = async (): Promise<Permit> => {
+    if (connector.auth.kind === 'static')
+      return { authorization: `Bearer ${settings.secrets.accessToken ?? missing(connection)}`, version: null };
     // Asked for each time: it is replaced before it ends, and only then is anybody asked.
-    token = await deps.tokens.current(ask, AbortSignal.timeout(timeoutMs));
-    return `Bearer ${token.access}`;
+    const { access, version } = await deps.tokens.current(ask, AbortSignal.timeout(timeoutMs));
+    return { authorization: `Bearer ${access}`, version };
   };
   return {
     async permit(signal) {
-      // A token that must be got first would keep a call from leaving in the time within which it was said to.
-      await authorization();
+      const permit = await authorized();
       await take(signal);
+      return permit;
     },
     refused: (waitMs) => deps.throttle.refused(use, 'connection', waitMs),
-    async renew(signal) {
-      if (token === undefined) return false;
-      await deps.tokens.replace(ask, token.version, signal);
+    async renew({ version }, signal) {
+      if (version === null) return false;
+      await deps.tokens.replace(ask, version, signal);
       return true;
     },
-    async send(method, path, body) {
+    async send({ authorization }, method, path, body) {
       const url = addressOf(connection.baseUrl, path).href;
-      const headers: Record<string, string> = { authorization: await authorization(), accept: 'application/json' };
+      const headers: Record<string, string> = { authorization, accept: 'application/json' };
       if (body !== undefined) headers['content-type'] = 'application/json';
       const answer = await deliver({ url, method, headers, body, timeoutMs });
       const read = readBody(answer);

@@ -1,7 +1,7 @@
 import { type BatchVerdict, type RowOutcome, readBatch, untilMidnight } from '../../connectors/hubspot/answers.ts';
 import { paths } from '../../connectors/hubspot.ts';
 import { RetryLater, SyncError } from '../errors.ts';
-import { type HubspotAnswer, NeverLeft, Unanswered } from './client.ts';
+import { type HubspotAnswer, NeverLeft, type Permit, Unanswered } from './client.ts';
 import type { Batch } from './feed.ts';
 import { Finder, type FinderOptions } from './finder.ts';
 import { halves, isolate, isUnexplained, type Refused } from './isolation.ts';
@@ -41,8 +41,9 @@ export class Courier {
     if (batch.rows.some(({ kind, byRecord }) => ['archive', 'read'].includes(kind) && !byRecord))
       return this.lookUp(batch);
     for (let renewed = false; ; ) {
-      const answer = await this.exchange(batch);
-      if (answer === null) return;
+      const exchanged = await this.exchange(batch);
+      if (exchanged === null) return;
+      const { permit, answer } = exchanged;
       const { rows } = batch;
       const kind = rows[0]!.kind;
       const verdict = readBatch(kind, this.options.idProperty, rows, answer);
@@ -50,7 +51,7 @@ export class Courier {
         await this.wait(verdict);
         continue;
       }
-      if (verdict.kind === 'token' && !renewed && (await this.options.client.renew(this.options.signal))) {
+      if (verdict.kind === 'token' && !renewed && (await this.options.client.renew(permit, this.options.signal))) {
         renewed = true;
         continue;
       }
@@ -59,17 +60,17 @@ export class Courier {
   }
 
   /** One call; null where it did not come to an answer that can be read. */
-  private async exchange(batch: Batch): Promise<HubspotAnswer | null> {
+  private async exchange(batch: Batch): Promise<{ permit: Permit; answer: HubspotAnswer } | null> {
     const { client, ledger, tally, idProperty, leaveMs, signal } = this.options;
     try {
       await ledger.leave(batch.call);
       if (tally.stop !== null || this.options.shouldEnd()) return this.recorder.giveBack(batch);
-      await client.permit(signal);
+      const permit = await client.permit(signal);
       // A process that stood still must not begin a call that its successor takes for over.
       while (performance.now() - batch.openedAt > leaveMs) await this.reopen(batch);
       const path = paths[batch.rows[0]!.kind];
       tally.counts.calls += 1;
-      return await client.send('POST', path, bodyOf(batch.rows, idProperty));
+      return { permit, answer: await client.send(permit, 'POST', path, bodyOf(batch.rows, idProperty)) };
     } catch (error) {
       if (error instanceof Unanswered) {
         this.recorder.hold(batch, batch.rows);

@@ -71,8 +71,7 @@ export async function checkHubspot(
   const { arrays, ...local } = await checkMapping(deps.pool, opened);
   const client = openClient(deps, connection, options);
   if (fresh) {
-    await client.permit(signal);
-    await client.renew(signal);
+    await client.renew(await client.permit(signal), signal);
   }
   let account = await readAccount(client, connection.id, mapping, signal);
   const sentTo = (await readSync(deps.pool, connection.id))?.account ?? null;

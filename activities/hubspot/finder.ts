@@ -89,8 +89,8 @@ export class Finder {
   private async ask({ idProperty, rows, without }: LookUp): Promise<Map<number, string> | SyncError | null> {
     const { client, connection, signal } = this.options;
     try {
-      await client.permit(signal);
-      const answer = await client.send('POST', paths.read, lookUpOf(rows, idProperty, without));
+      const permit = await client.permit(signal);
+      const answer = await client.send(permit, 'POST', paths.read, lookUpOf(rows, idProperty, without));
       const verdict = readBatch('read', idProperty, rows, answer);
       if (verdict.kind === 'wait') return null;
       if (verdict.kind === 'unknown') return new SyncError('Unavailable', `${answer.place} answered ${answer.status}`);
