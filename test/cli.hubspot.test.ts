@@ -104,6 +104,12 @@ describe('from nothing to contacts', () => {
     const status = await cli(`status ${name}`);
     expect(status.out).toMatch(/contacts\s+4 confirmed; nothing to send/);
     expect(status.out).toContain(`1 user; why: npx syncline rejects ${name}`);
+    expect(await cli(`start hubspotSync ${name} --wait`), 'nothing changed').toMatchObject({
+      code: 0,
+      out: expect.stringMatching(
+        /Whole: 0 written, 0 set aside;.*\n1 user set aside by runs before.*\nWhy: npx syncline rejects/,
+      ),
+    });
     crm.source.addOption('app_plan', 'secret plan 9');
     expect(await cli(`replay ${name} --rejects --wait`)).toMatchObject({
       code: 0,

@@ -32,6 +32,8 @@ export interface HubspotSyncResult extends Counts {
   outcome: 'whole' | 'partial' | 'skipped';
   /** Users who changed while the last few were sent, less than a batch: the next run's. */
   left: number;
+  /** Users that are set aside, by this run and by runs before it. `whole` says nothing of the latter: they are not dirty. */
+  parked: number;
   durationMs: number;
 }
 
@@ -122,10 +124,11 @@ class HubspotRun {
   result(end: 'done' | 'skipped'): HubspotSyncResult {
     const { counts, started } = this.view;
     if (end === 'done') this.view.finish();
-    const parked = counts.refusedHere + counts.refusedThere > 0;
-    const outcome = end === 'skipped' ? 'skipped' : parked ? 'partial' : 'whole';
+    const refused = counts.refusedHere + counts.refusedThere > 0;
+    const outcome = end === 'skipped' ? 'skipped' : refused ? 'partial' : 'whole';
     const left = end === 'done' ? this.view.dirty : 0;
-    return { connection: this.request.connection, outcome, left, ...counts, durationMs: Date.now() - started };
+    const { parked } = this.view;
+    return { connection: this.request.connection, outcome, left, parked, ...counts, durationMs: Date.now() - started };
   }
 
   private async wait(ms: number, why: string): Promise<void> {

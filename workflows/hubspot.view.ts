@@ -11,6 +11,8 @@ export interface HubspotProgress extends Counts {
   /** Users that are still dirty, null before the first slice has ended, and those of them that wait for a call that may still land. */
   dirty: number | null;
   held: number;
+  /** Users that are set aside, by this run and by runs before it; null before the first slice has ended. */
+  parked: number | null;
   rowsPerSecond: number;
   /** Seconds until the dirty ones are sent, at what the limit allows; null before the first slice. */
   etaSeconds: number | null;
@@ -32,7 +34,7 @@ export class HubspotView {
   readonly started: number;
   private readonly connection: string;
   private plan: HubspotPlan | null = null;
-  private left: Pick<SliceResult, 'dirty' | 'held'> | null = null;
+  private left: Pick<SliceResult, 'dirty' | 'held' | 'parked'> | null = null;
   private paused = false;
   private done = false;
   private readonly notes = new Map<string, string>();
@@ -53,6 +55,11 @@ export class HubspotView {
     return this.left?.dirty ?? 0;
   }
 
+  /** As of the last slice; 0 before it, and of a slice that an older worker ran. */
+  get parked(): number {
+    return this.left?.parked ?? 0;
+  }
+
   begin(plan: HubspotPlan): void {
     this.plan = plan;
     if (plan.mark === 'resend') this.notes.set('mark', 'everybody is sent again');
@@ -71,7 +78,7 @@ export class HubspotView {
 
   add(result: SliceResult): void {
     this.counts = addCounts(this.counts, result.counts);
-    this.left = { dirty: result.dirty, held: result.held };
+    this.left = { dirty: result.dirty, held: result.held, parked: result.parked };
     this.show();
   }
 
@@ -94,7 +101,7 @@ export class HubspotView {
 
   progress(): HubspotProgress {
     const seconds = Math.max(1, (Date.now() - this.started) / 1000);
-    const { dirty = null, held = 0 } = this.left ?? {};
+    const { dirty = null, held = 0, parked = null } = this.left ?? {};
     const state = this.done ? 'done' : this.paused ? 'paused' : 'running';
     return {
       connection: this.connection,
@@ -102,6 +109,7 @@ export class HubspotView {
       ...this.counts,
       dirty,
       held,
+      parked,
       rowsPerSecond: Math.round(this.counts.written / seconds),
       etaSeconds:
         this.plan && dirty !== null ? Math.ceil((dirty / batchRows / this.plan.callsPerWindow) * windowSeconds) : null,

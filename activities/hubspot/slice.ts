@@ -7,6 +7,7 @@ import type { Pool } from '../../db/client.ts';
 import { logOf } from '../../db/hubspot/drain.ts';
 import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
+import { parkedContacts } from '../../db/hubspot/report.ts';
 import { breakerHolds, dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
 import { otherUsers } from '../../db/hubspot/users.ts';
@@ -46,6 +47,8 @@ export interface SliceResult {
   /** Users that are still dirty, and how many of them wait for a call that may still land. */
   dirty: number;
   held: number;
+  /** Users that are set aside, by this run and by runs before it. */
+  parked: number;
   waitMs: number;
   /** Why the wait: a limit of the account, or calls that may still land. */
   waitFor: 'burst' | 'daily' | 'landing' | null;
@@ -231,8 +234,10 @@ async function result(
   { counts, stop }: Tally,
   { done = false, fewLeft = false, replan = false }: { done?: boolean; fewLeft?: boolean; replan?: boolean },
 ): Promise<SliceResult> {
-  const left = await dirtyState(deps.pool, plan.claim.connection, only ?? undefined);
-  const told = { counts, dirty: left.dirty, held: left.held, replan, waitMs: 0, waitFor: null, stop: null };
+  const { connection } = plan.claim;
+  const left = await dirtyState(deps.pool, connection, only ?? undefined);
+  const parked = await parkedContacts(deps.pool, connection);
+  const told = { counts, dirty: left.dirty, held: left.held, parked, replan, waitMs: 0, waitFor: null, stop: null };
   if (stop?.kind === 'wait') return { ...told, done: false, waitMs: stop.ms, waitFor: stop.daily ? 'daily' : 'burst' };
   if (stop?.kind === 'rejects' || stop?.kind === 'isolation' || stop?.kind === 'archives')
     return { ...told, done: false, stop };

@@ -28,6 +28,15 @@ export async function knownContacts(pool: Pool, connection: string): Promise<num
   return rows[0].known;
 }
 
+/** Users of a connection that are set aside. */
+export async function parkedContacts(pool: Pool, connection: string): Promise<number> {
+  const { rows } = await pool.query(
+    'SELECT count(*)::int AS parked FROM syncline.hubspot_contacts WHERE connection_id = $1 AND parked_hash IS NOT NULL',
+    [connection],
+  );
+  return rows[0].parked;
+}
+
 /** What the log of a connection holds that no run has taken yet. */
 export interface Logged {
   connection: string;

@@ -50,9 +50,11 @@ export function describeProgress(one: HubspotProgress): string {
 }
 
 export function describeResult(name: string, result: HubspotSyncResult): string[] {
-  const { outcome, left, written, archived, unchanged, passed, refusedHere, refusedThere, calls, durationMs } = result;
+  const { outcome, left, parked, written, archived, unchanged, passed, refusedHere, refusedThere } = result;
+  const { calls, durationMs } = result;
   if (outcome === 'skipped') return ['Skipped: another run is at work'];
   const refused = refusedHere + refusedThere;
+  const before = parked - refused;
   const parts = [
     `${count(written)} written`,
     ...(archived > 0 ? [`${count(archived)} archived`] : []),
@@ -64,6 +66,7 @@ export function describeResult(name: string, result: HubspotSyncResult): string[
   return [
     `${outcome === 'whole' ? 'Whole' : 'Partial'}: ${parts.join(', ')}; ${counted(calls, 'call')}, ${duration(durationMs)}`,
     ...(left > 0 ? [`${counted(left, 'user')} changed while the last were sent: the next run sends them`] : []),
-    ...(refused > 0 ? [`Why: npx syncline rejects ${name}`] : []),
+    ...(before > 0 ? [`${counted(before, 'user')} set aside by runs before, until something of them changes`] : []),
+    ...(refused > 0 || before > 0 ? [`Why: npx syncline rejects ${name}`] : []),
   ];
 }
