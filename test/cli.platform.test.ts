@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openCli } from './harness/cli.ts';
+import { openGate } from './harness/gate.ts';
 import { until } from './harness/until.ts';
 
 const { world, cli, fresh, sandbox, connected, shop, stateOf } = await openCli();
@@ -233,6 +234,34 @@ describe('a run at work', () => {
     await until('a refused try', async () => why.test((await cli(`status ${name}`)).out));
     await source.restart();
     await until('its end', async () => (await stateOf(name)).state === 'completed');
+  });
+
+  test('is watched on when Postgres was out of reach meanwhile', async () => {
+    const { name, source } = await shop();
+    source.setFaults([{ type: 'slow', ms: 150 }]);
+    const url = new URL(world.servers.databaseUrl);
+    const gate = await openGate(Number(url.port));
+    onTestFinished(() => gate.shut());
+    url.host = `127.0.0.1:${gate.port}`;
+    const sees: string[] = [];
+    const waiting = cli(`start platformSync ${name} --streams coupons --wait`, {
+      env: { DATABASE_URL: url.href },
+      sees,
+    });
+    await until('a bar', async () => sees.some((line) => line.includes('coupons')));
+    await gate.shut();
+    const why =
+      'Postgres does not answer (ECONNREFUSED). Is it running? DATABASE_URL names another one. What runs goes on';
+    await until('the reason', async () => sees.some((line) => line.startsWith(why)));
+    await gate.open();
+    const told = sees.length;
+    source.setFaults([]);
+    expect(await waiting).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/\nWhole: 1 of 1 stream whole/),
+      err: '',
+    });
+    expect(sees.slice(told).join('\n')).toContain('coupons');
   });
 
   test('is found when the Temporal UI started it under another id', async () => {

@@ -15,6 +15,8 @@ export function wrongUse(message: string): CommandError {
 }
 
 const unreachable = /^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE)/;
+/** SQLSTATEs of a server that goes down or comes up. */
+const restarting = /^57P0[123]$/;
 const noAnswer = /timeout exceeded when trying to connect|Connection terminated|timeout expired/;
 
 /**
@@ -36,13 +38,18 @@ export function plainMessage(error: unknown): string {
   return error.message.split('\n')[0] || `${error.name} without a message; --debug shows where`;
 }
 
+/** Postgres or Temporal does not answer, goes down or comes up: it may pass by itself. */
+export function isAway(error: unknown): boolean {
+  return error instanceof Error && / does not answer \(/.test(plainMessage(error));
+}
+
 const where = '--debug shows where, the log of Postgres the statement';
 
 /** Trouble of Postgres in one line, null for other errors. drizzle's own text quotes the statement's values; its cause does not. */
 function sqlTrouble(error: Error): string | null {
   const origin = error.message.startsWith('Failed query') && error.cause instanceof Error ? error.cause : error;
   const { code } = origin as { code?: unknown };
-  if (noAnswer.test(origin.message) || (typeof code === 'string' && unreachable.test(code)))
+  if (noAnswer.test(origin.message) || (typeof code === 'string' && (unreachable.test(code) || restarting.test(code))))
     return `Postgres does not answer (${typeof code === 'string' ? code : 'no answer in time'}). Is it running? DATABASE_URL names another one.`;
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code))
     return origin === error ? null : `Postgres refused a statement; ${where}`;
