@@ -29,10 +29,17 @@ export function explain(schema: v.GenericSchema, issue: v.BaseIssue<unknown>): s
   }
   // Of a key that is not there valibot expects the key itself.
   if (issue.expected === `"${keys.at(-1)}"`)
-    return `${field}: got nothing, accepted ${acceptedBy(partAt(schema, keys))}`;
+    return `${field}: got nothing, accepted ${acceptedBy(partAt(schema, keys))}${misspelt(schema, keys, issue)}`;
   if (issue.path?.at(-1)?.origin === 'key')
     return `unknown field "${field}" (accepted: ${issue.type === 'regex' ? issue.message : issue.expected?.replace(/^\(|\)$/g, '')})`;
   return `${field}: got ${got(issue)}, accepted ${accepted(schema, keys, issue)}`;
+}
+
+/** What stands beside a field that is not there, and is none. */
+function misspelt(schema: v.GenericSchema, keys: string[], { path }: v.BaseIssue<unknown>): string {
+  const known = partAt(schema, keys.slice(0, -1)).entries ?? {};
+  const others = Object.keys(path?.at(-1)?.input ?? {}).filter((name) => !Object.hasOwn(known, name));
+  return others.length === 0 ? '' : `; beside it: unknown field "${others.join('", "')}"`;
 }
 
 function got({ type, input, received }: v.BaseIssue<unknown>): string {

@@ -303,6 +303,15 @@ describe('what is typed wrong is told by place, value got and values accepted', 
       /mapping\.properties: got Object, accepted at least one property/,
     ],
     [
+      'a slip in a field that must be there',
+      (m) => {
+        const { properties, ...rest } = m;
+        for (const key of Object.keys(m)) delete m[key];
+        return Object.assign(m, rest, { propertys: properties });
+      },
+      /mapping\.properties: got nothing, accepted .*; beside it: unknown field "propertys"/,
+    ],
+    [
       'what to do with who leaves',
       (m) => Object.assign(m, { leave: 'forget' }),
       /mapping\.leave: got "forget", accepted \("update" \| "archive" \| "leave"\)/,

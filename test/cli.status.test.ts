@@ -32,7 +32,7 @@ describe('an activity in hand', () => {
     ],
   ])('tells of a failure what may be shown: %s', (_what, lastFailure, told) => {
     expect(describeTrouble(pending('stageUsers', { lastFailure }))).toEqual([
-      `stageUsers, try 2: ${told}; tries again now`,
+      `stageUsers, try 2 is at work; the one before: ${told}`,
     ]);
   });
 

@@ -313,6 +313,7 @@ describe('a mapping that does not fit the database is told by place, value got a
       }),
       /mapping\.properties\.firstname\.sql: Postgres does not take it.*mapping\.properties\.app_note\.sql: Postgres does not take it \(column u\.nott does not exist\)/,
     ],
+    ['a condition that is none', () => ({ where: 'u.name' }), /^mapping\.where: got text, accepted boolean$/],
     [
       'a key that is not unique',
       () => ({ key: 'company_id' }),

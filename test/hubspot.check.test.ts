@@ -77,7 +77,9 @@ test('a preview before the first run judges by the properties of today, and says
   const crm = await open();
   await crm.sql(`UPDATE users SET plan = 'platinum' WHERE id = 2`);
   const preview = () => cli(`hubspot preview 2 --connection ${crm.name}`);
-  expect(await preview()).toMatchObject(out(1, /in scope and would be set aside: invalid_option \(app_plan\)/));
+  expect(await preview()).toMatchObject(
+    out(1, /in scope and would be set aside: invalid_option \(app_plan\)\n[\s\S]*"app_plan": "platinum"/),
+  );
   crm.source.setFaults([{ type: 'status', status: 403, on: 'properties' }]);
   expect(await preview()).toMatchObject(
     out(0, /^Not compared with the properties of the account, which no run has read yet: .*403[\s\S]*would send it/),
@@ -126,6 +128,12 @@ test('check names a zone that is none, values for who left that the account refu
     ),
   );
 
+  const typed = await open({ mapping: { leave: 'update', leaveValues: { app_notee: 'left' } } });
+  expect(await cli(`hubspot check --connection ${typed.name} --create`), 'a slip makes no property').toMatchObject(
+    out(1, /mapping\.leaveValues\.app_notee: the account has no property.*mapping\.properties has it with a type/),
+  );
+  expect(typed.source.contacts.catalog.has('app_notee')).toBe(false);
+
   const properties = { our_level: { sql: 'u.plan', type: 'enumeration' } };
   const bare = await open({ mapping: { properties, tables: {} } });
   expect(await cli(`hubspot check --connection ${bare.name} --create`)).toMatchObject(
@@ -143,7 +151,9 @@ test('a credential of another account is told by check and by connect, which doe
   await crm.sync();
   const other = await openCrm(world, { capture: false });
   const env = { OTHER_TOKEN: other.source.token };
-  const told = err(/has sent to account \d+, and its credential is for account \d+/);
+  const told = err(
+    /has sent to account \d+, and its credential is for account \d+.*\(npx syncline connect OTHER --platform/,
+  );
   const url = `connect ${crm.name} --url ${other.source.url} --credential-env OTHER_TOKEN`;
   expect(await cli(url, { env })).toMatchObject(told);
   expect(await crm.sync(), 'as it was').toMatchObject({ outcome: 'whole' });

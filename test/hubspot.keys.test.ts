@@ -105,6 +105,30 @@ describe('a key that is written anew, and equal to what it was, is another user'
     expect(contacts(crm, 'firstname')).toEqual({ abc: 'left', ABC: 'current' });
   });
 
+  test.each(['archive', 'leave'])(
+    'where the old one keeps its address, the new one waits for it (%s)',
+    async (leave) => {
+      const crm = await opened(
+        `CREATE TABLE people (id text PRIMARY KEY, mail text); INSERT INTO people VALUES ('u1', 'ann@example.org')`,
+        { from: '@people', properties: { email: { sql: 'u.mail', type: 'string' } }, leave },
+      );
+      await crm.sync();
+      await crm.sql(`UPDATE people SET id = 'U1'`);
+      const result = await crm.sync();
+      if (leave === 'archive') {
+        expect(result).toMatchObject({ outcome: 'whole', archived: 1, written: 1 });
+        expect(contacts(crm, 'email')).toEqual({ U1: 'ann@example.org' });
+        return;
+      }
+      expect(result).toMatchObject({ outcome: 'partial', written: 0 });
+      expect([...(await crm.parked()).values()].join()).toContain('conflict');
+      const rejects = await cli(`rejects ${crm.name}`);
+      expect(rejects.out).toMatch(
+        /the contact of a user who left or whose key changed, clear the value or delete it there/,
+      );
+    },
+  );
+
   test.each(['archive', 'leave'])('where its address is the id, of one contact at HubSpot (%s)', async (leave) => {
     const crm = await opened(
       `${anyCase}; CREATE TABLE people (id text COLLATE any_case PRIMARY KEY, name text); INSERT INTO people VALUES ('ann@example.org', 'old'), ('ben@example.org', 'Ben')`,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { HubspotProgress } from '../workflows/hubspot.view.ts';
 import { type Crm, type CrmOptions, openCrm } from './harness/crm.ts';
 import { failureOfRun } from './harness/platforms.ts';
 import { until } from './harness/until.ts';
@@ -231,10 +232,14 @@ describe('answers to a batch', () => {
     });
     const run = await crm.start();
     const progress = await until('the wait', async () => {
-      const seen = await run.query<{ state: string; notes: string[] }>('progress').catch(() => undefined);
+      const seen = await run.query<HubspotProgress>('progress').catch(() => undefined);
       return seen && seen.notes.length > 0 ? seen : undefined;
     });
     expect(progress.notes.join()).toMatch(/calls of today are used up .*: until \S+Z$/);
+    expect(progress, 'nobody knows how long it goes on behind the wait').toMatchObject({
+      dirty: 100,
+      etaSeconds: null,
+    });
     const end = Date.parse(/until (\S+)$/.exec(progress.notes.join())![1]!);
     const seconds = (end - Date.now()) / 1000;
     const hour = Number(
@@ -468,14 +473,21 @@ describe('trouble of the account or the mapping stops the run and parks nobody',
       {
         type: 'status',
         status: 400,
-        body: { status: 'error', message: 'Invalid input', category: 'VALIDATION_ERROR' },
+        body: {
+          status: 'error',
+          message: 'Invalid input',
+          category: 'VALIDATION_ERROR',
+          correlationId: 'aeb5f871-7f07-4993-9211-075dc63e7cbf',
+        },
         times: 12,
       },
     ]);
     const failure = await failureOfRun(crm.sync());
     expect(failure).toMatchObject({
       type: 'IsolationSpent',
-      message: expect.stringContaining('the 10 calls for finding it are used up'),
+      message: expect.stringMatching(
+        /whole batches \(validation_error, correlation id aeb5f871-\S+\) and does not say.* the 10 calls for finding it are used up/,
+      ),
     });
     crm.source.setFaults([]);
     expect(await crm.sync()).toMatchObject({ outcome: 'whole' });

@@ -148,7 +148,7 @@ class HubspotRun {
       );
     if (stop.kind === 'isolation')
       return ApplicationFailure.nonRetryable(
-        `HubSpot refuses whole batches and does not say for which row; the ${stop.calls} calls for finding it are used up. What was sent is sent. Look at npx syncline rejects ${connection}, then start again: each run has as many calls (option isolationCalls).`,
+        `HubSpot refuses whole batches${stop.told ? ` (${stop.told})` : ''} and does not say for which row; the ${stop.calls} calls for finding it are used up. What was sent is sent, and who was found is listed by npx syncline rejects ${connection}. Where that are few, it is trouble of the account: look at it and at status.hubspot.com. Then start again: each run has as many calls (option isolationCalls).`,
         'IsolationSpent',
       );
     return ApplicationFailure.nonRetryable(

@@ -14,7 +14,7 @@ export interface HubspotProgress extends Counts {
   /** Users that are set aside, by this run and by runs before it; null before the first slice has ended. */
   parked: number | null;
   rowsPerSecond: number;
-  /** Seconds until the dirty ones are sent, at what the limit allows; null before the first slice. */
+  /** Seconds until the dirty ones are sent, at what the limit allows; null before the first slice, and while the run waits or is paused. */
   etaSeconds: number | null;
   notes: string[];
 }
@@ -112,7 +112,9 @@ export class HubspotView {
       parked,
       rowsPerSecond: Math.round(this.counts.written / seconds),
       etaSeconds:
-        this.plan && dirty !== null ? Math.ceil((dirty / batchRows / this.plan.callsPerWindow) * windowSeconds) : null,
+        this.plan && dirty !== null && state === 'running' && !this.notes.has('wait')
+          ? Math.ceil((dirty / batchRows / this.plan.callsPerWindow) * windowSeconds)
+          : null,
       notes: [...this.notes.values()],
     };
   }

@@ -139,7 +139,7 @@ function mappingOf(source: Described): DatabaseOptions {
   if (source.platform !== databasePlatform)
     throw new SyncError(
       'InvalidInput',
-      `audience.connection: "${source.id}" is of platform ${source.platform}, accepted one of platform ${databasePlatform}: npx syncline connect NAME --platform ${databasePlatform}`,
+      `audience.connection: "${source.id}" is of platform ${source.platform}, accepted one of platform ${databasePlatform}: npx syncline connect OTHER --platform ${databasePlatform}`,
     );
   const result = v.safeParse(databaseOptions, source.options);
   if (result.success) return result.output;

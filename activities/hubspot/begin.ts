@@ -150,7 +150,7 @@ export function requireSame(connection: string, sentTo: string | null, now: stri
   if (before === null || now === null || before === now) return;
   throw new SyncError(
     'InvalidInput',
-    `Connection "${connection}" has sent to account ${before}, and its credential is for account ${now}. Use a connection of its own for that account (npx syncline connect NAME --platform hubspot --mapping FILE --credential-env VARIABLE, then capture install NAME), or give a credential of account ${before}: npx syncline connect ${connection} --credential-env VARIABLE`,
+    `Connection "${connection}" has sent to account ${before}, and its credential is for account ${now}. Use a connection of its own for that account (npx syncline connect OTHER --platform hubspot --mapping FILE --credential-env VARIABLE, then npx syncline capture install OTHER), or give a credential of account ${before}: npx syncline connect ${connection} --credential-env VARIABLE`,
   );
 }
 

@@ -4,7 +4,7 @@ import { RetryLater, SyncError } from '../errors.ts';
 import { type HubspotAnswer, NeverLeft, type Permit, Unanswered } from './client.ts';
 import type { Batch } from './feed.ts';
 import { Finder, type FinderOptions } from './finder.ts';
-import { halves, isolate, isUnexplained, type Refused } from './isolation.ts';
+import { halves, isolate, isUnexplained, type Refused, toldOf } from './isolation.ts';
 import type { Ledger } from './ledger.ts';
 import { bodyOf, flyingOf, Outgoing, parked, settled } from './outgoing.ts';
 import { Recorder } from './recorder.ts';
@@ -150,7 +150,7 @@ export class Courier {
       if (found.size > 0) {
         ledger.settle([], [call]);
         await this.adopt(found);
-        return this.again([rows.filter((one) => !found.has(one))], 1);
+        return this.again([rows.filter((one) => !found.has(one))], 1, toldOf(verdict));
       }
     }
     if (rows.length === 1) {
@@ -164,14 +164,16 @@ export class Courier {
       bad.map(({ one, code, property }) => parked(one.row, code, property)),
       [call],
     );
-    return this.again(parts, parts.length, takenBefore);
+    return this.again(parts, parts.length, toldOf(verdict), takenBefore);
   }
 
   /** Some of them are there already, and the answer names one at most: those are asked for, the rest is made. */
-  private async passBy(batch: Batch, { contact }: Refused): Promise<void> {
+  private async passBy(batch: Batch, verdict: Refused): Promise<void> {
     const { ledger, tally } = this.options;
     const { rows, call } = batch;
-    if (!tally.isolate(1)) return void this.recorder.giveBack(batch);
+    const { contact } = verdict;
+    const told = toldOf(verdict);
+    if (!tally.isolate(1, told)) return void this.recorder.giveBack(batch);
     const found = await this.finder.find(rows);
     if (found === null) return this.recorder.hold(batch, rows);
     if (rows.length === 1 && found.size === 0)
@@ -183,7 +185,7 @@ export class Courier {
     );
     // None has the id: another value is taken that must be unique.
     const rest = rows.filter((_, at) => !found.has(at));
-    return found.size > 0 ? this.again([rest], 1) : this.again(halves(rest), 2);
+    return found.size > 0 ? this.again([rest], 1, told) : this.again(halves(rest), 2, told);
   }
 
   /** Who has no record id yet is looked for; who is not there needs no archiving. Whose id is another one is decided anew. */
@@ -215,12 +217,12 @@ export class Courier {
     const alone = rows.length === 1;
     if (alone) tally.refused('refusedThere', rows[0]!.row);
     ledger.settle(alone ? [parked(rows[0]!.row, 'too_big', null)] : [], [call]);
-    return this.again(alone ? [] : halves(rows), 2);
+    return this.again(alone ? [] : halves(rows), 2, 'too_big');
   }
 
-  private async again(parts: readonly Outgoing[][], calls: number, takenBefore?: number): Promise<void> {
+  private async again(parts: readonly Outgoing[][], calls: number, told: string, takenBefore?: number): Promise<void> {
     const filled = parts.filter(({ length }) => length > 0);
-    if (filled.length === 0 || !this.options.tally.isolate(calls)) return;
+    if (filled.length === 0 || !this.options.tally.isolate(calls, told)) return;
     for (const part of filled) await this.deliver({ ...(await this.opened(part)), takenBefore });
   }
 

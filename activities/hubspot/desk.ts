@@ -136,7 +136,7 @@ export async function checkMapping(
 export interface Preview {
   /** `in` scope, `out` of it, or `gone` (no such row). */
   scope: 'in' | 'out' | 'gone';
-  /** Path and exact body of the call; null where nothing would be sent. */
+  /** Path and exact body of the call, of a row that would be set aside the one it would have; null where nothing would be sent. */
   call: { kind: string; body: string } | null;
   /**
    * Why a run would not make the call though `hubspot sync` does: HubSpot holds these values already, the row is parked,
@@ -182,20 +182,15 @@ export async function previewUser(
     judged: state?.judged ?? '',
   });
   if (!row) return { scope: 'gone', call: null, skip: null, fault: null };
-  const decision = new Decider(opened, catalog, true).decide(row);
+  const decider = new Decider(opened, catalog, true);
+  const decision = decider.decide(row);
   const skip = await skipOf(pool, opened, row);
-  if ('send' in decision) {
-    const { kind } = decision.send;
-    return {
-      scope: row.scope,
-      call: { kind, body: bodyOf([decision.send], mapping.idProperty) },
-      skip,
-      fault: null,
-    };
-  }
-  const { outcome } = decision.settle;
-  const fault = outcome.kind === 'parked' ? { code: outcome.code, property: outcome.property } : null;
-  return { scope: row.scope, call: null, skip, fault };
+  const outcome = 'settle' in decision ? decision.settle.outcome : null;
+  const fault = outcome?.kind === 'parked' ? { code: outcome.code, property: outcome.property } : null;
+  // Who wants to know why a row is refused looks at what it would hold.
+  const sent = 'send' in decision ? decision.send : fault && row.payload !== null ? decider.outgoing(row) : null;
+  const call = sent && { kind: sent.kind, body: bodyOf([sent], mapping.idProperty) };
+  return { scope: row.scope, call, skip, fault };
 }
 
 /** Why a run passes the row by, in the order in which it looks. */

@@ -7,6 +7,10 @@ export type Refused = Extract<BatchVerdict, { kind: 'refused' }>;
 export const isUnexplained = ({ code, property, named }: Refused) =>
   property === null && named.size === 0 && code !== 'conflict';
 
+/** A refusal for people: its code, and the number of the call. */
+export const toldOf = ({ code, correlationId }: Refused) =>
+  correlationId === undefined ? code : `${code}, correlation id ${correlationId}`;
+
 /** What is done with a batch that was refused as a whole. */
 export interface Isolation {
   /** Rows that are bad for certain. */

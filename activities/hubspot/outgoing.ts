@@ -75,8 +75,8 @@ export class Decider {
 
   private checked(row: MappedRow): Decision {
     if (row.tries > mostTries) return parkedHere(row, 'no_answer', null);
-    const { mapping, options } = this.opened;
-    const { scope, hubspotId, id, remote, former } = row;
+    const { mapping } = this.opened;
+    const { scope, hubspotId, id } = row;
     const shared = idIsMapped(mapping);
     if (shared && scope === 'gone' && hubspotId === null) return nothing(row);
     if (id === '' && scope !== 'gone') return parkedHere(row, 'missing_id', mapping.idProperty);
@@ -85,15 +85,21 @@ export class Decider {
     if (row.taken !== null)
       return { ...parkedHere(row, 'duplicate_id', mapping.idProperty), yields: row.taken === 'now' };
     const fault = checkValues(JSON.parse(row.payload ?? '{}'), this.catalog);
-    if (fault) return parkedHere(row, fault.code, fault.property);
+    return fault ? parkedHere(row, fault.code, fault.property) : { send: this.outgoing(row) };
+  }
+
+  /** The call of a row in whose values nothing is wrong. */
+  outgoing(row: MappedRow): Outgoing {
+    const { mapping, options } = this.opened;
+    const { scope, hubspotId, id, remote, former } = row;
     // A contact that is known is the same one under whatever address: by the new one another would be made, and it would stay.
-    if (shared && options.mode !== 'insert') {
-      if (hubspotId !== null) return { send: new Outgoing(row, 'update', hubspotId, true) };
-      if (former !== null && former !== remote) return { send: new Outgoing(row, 'read', former) };
+    if (idIsMapped(mapping) && options.mode !== 'insert') {
+      if (hubspotId !== null) return new Outgoing(row, 'update', hubspotId, true);
+      if (former !== null && former !== remote) return new Outgoing(row, 'read', former);
     }
-    if (scope !== 'in') return { send: new Outgoing(row, 'update', id) };
+    if (scope !== 'in') return new Outgoing(row, 'update', id);
     const kinds = { upsert: 'upsert', mirror: 'upsert', update: 'update', insert: 'create' } as const;
-    return { send: new Outgoing(row, kinds[options.mode], id) };
+    return new Outgoing(row, kinds[options.mode], id);
   }
 
   /** Without a record id it is looked for first: a call that was never answered may have made it. */

@@ -23,7 +23,7 @@ export type Stop =
   /** Too many contacts would be archived, or (`told`) hear that their user left. */
   | { kind: 'archives'; going: number; of: number; told: boolean }
   /** The calls for isolation are used up. */
-  | { kind: 'isolation'; calls: number }
+  | { kind: 'isolation'; calls: number; told: string | null }
   /** The platform asks to wait. */
   | { kind: 'wait'; ms: number; daily: boolean }
   /** Something that ends the step. */
@@ -130,13 +130,17 @@ export class Tally {
     if (this.strange >= strangeMost) this.end({ kind: 'failure', error });
   }
 
-  /** Takes calls out of the run's budget for isolation. @returns false when it is used up */
-  isolate(calls: number): boolean {
+  /**
+   * Takes calls out of the run's budget for isolation.
+   * @param told what HubSpot said of the batch, without a value
+   * @returns false when it is used up
+   */
+  isolate(calls: number, told: string | null): boolean {
     if (this.spent.isolation + this.counts.isolation + calls <= this.isolationCalls) {
       this.counts.isolation += calls;
       return true;
     }
-    this.end({ kind: 'isolation', calls: this.isolationCalls });
+    this.end({ kind: 'isolation', calls: this.isolationCalls, told });
     return false;
   }
 }

@@ -33,6 +33,8 @@ export type BatchVerdict =
       kind: 'refused';
       code: string;
       property: string | null;
+      /** Number under which HubSpot's support finds the call. */
+      correlationId?: string;
       contact?: string;
       named: Map<number, { code: string; property: string | null }>;
       suspects: number[];
@@ -170,7 +172,9 @@ function refused(sent: readonly SentRow[], body: Json): BatchVerdict {
   const refusal = refusalOf(body);
   if (refusal.config) return { kind: 'config', code: refusal.code, property: refusal.property };
   const { code, property } = refusal;
-  return { kind: 'refused', code, property, ...ownerOf(code, body), ...nameRows(sent, body) };
+  const { correlationId } = body;
+  const known = typeof correlationId === 'string' && /^[0-9a-f-]{1,64}$/i.test(correlationId) ? { correlationId } : {};
+  return { kind: 'refused', code, property, ...known, ...ownerOf(code, body), ...nameRows(sent, body) };
 }
 
 /** Trace ids are places in the batch, as texts. */

@@ -74,13 +74,19 @@ export function compareCatalog(mapping: Mapping, catalog: Catalog): CatalogFault
   const faults: CatalogFault[] = [];
   for (const property of sentProperties(mapping)) {
     const known = catalog[property];
-    const place = `mapping.properties.${property}`;
+    const mapped = mapping.properties[property] !== undefined;
+    const isId = property === mapping.idProperty;
+    const place = mapped
+      ? `mapping.properties.${property}`
+      : isId
+        ? 'mapping.idProperty'
+        : `mapping.leaveValues.${property}`;
     if (!known) {
-      const what = property === mapping.idProperty ? 'mapping.idProperty' : place;
+      const listed = mapped ? '"options" beside "sql" lists its values' : 'mapping.properties has it with a type';
       faults.push({
         property,
         kind: 'missing',
-        sentence: `${what}: the account has no property "${property}"${canBeMade(mapping, property) ? '' : `; --create makes it once "options" beside "sql" lists its values`}`,
+        sentence: `${isId ? 'mapping.idProperty' : place}: the account has no property "${property}"${canBeMade(mapping, property) ? '' : `; --create makes it once ${listed}`}`,
       });
       continue;
     }
@@ -167,9 +173,10 @@ function fits(declared: PropertyType, actual: string): boolean {
   return texts.includes(declared) && texts.includes(actual);
 }
 
-/** An enumeration without options would take no value at all. */
-export function canBeMade({ properties }: Mapping, name: string): boolean {
+/** An enumeration without options would take no value at all, and one that is nowhere but in leaveValues has no type. */
+export function canBeMade({ properties, idProperty }: Mapping, name: string): boolean {
   const { type, options = [] } = properties[name] ?? {};
+  if (type === undefined && name !== idProperty) return false;
   return type !== 'enumeration' || options.length > 0;
 }
 

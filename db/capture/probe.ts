@@ -63,6 +63,7 @@ export async function probeMapping(pool: Pool, mapping: CaptureMapping): Promise
     const { keyType, keyCast } = await readKey(client, mapping);
     await makeView(client, mapping);
     const types = await typesOf(client, mapping);
+    if (mapping.where !== undefined) await requireCondition(client, mapping);
     const { tables, problems, shape } = await readTables(client, mapping, keyType, types);
     if (problems.length > 0) throw new MappingRefused(problems);
     const places = expressionsOf(mapping).map(([place]) => place);
@@ -161,6 +162,18 @@ function expressionsOf({ properties, where }: CaptureMapping): [place: string, s
     sql,
   ]);
   return [...list, ['mapping.where', `(${where ?? 'true'})::boolean`]];
+}
+
+/** A text is cast row by row, and one that is no condition would set each user aside. */
+async function requireCondition(client: Client, { from, where }: CaptureMapping): Promise<void> {
+  const text = `CREATE TEMP VIEW syncline_where AS SELECT (${where}) AS p FROM ${quoted(from)} u`;
+  await client.query({ text, queryMode: 'extended' } as pg.QueryConfig);
+  const { rows } = await client.query(
+    `SELECT format_type(atttypid, NULL) AS type FROM pg_attribute WHERE attrelid = 'pg_temp.syncline_where'::regclass AND attnum = 1`,
+  );
+  await client.query('DROP VIEW pg_temp.syncline_where');
+  const { type } = rows[0];
+  if (type !== 'boolean') throw new MappingRefused([`mapping.where: got ${type}, accepted boolean`]);
 }
 
 async function typesOf(client: Client, { properties }: CaptureMapping): Promise<Record<string, string>> {

@@ -68,12 +68,13 @@ async function refuseOther(pool: Pool, before: StoredConnection, connection: Con
   if (!other) return;
   const known = await knownContacts(pool, before.id);
   if (known === 0 || (other !== 'idProperty' && (await isRenamed(pool, before, was, is)))) return;
-  const own = `make a connection of its own with the new mapping (npx syncline connect NAME --platform hubspot --mapping FILE --credential-env VARIABLE), and take this one away: npx syncline disconnect ${before.id}`;
+  const own = `make a connection of its own with the new mapping (npx syncline connect OTHER --platform hubspot --mapping FILE --credential-env VARIABLE), and take this one away: npx syncline disconnect ${before.id}`;
   const got = `mapping.${other}: got "${is[other]}", accepted "${was[other]}": ${count(known)} contacts of "${before.id}" are known`;
   const adopt = '--option adopt=email, which takes contacts that have none by their mail address';
+  const first = `give "${is.idProperty}" its values at HubSpot first`;
   throw wrongUse(
     other === 'idProperty'
-      ? `${got} under it, and by another id each would be made a second time. To change it, give "${is.idProperty}" its values at HubSpot first (or connect with ${adopt}), ${own}`
+      ? `${got} under it, and by another id each would be made a second time. To change it, ${is.idProperty === 'email' ? '' : `${first} (or connect with ${adopt}), `}${own}`
       : `${got} by its keys, and the same keys of others would give them to other people, or archive them. To change it, ${own}. Where the keys name other people than before, give the new mapping an idProperty of its own (and ${adopt})`,
   );
 }
@@ -89,6 +90,7 @@ export async function probeHubspot(session: Session, connection: Connection): Pr
 export function nextOfHubspot(name: string, report: CheckReport | null): string {
   const check = `npx syncline hubspot check --connection ${name}`;
   if (report === null) return check;
+  if (report.mapping.some((sentence) => sentence.includes('GRANT '))) return `grant what is missing, then ${check}`;
   if (report.mapping.length > 0)
     return `repair the mapping or its tables, then npx syncline connect ${name} --mapping FILE`;
   if (report.rights.length > 0) return `grant what is missing, then ${check}`;

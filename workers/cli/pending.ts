@@ -68,12 +68,18 @@ export function time({ seconds, nanos }: { seconds?: unknown; nanos?: number | n
   return new Date(Number(seconds ?? 0) * 1000 + (nanos ?? 0) / 1e6);
 }
 
-/** Why an activity is tried again; nothing for one that works. */
+/** Why an activity is tried again; nothing for one whose first try works. */
 export function describeTrouble({ name, attempt, failure, nextAt }: PendingActivity): string[] {
   if (failure === null) return [];
-  const next = nextAt ? `next try in ${duration(nextAt.getTime() - Date.now())}` : 'tries again now';
-  return [`${name}, try ${attempt}: ${failure}; ${next}`];
+  if (nextAt === null) return [`${name}, try ${attempt} is at work; the one before: ${failure}`];
+  return [`${name}, try ${attempt}: ${failure}; next try in ${duration(nextAt.getTime() - Date.now())}`];
 }
+
+/** Such a line in a table of facts: a try that is at work waits for nothing. */
+export const waitFact = (line: string): [string, string] => [
+  line.includes(' is at work; the one before: ') ? 'note' : 'waits for',
+  line,
+];
 
 /** What an activity waits for; null for one that works, also where a try before failed. */
 export function waitOf({ name, failure, nextAt }: PendingActivity): string | null {

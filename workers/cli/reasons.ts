@@ -117,7 +117,7 @@ const hubspot: Record<string, Reason> = {
   conflict: {
     why: 'another contact has the same unique value, a mail address as a rule',
     remedy:
-      'where it was there before you give the option adopt (--option adopt=email), else merge the contacts at HubSpot, correct the value, or where two users swapped theirs clear one there; then npx syncline replay NAME --rejects',
+      'where it was there before you, have it taken over (npx syncline connect NAME --option adopt=email; modes upsert and mirror); where it is the contact of a user who left or whose key changed, clear the value or delete it there; else merge the contacts, correct the value, or where two users swapped theirs clear one; then npx syncline replay NAME --rejects',
   },
   mapping_failed: {
     why: 'the expressions of the mapping fail for this user; the field is the SQLSTATE',

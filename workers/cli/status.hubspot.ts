@@ -2,7 +2,7 @@ import { type ContactsStanding, contactsStanding } from '../../db/hubspot/report
 import type { HubspotSyncResult } from '../../workflows/hubspot.ts';
 import type { HubspotProgress } from '../../workflows/hubspot.view.ts';
 import { describeProgress, describeResult, withBeats } from './follow.hubspot.ts';
-import { describeTrouble } from './pending.ts';
+import { describeTrouble, waitFact } from './pending.ts';
 import { look, outcomeOf } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
 import { ago, columns, count, counted } from './words.ts';
@@ -52,10 +52,12 @@ async function ending({ client, connection }: Asked, run: NonNullable<RunStatus[
   return 'failure' in outcome ? outcome.failure : describeResult(connection.id, outcome.result).join('. ');
 }
 
+/** A note of what the run does, and not of what it waits for. */
+const isNews = (note: string) => /^everybody is |^\d+ parked rows are tried again/.test(note);
+
 export function showHubspot(one: HubspotStatus): string[] {
   const { connection, progress, standing } = one;
   const { confirmed, dirty, held, since, parked, logged, mark } = standing;
-  const waits = [...(progress?.notes ?? []), ...(one.run?.pending.flatMap(describeTrouble) ?? [])];
   const open = [
     ...(mark ? [mark === 'resend' ? 'everybody is to be sent again' : 'everybody is to be looked at'] : []),
     ...(dirty > 0 ? [`${counted(dirty, 'user')} to send`] : logged || mark ? [] : ['nothing to send']),
@@ -67,7 +69,8 @@ export function showHubspot(one: HubspotStatus): string[] {
   const facts: [string, string][] = [
     ['run', describeRun(one, 'hubspotSync', progress === null)],
     ...(progress ? [['sends', describeProgress(progress)] as [string, string]] : []),
-    ...waits.map((line): [string, string] => ['waits for', line]),
+    ...(progress?.notes ?? []).map((line): [string, string] => (isNews(line) ? ['note', line] : waitFact(line))),
+    ...(one.run?.pending ?? []).flatMap(describeTrouble).map(waitFact),
     ['contacts', `${count(confirmed)} confirmed; ${open.join('; ')}`],
     ...(parked > 0
       ? [['parked', `${counted(parked, 'user')}; why: npx syncline rejects ${connection}`] as [string, string]]

@@ -2,7 +2,7 @@ import { readStanding, type Standing } from '../../db/org/report.ts';
 import type { OrgSyncResult } from '../../workflows/org.result.ts';
 import type { OrgSyncProgress } from '../../workflows/org.view.ts';
 import { describeParked, describeProgress } from './follow.org.ts';
-import { describeTrouble, withBeats } from './pending.ts';
+import { describeTrouble, waitFact, withBeats } from './pending.ts';
 import { look, outcomeOf, type Run } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
 import { columns, counted, duration, instant } from './words.ts';
@@ -51,10 +51,9 @@ function stateOf(run: Run | null, progress: OrgSyncProgress | null, polled: bool
 
 export function showOrg(one: OrgStatus): string[] {
   const { living, open, applied, progress } = one;
-  const trouble = one.run?.pending.flatMap(describeTrouble) ?? [];
   const facts: [string, string][] = [
     ['run', describeRun(one, 'orgSync', progress === null)],
-    ...trouble.map((line): [string, string] => ['waits for', line]),
+    ...(one.run?.pending ?? []).flatMap(describeTrouble).map(waitFact),
     ...(progress?.waitsForResume
       ? [['waits for', `resume; the plan is approved: npx syncline resume ${one.connection}`] as [string, string]]
       : []),

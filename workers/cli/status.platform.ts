@@ -2,6 +2,7 @@ import { cutLines } from '../../activities/platform/catalog.ts';
 import type { StoredConnection } from '../../db/connections.ts';
 import type { PlatformSyncResult } from '../../workflows/platform.ts';
 import { workflowsOf } from '../pipelines.ts';
+import { waitFact } from './pending.ts';
 import { outcomeOf, type Run } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
 import { lookAtStreams, type StreamStatus } from './streams.ts';
@@ -64,7 +65,7 @@ export function showPlatform(one: PlatformStatus): string[] {
   const facts: [string, string][] = [
     ['run', describeRun(one, one.workflow, silent)],
     ...others.map((run): [string, string] => ['also', `${run.type}, since ${ago(run.startedAt)}, ${run.workflowId}`]),
-    ...[...one.notes, ...streams.flatMap(describeWaits)].map((line): [string, string] => ['waits for', line]),
+    ...[...one.notes, ...streams.flatMap(describeWaits)].map(waitFact),
     ['next', describeNext(one.schedule)],
   ];
   const body = [

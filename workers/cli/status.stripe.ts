@@ -5,7 +5,7 @@ import type { VerifiedType } from '../../workflows/stripe.verify.ts';
 import type { StripeProgress } from '../../workflows/stripe.view.ts';
 import { findComparisons } from './find.verify.ts';
 import { byReason } from './grouped.ts';
-import { describeTrouble } from './pending.ts';
+import { describeTrouble, waitFact } from './pending.ts';
 import { askProgress, outcomeOf, type Run } from './runs.ts';
 import { type Asked, describeNext, describeRun, type RunStatus } from './status.words.ts';
 import { isPast, troublesOf } from './trouble.stripe.ts';
@@ -99,7 +99,7 @@ export function showStripe(one: StripeStatus): string[] {
     ]),
     ...comparisons.map((other): [string, string] => ['compares', describeComparison(other)]),
     ...notes.filter(isPast).map((note): [string, string] => ['note', note]),
-    ...trouble.map((line): [string, string] => ['waits for', line]),
+    ...trouble.map(waitFact),
     ...(feed ? [['feed', describeFeed(feed)] as [string, string]] : []),
     ['next', describeNext(one.schedule)],
   ];
