@@ -50,7 +50,10 @@ export async function preparedBodies(
   return rows / seconds;
 }
 
-/** What one writes on an afternoon: a flag column, read 100, send, clear the flag. It loses rows at the first trouble. */
+/**
+ * What one writes on an afternoon: a flag column, read 100, send, clear the flag. It loses rows at the first trouble. Both
+ * sides of its join begin behind the page before: else Postgres reads the users from the start for each page of 60,000.
+ */
 export async function naiveLoop(pool: Pool, source: HubspotProcess, rows: number): Promise<number> {
   const agent = new Agent({ connections: 1 });
   const post = sender(source, agent);
@@ -59,7 +62,7 @@ export async function naiveLoop(pool: Pool, source: HubspotProcess, rows: number
   const began = performance.now();
   for (let after = 0; ; ) {
     const { rows: page } = await pool.query(
-      `SELECT ${columns}, u.id FROM bench.flags f JOIN bench.users u USING (id) WHERE f.dirty AND f.id > $1 ORDER BY f.id LIMIT 100`.replace(
+      `SELECT ${columns}, u.id FROM bench.flags f JOIN bench.users u USING (id) WHERE f.dirty AND f.id > $1 AND u.id > $1 ORDER BY f.id LIMIT 100`.replace(
         'SELECT id::text',
         'SELECT u.id::text',
       ),
