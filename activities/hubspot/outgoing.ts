@@ -88,7 +88,7 @@ export class Decider {
     return fault ? parkedHere(row, fault.code, fault.property) : { send: this.outgoing(row) };
   }
 
-  /** The call of a row in whose values nothing is wrong. */
+  /** The call that a row in scope, or one that hears that its user left, makes or would make: its values are judged elsewhere. */
   outgoing(row: MappedRow): Outgoing {
     const { mapping, options } = this.opened;
     const { scope, hubspotId, id, remote, former } = row;

@@ -38,18 +38,31 @@ export function plainMessage(error: unknown): string {
   return error.message.split('\n')[0] || `${error.name} without a message; --debug shows where`;
 }
 
-/** Postgres or Temporal does not answer, goes down or comes up: it may pass by itself. */
+/** Postgres or Temporal does not answer, goes down or comes up: it may pass by itself. A run that failed for it has failed. */
 export function isAway(error: unknown): boolean {
-  return error instanceof Error && / does not answer \(/.test(plainMessage(error));
+  if (!(error instanceof Error) || error instanceof CommandError) return false;
+  const { code } = (error.name === 'ServiceError' ? (error.cause ?? error) : error) as { code?: unknown };
+  return code === deadline || code === unavailable || isPostgresAway(originOf(error));
+}
+
+/** drizzle's own error quotes the statement's values; its cause does not. */
+const originOf = (error: Error): Error =>
+  error.message.startsWith('Failed query') && error.cause instanceof Error ? error.cause : error;
+
+function isPostgresAway(origin: Error): boolean {
+  const { code } = origin as { code?: unknown };
+  return (
+    noAnswer.test(origin.message) || (typeof code === 'string' && (unreachable.test(code) || restarting.test(code)))
+  );
 }
 
 const where = '--debug shows where, the log of Postgres the statement';
 
-/** Trouble of Postgres in one line, null for other errors. drizzle's own text quotes the statement's values; its cause does not. */
+/** Trouble of Postgres in one line, null for other errors. */
 function sqlTrouble(error: Error): string | null {
-  const origin = error.message.startsWith('Failed query') && error.cause instanceof Error ? error.cause : error;
+  const origin = originOf(error);
   const { code } = origin as { code?: unknown };
-  if (noAnswer.test(origin.message) || (typeof code === 'string' && (unreachable.test(code) || restarting.test(code))))
+  if (isPostgresAway(origin))
     return `Postgres does not answer (${typeof code === 'string' ? code : 'no answer in time'}). Is it running? DATABASE_URL names another one.`;
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code))
     return origin === error ? null : `Postgres refused a statement; ${where}`;
