@@ -12,6 +12,7 @@ import { Tally } from '../activities/hubspot/tally.ts';
 import { noCounts } from '../connectors/hubspot/counts.ts';
 import { probeMapping } from '../db/capture.ts';
 import { takeClaim } from '../db/claims.ts';
+import { createPool } from '../db/client.ts';
 import { loadConnection, storedConnection } from '../db/connections.ts';
 import { logOf } from '../db/hubspot/drain.ts';
 import { MappedReader } from '../db/hubspot/mapped.ts';
@@ -25,6 +26,31 @@ import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
 const options = { callsPerWindow: 10_000, inFlight: 2 };
+
+test('contacts are looked up by key: a part of 500 users reads no other contact', async () => {
+  const pool = createPool({ url: world.servers.databaseUrl, size: 1 });
+  world.onClose(() => pool.end());
+  const crm = await openCrm(world, { users: 3_000 });
+  const { name: connection } = crm;
+  const { mapping } = readOptions({ ...(await storedConnection(pool, connection)), credential: null });
+  const reader = new MappedReader(pool, mapping, await probeMapping(pool, mapping));
+  await pool.query(`INSERT INTO syncline.hubspot_dirty (connection_id, key, version) SELECT '${connection}', n::text, 1 FROM generate_series(1, 3000) n;
+    INSERT INTO syncline.hubspot_contacts (connection_id, key) SELECT '${connection}', n::text FROM generate_series(1, 3000) n;
+    ANALYZE syncline.hubspot_dirty; ANALYZE syncline.hubspot_contacts`);
+  const walked = async () => {
+    // No other session has read them yet: this test is the first of its database.
+    await pool.query('SELECT pg_stat_force_next_flush()');
+    const { rows } = await pool.query(
+      `SELECT seq_tup_read::int AS walked, idx_tup_fetch::int AS fetched FROM pg_stat_user_tables WHERE schemaname = 'syncline' AND relname = 'hubspot_contacts'`,
+    );
+    return rows[0];
+  };
+  const before = await walked();
+  expect(await reader.read({ connection, after: null, limit: 500, bytes: 1e9, judged: '' })).toHaveLength(500);
+  const after = await walked();
+  expect(after.walked - before.walked).toBe(0);
+  expect(after.fetched - before.fetched).toBe(500);
+});
 
 test('while nothing can be written down no more calls leave than a kill may repeat', async () => {
   const slow = await openCrm(world, { users: 1_500, options });
@@ -155,7 +181,7 @@ test('rows that take too long together are read in parts, and the next pass begi
   const pass = async () => {
     const due = new DueRows({ reader, connection, judged: '', partMs: 250, ...never });
     const keys: string[] = [];
-    while (!due.ended) keys.push(...(await due.next()).map(({ key }) => key));
+    for (let rows = await due.next(); rows !== null; rows = await due.next()) keys.push(...rows.map(({ key }) => key));
     return keys.length;
   };
   expect(await pass()).toBe(40);
@@ -189,7 +215,7 @@ test('a user who is too slow alone is set aside, and those behind him are read t
     others: (key) => otherUsers(pool, connection, mapping, key),
   });
   const parts: number[] = [];
-  while (!due.ended) parts.push((await due.next()).length);
+  for (let rows = await due.next(); rows !== null; rows = await due.next()) parts.push(rows.length);
   expect(aside).toMatchObject([{ key: '1', outcome: { kind: 'parked', code: 'mapping_failed', property: '57014' } }]);
   expect(parts.reduce((all, one) => all + one)).toBe(59);
   expect(parts.length, 'parts').toBeLessThan(12);

@@ -40,16 +40,18 @@ export class Feed {
   private ready: Batch[] = [];
   private ended = false;
   private filling: Promise<void> | null = null;
+  /** Rows that are read while the calls of those before them are opened. */
+  private ahead: Promise<MappedRow[] | null> | null = null;
   /** Rows of a batch that is not full yet, by kind. */
   private readonly open = new Map<string, Outgoing[]>();
   private readonly met = new Met();
   private readonly low: number;
 
-  /** @param lanes calls in flight; so many batches at least are read ahead */
+  /** @param lanes calls in flight; with half as many batches opened, and rows for 5 being read, nobody waits */
   constructor(options: FeedOptions, lanes: number) {
     this.options = options;
     this.due = new DueRows(options);
-    this.low = lanes;
+    this.low = Math.ceil(lanes / 2);
   }
 
   /** The next call to make; null when the pass is over. */
@@ -64,6 +66,7 @@ export class Feed {
   /** Calls that were opened and will not be made. */
   async rest(): Promise<Batch[]> {
     await this.filling?.catch(() => undefined);
+    await this.ahead?.catch(() => undefined);
     this.ended = true;
     return this.ready.splice(0);
   }
@@ -76,13 +79,18 @@ export class Feed {
   }
 
   private async read(): Promise<void> {
-    const rows = await this.due.next();
-    this.ended ||= this.due.ended;
+    const rows = await (this.ahead ?? this.due.next());
+    this.ahead = rows && this.due.next();
+    // A failure is met where the rows are waited for.
+    this.ahead?.catch(() => undefined);
     const settled: Settled[] = [];
     const full: Outgoing[][] = [];
-    for (const row of rows) this.place(row, settled, full);
-    if (this.ended) full.push(...this.open.values());
-    if (this.ended) this.open.clear();
+    for (const row of rows ?? []) this.place(row, settled, full);
+    if (rows === null) {
+      this.ended = true;
+      full.push(...this.open.values());
+      this.open.clear();
+    }
     if (settled.length > 0) this.options.ledger.settle(settled);
     await this.options.breaker.look();
     await this.options.archives?.look(full.flat().filter(({ leaves }) => leaves));

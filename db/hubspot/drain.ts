@@ -67,11 +67,16 @@ async function drainPart(pool: Pool, turn: Turn, { no, links }: Log, fromBlock: 
   const log = logTable(no);
   const { connection } = turn.claim;
   return writeInTurn(pool, turn, { name: 'drain', durable: false, settings: sameTexts }, async (client) => {
-    const size = await client.query(`SELECT pg_relation_size('${log}') / current_setting('block_size')::int AS blocks`);
-    const blocks = Number(size.rows[0].blocks);
-    const to = fromBlock + Math.min(Math.max(fromBlock, firstBlocks), blocksAtOnce);
+    // What was drained stays as empty blocks until a vacuum: 22 parts without a row were the last 75 ms of each run.
+    const ahead = await client.query(
+      `SELECT (pg_relation_size('${log}') / current_setting('block_size')::int)::int AS blocks,
+         (SELECT (ctid::text::point)[0]::int FROM ${log} WHERE ctid >= '(${fromBlock},0)'::tid LIMIT 1) AS first`,
+    );
+    const { blocks, first } = ahead.rows[0];
+    if (first === null) return { moved: 0, everybody: false, next: null };
+    const to = first + Math.min(Math.max(fromBlock, firstBlocks), blocksAtOnce);
     const { rows } = await client.query(
-      `WITH gone AS (DELETE FROM ${log} WHERE ctid >= '(${fromBlock},0)'::tid AND ctid < '(${to},0)'::tid RETURNING key, at, link),
+      `WITH gone AS (DELETE FROM ${log} WHERE ctid >= '(${first},0)'::tid AND ctid < '(${to},0)'::tid RETURNING key, at, link),
          marked AS (${put('SELECT key, min(at) AS at FROM gone WHERE key IS NOT NULL AND link IS NULL GROUP BY key')}),
          linked AS (SELECT link, array_agg(key) AS keys, array_agg(at) AS at
            FROM (SELECT link, key, min(at)::text AS at FROM gone WHERE link IS NOT NULL GROUP BY 1, 2) g GROUP BY 1)

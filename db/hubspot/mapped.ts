@@ -128,7 +128,8 @@ export class MappedReader {
 
 /**
  * OFFSET 0 keeps each row's expressions inside their own look-up by key: the server cannot turn the batch into a scan of
- * the whole table, and evaluates each expression once.
+ * the whole table, and evaluates each expression once. It keeps the look-up of the contact by key as well: joined, all
+ * contacts were read and hashed for each 500 users while there were fewer than some 30,000 of them, 35 ms instead of 15.
  */
 function statement(mapping: SentMapping, { types, keyCast }: Pick<Probe, 'types' | 'keyCast'>): string {
   const properties = Object.entries(mapping.properties)
@@ -181,7 +182,8 @@ function statement(mapping: SentMapping, { types, keyCast }: Pick<Probe, 'types'
     h.remote, coalesce(c.doubt_id, c.remote_id) AS former, ${isShared ? taken : 'NULL::text[]'} AS taken,
     coalesce(c.sent_hash = h.hash, false) AS sent, c.sent_hash IS NOT NULL AS known, c.hubspot_id AS "hubspotId", c.key IS NOT NULL AS tried,
     coalesce(c.told_left, false) AS "toldLeft", c.parked_hash IS NOT NULL AS parked, coalesce(c.parked_hash = h.hash AND c.parked_under = $6::text, false) AS refused
-  FROM hashed h LEFT JOIN syncline.hubspot_contacts c ON c.connection_id = $1 AND c.key = h.key
+  FROM hashed h LEFT JOIN LATERAL (
+    SELECT * FROM syncline.hubspot_contacts o WHERE o.connection_id = $1 AND o.key = h.key OFFSET 0) c ON true
   WHERE h.total IS NULL OR h.total <= $5::bigint OR h.place = 1 ORDER BY h.key`;
 }
 
