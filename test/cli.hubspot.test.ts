@@ -113,7 +113,7 @@ describe('from nothing to contacts', () => {
     crm.source.addOption('app_plan', 'secret plan 9');
     expect(await cli(`replay ${name} --rejects --wait`)).toMatchObject({
       code: 0,
-      out: expect.stringMatching(/1 users that were set aside are tried again[\s\S]*Whole: 1 written/),
+      out: expect.stringMatching(/Tried again: 1 user set aside before[\s\S]*Whole: 1 written/),
     });
     expect(await cli(`replay ${name} --rejects`)).toMatchObject({ out: expect.stringContaining('nothing to replay') });
     expect(await cli(`capture remove ${name}`)).toMatchObject({

@@ -14,6 +14,7 @@ import { checked } from './start.input.ts';
 import { alreadyRunning, launch, start } from './start.ts';
 import { checkStreams, streamsOf } from './streams.ts';
 import { wrongUse } from './trouble.ts';
+import { counted } from './words.ts';
 
 interface ReplayOptions {
   from?: string;
@@ -67,7 +68,7 @@ async function replayContacts(
   session.terminal.print(
     count === 0
       ? `No user of ${name} is set aside: nothing to replay.`
-      : `${count} users that were set aside are tried again.`,
+      : `Tried again: ${counted(count, 'user')} set aside before.`,
   );
   return count === 0 ? undefined : start(session, 'hubspotSync', name, { wait });
 }
