@@ -238,7 +238,8 @@ describe('a run at work', () => {
 
   test('is watched on when Postgres was out of reach meanwhile', async () => {
     const { name, source } = await shop();
-    source.setFaults([{ type: 'slow', ms: 150 }]);
+    // So long that it cannot end before the way to Postgres is shut.
+    source.setFaults([{ type: 'slow', ms: 3_000 }]);
     const url = new URL(world.servers.databaseUrl);
     const gate = await openGate(Number(url.port));
     onTestFinished(() => gate.shut());
