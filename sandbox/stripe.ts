@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { momentsOf, randomOf } from './stripe/chance.ts';
 import { type Changes, changeOne } from './stripe/churn.ts';
 import { Feed, type FeedOptions } from './stripe/feed.ts';
@@ -71,7 +72,8 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
   const startedMs = Date.now();
   const nowMs = () => Math.round(startedMs + (Date.now() - startedMs) * speed);
   const random = randomOf(seed);
-  const key = 'sk_test_sandbox0000000001';
+  // What a worker knows of an account it keeps by address and key, and a port comes again.
+  const key = `sk_test_sandbox${randomBytes(5).toString('hex')}`;
   const now = Math.floor(startedMs / 1_000);
   const since = now - (options.spanDays ?? 30) * daySeconds;
   const stores: Record<string, Store> = {};
