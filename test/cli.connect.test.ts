@@ -101,6 +101,20 @@ describe('connect', () => {
     expect(stranger.requests.total).toBe(0);
   });
 
+  test.each([
+    ['another host', 'ldaps://127.0.0.1:9', 'ldaps://stranger.example:9'],
+    ['the same host without TLS', 'ldaps://127.0.0.1:9', 'ldap://127.0.0.1:9'],
+  ])('does not send the password of a directory to %s', async (_what, url, other) => {
+    const name = fresh();
+    const args = ['--platform', 'ldap', '--url', url, '--option', 'baseDn=dc=example,dc=org', '--no-probe'];
+    await cli(['connect', name, ...args, '--credential-env', 'ACME_TOKEN']);
+    expect(await cli(['connect', name, '--url', other, '--no-probe'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('the stored credential is not sent there by itself'),
+    });
+    expect(await cli(['connect', name, '--url', `${url}/`, '--no-probe'])).toMatchObject({ code: 0 });
+  });
+
   const base = ['connect', 'bad-input', '--platform', 'scim', '--url', 'http://127.0.0.1:9/scim/v2'];
   const ldap = [
     'connect',

@@ -223,7 +223,7 @@ async function keptOrAsked(
 ): Promise<string | null> {
   if (before) {
     // Another host must not be sent a credential that was given for this one.
-    const moved = options.url !== undefined && new URL(options.url).origin !== new URL(before.baseUrl).origin;
+    const moved = options.url !== undefined && serverOf(options.url) !== serverOf(before.baseUrl);
     if (!moved || !before.hasCredential) return (await loadConnection(pool, key, name)).credential;
     if (!session.terminal.interactive)
       throw new CommandError(
@@ -238,4 +238,10 @@ async function keptOrAsked(
   if (connector) return credentialText(connector, await askFields(session, name, connector));
   const typed = await session.terminal.askSecret(`Credential of ${name} (not shown; empty for none): `);
   return typed === '' ? null : typed;
+}
+
+/** Scheme, host and port. `URL.origin` is "null" for every `ldap:` and `smtp:` address, and so the same for all of them. */
+function serverOf(address: string): string {
+  const { protocol, host } = new URL(address);
+  return `${protocol}//${host}`;
 }
