@@ -154,6 +154,18 @@ describe.concurrent('a source that finds nobody by id', () => {
     expect((await world.run(name)).users).toMatchObject({ deleted: 1 });
   });
 
+  it.each(['filterRefused', 'filterIgnored'] as const)(
+    'behind a filter that it does not combine with an id (%s): nobody can be asked, so the guards decide',
+    async (type) => {
+      const { name, source } = await world.scim(size, { userFilter: 'active eq true' });
+      await world.run(name);
+      source.directory.removeUser(source.directory.userIds()[0]!);
+      // The filter of the list begins without a bracket.
+      source.setFaults([{ type, attribute: '(active' }]);
+      expect(await world.run(name)).toMatchObject({ users: { deleted: 1, withheld: 0 }, notes: [] });
+    },
+  );
+
   it.each(nobodyFound)('%s: a run of one person fails, whether that one is known or not', async (_, fault) => {
     const { name, source } = await world.scim(size);
     await world.run(name);

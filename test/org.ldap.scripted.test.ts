@@ -14,7 +14,11 @@ import {
   stopLater,
   stopServers,
 } from './harness/ldap-read.ts';
+import { livingIds } from './harness/ours.ts';
 import { suffix } from './harness/slapd.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld();
 
 afterEach(closeSources);
 afterAll(stopServers);
@@ -92,6 +96,41 @@ describe('what other servers answer', () => {
     const server = createServer((socket) => socket.end(Buffer.from([0x30, 0x03, 0x02, 0x01, 0x01])));
     const url = await listen(server);
     expect(await failure(sourceOf(url).probe(signal))).toMatch(/^(BadAnswer|Unavailable): ldap:\/\/127\.0\.0\.1:\d+ /);
+  });
+});
+
+describe('a server whose direct reads are refused', () => {
+  it('by whatever code: whoever is missing stays, and the note says so', async () => {
+    let direct: Pick<Scripted, 'code'> = {};
+    let ids = ['a', 'b', 'c', 'd'];
+    const url = await scripted((request) => {
+      const filter = request.filter.toString();
+      if (request.scope === 'base') return { entries: [{ dn: suffix, values: {} }] };
+      if (direct.code && /entryuuid=/i.test(filter)) return { entries: [], ...direct };
+      if (request.sizeLimit === 1) return { entries: [] };
+      if (/organizationalunit/i.test(filter))
+        return {
+          entries: [{ dn: `ou=All,${suffix}`, values: { entryUUID: ['all'], objectClass: ['organizationalUnit'] } }],
+        };
+      const asked = ids.filter((id) => !/entryuuid=/i.test(filter) || filter.includes(`=${id})`));
+      return {
+        entries: asked.map((id) => ({ dn: `uid=${id},ou=All,${suffix}`, values: { entryUUID: [id], uid: [id] } })),
+      };
+    });
+    const name = await world.connect({ platform: 'ldap', baseUrl: url, credential: null, options: { baseDn: suffix } });
+    expect(await world.run(name)).toMatchObject({ users: { added: 4 } });
+    ids = ['b', 'c', 'd'];
+    for (const code of [8, 10, 13, 32, 34]) {
+      direct = { code };
+      const result = await world.run(name);
+      expect(result, `code ${code}`).toMatchObject({ outcome: 'applied', users: { deleted: 0, withheld: 1 } });
+      expect(result.notes.join()).toContain(
+        `1 users are missing at the source and stay: direct reads fail (to let the guards alone decide: npx syncline connect ${name} --option confirmMissing=0): ${url}, search below "${suffix}": LDAP code ${code}, `,
+      );
+    }
+    expect(await livingIds(world.pool, name, 'users')).toEqual(['a', 'b', 'c', 'd']);
+    direct = {};
+    expect(await world.run(name)).toMatchObject({ users: { deleted: 1, withheld: 0 } });
   });
 });
 

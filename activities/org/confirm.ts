@@ -7,7 +7,7 @@ import type { Deps } from '../deps.ts';
 import { forConnection, RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { connectionOf } from './prepare.ts';
-import { emptyPage, isSeen, type OrgSource, unseenPage } from './source.ts';
+import { emptyPage, isSeen, type OrgSource, Unaskable, unseenPage } from './source.ts';
 import { directoryOptionsOf, openSource } from './sources.ts';
 
 export interface Confirmed {
@@ -34,7 +34,7 @@ const patience = 7;
 /**
  * Asks the source for every group or person that its list did not bring, where it can be asked and there are few
  * enough. 297 rows of a total of 297 were seen with 3 living people among the missing. Where direct reads fail, whoever
- * is missing stays, and the run goes on.
+ * is missing stays, and the run goes on; where the source says that it cannot be asked, the guards alone decide.
  */
 export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, call: Call): Promise<Confirmed> {
   const connection = await connectionOf(deps, plan);
@@ -52,8 +52,7 @@ export async function confirmMissing(deps: Deps, plan: Plan, stream: Stream, cal
   } catch (error) {
     if (error instanceof RetryLater) return { ...done, waitMs: error.waitMs, waitFor: error.why };
     if (!(error instanceof SyncError)) throw error;
-    // The source cannot be asked for one record inside this connection's filter: the guards alone decide.
-    if (error.type === 'InvalidInput') return done;
+    if (error instanceof Unaskable) return done;
     const lasts = error.type === 'Unavailable' ? call.attempt >= patience : error.type !== 'Unauthorized';
     if (!lasts) throw error;
     const told = forConnection(error.message, plan.claim.connection);

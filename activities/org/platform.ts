@@ -9,7 +9,7 @@ import { probePlatform } from './platform/probe.ts';
 import { type Options, personPath, putGroup, putUser, textOf } from './platform/rows.ts';
 import { readScope, type Scope } from './platform/scope.ts';
 import { userPages } from './platform/users.ts';
-import { emptyPage, type OrgSource, unseenPage } from './source.ts';
+import { emptyPage, type OrgSource, Unaskable, unseenPage } from './source.ts';
 
 /**
  * An open platform as a company directory, by its map. Departments are read first; people department by department where the
@@ -39,7 +39,7 @@ export function platformSource(map: OrgMap, client: PlatformClient, options: Opt
 /**
  * One record by its id. One that the credential may not see is handed back under its id and stays as we hold it: it left
  * the scope, nobody knows whether it left the company.
- * @throws SyncError InvalidInput where the credential reads no single record, or only some departments are read
+ * @throws Unaskable where the credential reads no single record, or only some departments are read
  */
 async function readOne(
   reader: Reader,
@@ -50,8 +50,7 @@ async function readOne(
 ): Promise<StagePage | null> {
   const { connector } = reader.map;
   if (way.direct === undefined || reader.options.roots !== undefined)
-    throw new SyncError(
-      'InvalidInput',
+    throw new Unaskable(
       way.direct === undefined
         ? `${connector.title}: this credential reads no single person or department`
         : `${connector.title}: with the option roots nobody can ask whether one record stands below them`,

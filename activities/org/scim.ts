@@ -6,7 +6,7 @@ import { send, where } from '../http/request.ts';
 import { errorCode, readJson, requireGone } from '../http/verdict.ts';
 import { addGroup, addUser } from './records.ts';
 import { advance, type Cursor, readList, start } from './scim.pages.ts';
-import { emptyPage, type OrgSource, type Probe, type SourcePage, type StagedGroups } from './source.ts';
+import { emptyPage, type OrgSource, type Probe, type SourcePage, type StagedGroups, Unaskable } from './source.ts';
 
 const endpoint: Record<Stream, string> = { groups: '/Groups', users: '/Users' };
 /** Pages shrink to this before a server that refuses the count is given up. */
@@ -72,8 +72,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     const body = answer.status === 400 ? null : (readJson(answer, place) ?? noEndpoint(place));
     const rows = body === null ? null : (readList(body, place).resources as (Record<string, unknown> | null)[]);
     if (rows?.every((row) => hasId(row, id))) return rows[0] ?? null;
-    throw new SyncError(
-      'InvalidInput',
+    throw new Unaskable(
       `${place} does not combine a filter with an id: nobody can ask whether one record is inside the connection's filter`,
     );
   }

@@ -2,6 +2,7 @@ import type { ScimOptions } from '../../connectors/scim.ts';
 import type { ReadEnd } from '../../db/org/stage.ts';
 import type { StagePage, Stream } from '../../db/org/stageRows.ts';
 import type { RecordReason } from '../../db/rejects.ts';
+import { SyncError } from '../errors.ts';
 
 const unseen: RecordReason = 'out_of_scope';
 
@@ -59,11 +60,22 @@ export interface OrgSource {
   /**
    * Reads one group or person by source id, with memberships as far as the source tells them; null when the source
    * says that it does not exist. Absent where the source offers no such read.
+   * @throws Unaskable where the source cannot be asked for any single record
    */
   readOne?(stream: Stream, id: string, signal: AbortSignal): Promise<StagePage | null>;
   /** Reads one page of each list for `connect` and says what it saw; throws the same errors as a run. */
   probe(signal: AbortSignal): Promise<Probe>;
   close(): Promise<void>;
+}
+
+/**
+ * A source that cannot be asked for one record, whichever it is, under its options and credential. Only its own word
+ * says so: a server in trouble answers a direct read with much that looks alike.
+ */
+export class Unaskable extends SyncError {
+  constructor(message: string) {
+    super('InvalidInput', message);
+  }
 }
 
 /** A source in plain values. `token` is the credential: it goes to the thread and nowhere else. */
