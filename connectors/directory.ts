@@ -126,8 +126,8 @@ export const directoryOptions = {
   ),
   /**
    * Missing people or groups confirmed one by one by a direct read, at most; of more, five are asked for, and one who is
-   * there keeps all. One that the list shows is read before: a source that does not find it proves nobody gone. 0: the
-   * guards alone decide. Default 200.
+   * there keeps all. One that the list shows is read before and after: a source that does not find it proves nobody gone.
+   * 0: the guards alone decide. Default 200.
    */
   confirmMissing: whole(200, 0, 10_000),
   /** Days that plans and their changes are kept. Default 90. */

@@ -92,6 +92,51 @@ describe.concurrent('direct reads that fail', () => {
   });
 });
 
+describe.concurrent('a route that is taken away while the missing are asked for', () => {
+  const away = { status: 404, body: '' };
+  const unproven = (name: string) => `a direct read does not even find users that the list shows (${switchOff(name)})`;
+
+  it('proves nobody gone: they stay, the others are written', async () => {
+    const { name, state } = await plainScim(world, people(20));
+    await world.run(name);
+    state.hidden = new Set(people(6));
+    state.Users[7]!.active = false;
+    state.direct = () => (state.asked.includes('p1001') ? away : undefined);
+    const result = await world.run(name);
+    expect(result).toMatchObject({ outcome: 'applied', users: { deleted: 0, withheld: 5, edited: 1 } });
+    expect(result.notes).toContain(`5 users are missing at the source and stay: ${unproven(name)}`);
+    expect(await livingIds(pool, name, 'users')).toEqual(people(20));
+    state.direct = () => undefined;
+    state.Users.shift();
+    expect(await world.run(name)).toMatchObject({ users: { deleted: 1, withheld: 0 } });
+  });
+
+  it('during a wait: nobody is asked for behind it', async () => {
+    const { name, state } = await plainScim(world, people(20));
+    const { confirm, close, doubt } = await readByHand(name, () => state.Users.splice(0, 6));
+    state.direct = (_, id) => (id === 'p1002' ? { status: 429 } : undefined);
+    expect(await confirm({})).toMatchObject({ asked: 2, waitMs: 5_000 });
+    state.direct = () => away;
+    state.asked = [];
+    expect(await confirm({})).toMatchObject({ asked: 0, waitMs: 0 });
+    expect(state.asked).toEqual(['p1019', 'p1018', 'p1017']);
+    expect(await doubt()).toBe(unproven(name));
+    await close();
+  });
+
+  it('behind the last one, where the look at one who lives had to wait', async () => {
+    const { name, state } = await plainScim(world, people(20));
+    const { confirm, close, doubt } = await readByHand(name, () => state.Users.splice(0, 6));
+    state.direct = () =>
+      state.asked.includes('p1005') && state.asked.at(-1) !== 'p1005' ? { status: 429 } : undefined;
+    expect(await confirm({})).toMatchObject({ asked: 6, waitMs: 5_000 });
+    state.direct = () => away;
+    expect(await confirm({})).toMatchObject({ asked: 0, waitMs: 0 });
+    expect(await doubt()).toBe(unproven(name));
+    await close();
+  });
+});
+
 describe.concurrent('ids that are numbers in JSON', () => {
   it('who left is deleted, and one person can be run', async () => {
     const { name, state } = await plainScim(world, [1, 2, 3, 4, 5, 6]);
@@ -151,7 +196,10 @@ describe.concurrent('calls by hand', () => {
       [3, 1],
       [3, 0],
     ]);
-    expect(state.asked, 'one that the list shows, then each once').toEqual(['p1019', ...people(6)]);
+    expect(state.asked, 'each once, with one that the list shows before and behind').toEqual([
+      ...['p1019', ...people(3)],
+      ...['p1019', ...people(6).slice(3), 'p1019'],
+    ]);
     await close();
   });
 
@@ -163,7 +211,7 @@ describe.concurrent('calls by hand', () => {
     state.direct = () => undefined;
     state.asked = [];
     expect(await confirm({ attempt: 2 })).toMatchObject({ asked: 3, waitMs: 0 });
-    expect(state.asked).toEqual(['p1003', 'p1004', 'p1005']);
+    expect(state.asked).toEqual(['p1019', 'p1003', 'p1004', 'p1005', 'p1019']);
     await close();
   });
 

@@ -96,16 +96,6 @@ export async function confirmPerson(deps: Deps, plan: Plan, call: Call): Promise
   );
 }
 
-/** @throws SyncError EmptyAnswer for a list without rows where we hold some, unless the connection may be empty. */
-export async function requireRows(deps: Deps, plan: Plan, stream: Stream, living: number): Promise<void> {
-  const { connection } = plan.claim;
-  if (directoryOptionsOf(await deps.connection(connection)).allowEmpty) return;
-  throw new SyncError(
-    'EmptyAnswer',
-    `The source answered with no ${stream} where we hold ${living}: ${await untouched(deps.pool, plan, 'changed')}. Check the credential's rights, the filter and the base address. If the directory really is empty, let the guards ask you instead: npx syncline connect ${connection} --option allowEmpty=true, then start again and approve the plan.`,
-  );
-}
-
 interface Staging {
   deps: Deps;
   plan: Plan;
@@ -121,21 +111,19 @@ interface Asking extends Staging {
 interface Asked {
   /** In the order of ids: who is really gone stays missing, and must not be asked for again after each wait. */
   askedTo: string;
-  /** A direct read found somebody who lives. */
-  proven: boolean;
 }
 
+/** One who lives is found before the others are asked for, again after each wait, and once more behind the last of them. */
 async function askEach(asking: Asking, ids: string[], done: Confirmed): Promise<void> {
   const { deps, plan, stream, call } = asking;
   const { cursor } = await readStage(deps.pool, plan.id, stream);
-  const { askedTo = '', proven = false } = (cursor ?? {}) as Partial<Asked>;
-  const at: Asked = { askedTo, proven };
+  const { askedTo = '' } = (cursor ?? {}) as Partial<Asked>;
+  const at: Asked = { askedTo };
   const open = ids.filter((id) => id > askedTo);
+  // Whoever was asked for before a wait and is missing still was told gone.
+  let gone = ids.length - open.length;
   try {
-    // A list that may be empty (allowEmpty) shows nobody: then the guards ask before everything goes.
-    if (open.length > 0 && !at.proven && (await showsOne(asking)) === false)
-      return await doubt(asking, `a direct read does not even find ${stream} that the list shows (${toGuards(plan)})`);
-    at.proven = true;
+    if (open.length > 0 && !(await proves(asking))) return;
     for (const id of open) {
       if (done.asked > 0 && call.shouldEnd()) {
         await stageOne(asking, emptyPage(), at);
@@ -146,14 +134,30 @@ async function askEach(asking: Asking, ids: string[], done: Confirmed): Promise<
       const page = await askOne(asking, id);
       at.askedTo = id;
       done.asked += 1;
-      if (page !== null) await stageOne(asking, page, at);
+      if (page === null) gone += 1;
+      else await stageOne(asking, page, at);
       if (page !== null && isSeen(page)) done.alive += 1;
       call.report({ asked: done.asked, alive: done.alive });
     }
+    if (gone > 0) await proves(asking);
   } catch (error) {
     if (error instanceof RetryLater || error instanceof SyncError) await stageOne(asking, emptyPage(), at);
+    // A source that was asked before is one that can be asked, and in trouble.
+    if (error instanceof Unaskable && at.askedTo !== '') throw new SyncError('BadAnswer', error.message);
     throw error;
   }
+}
+
+/**
+ * Whether what direct reads say of the missing may count: a gateway whose route was taken away while they were asked for
+ * answers that nobody exists. Where they do not find somebody whom the list shows, whoever is missing stays. A list that
+ * may be empty (allowEmpty) shows nobody: then the guards ask before everything goes.
+ */
+async function proves(asking: Asking): Promise<boolean> {
+  const { plan, stream } = asking;
+  if ((await showsOne(asking)) !== false) return true;
+  await doubt(asking, `a direct read does not even find ${stream} that the list shows (${toGuards(plan)})`);
+  return false;
 }
 
 /**

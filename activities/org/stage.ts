@@ -3,14 +3,14 @@ import type { Plan } from '../../db/org/plan.ts';
 import { addPage, appendStage, emptyBatch, readStage, restartStream, type StageState } from '../../db/org/stage.ts';
 import { countGroups, groupIds, levelIds } from '../../db/org/stagedGroups.ts';
 import { type EncodedPage, encodePage, type Stream } from '../../db/org/stageRows.ts';
+import { untouched } from '../../db/org/written.ts';
 import type { Deps } from '../deps.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
-import { requireRows } from './confirm.ts';
 import { readPages } from './pages.ts';
 import { connectionOf } from './prepare.ts';
 import { emptyPage, type OrgSource, type StagedGroups } from './source.ts';
-import { openSource } from './sources.ts';
+import { directoryOptionsOf, openSource } from './sources.ts';
 
 /** Rows a COPY takes. A few thousand share the cost of a commit; as text they hold about a megabyte. */
 const batchRows = 8_000;
@@ -175,6 +175,16 @@ async function conclude(deps: Deps, plan: Plan, stream: Stream, state: StageStat
     return { ...told(state), done: false };
   }
   return { ...told(state), missing: (await missingIds(deps.pool, plan, stream, 0)).length > 0 };
+}
+
+/** @throws SyncError EmptyAnswer for a list without rows where we hold some, unless the connection may be empty. */
+async function requireRows(deps: Deps, plan: Plan, stream: Stream, living: number): Promise<void> {
+  const { connection } = plan.claim;
+  if (directoryOptionsOf(await deps.connection(connection)).allowEmpty) return;
+  throw new SyncError(
+    'EmptyAnswer',
+    `The source answered with no ${stream} where we hold ${living}: ${await untouched(deps.pool, plan, 'changed')}. Check the credential's rights, the filter and the base address. If the directory really is empty, let the guards ask you instead: npx syncline connect ${connection} --option allowEmpty=true, then start again and approve the plan.`,
+  );
 }
 
 function told(state: StageState): Slice {
