@@ -1,8 +1,13 @@
+import * as v from 'valibot';
 import { describe, expect, it, vi } from 'vitest';
+import { scimSource } from '../activities/org/scim.ts';
+import { scimOptions } from '../connectors/scim.ts';
 import { progress } from '../workflows/org.gate.ts';
 import type { OrgSyncProgress } from '../workflows/org.view.ts';
 import { expectSameAsSource } from './harness/compare.ts';
+import { failure, pagesOf } from './harness/ldap-read.ts';
 import { livingIds, pendingFailure } from './harness/ours.ts';
+import { plainScim } from './harness/plain-scim.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -80,6 +85,83 @@ describe.concurrent('cursor paging (RFC 9865)', () => {
       `${source.url}/Groups does not implement what was asked (501). Try the option paging: "index"`,
     );
     expect(await livingIds(world.pool, name, 'groups')).toEqual([]);
+  });
+});
+
+describe.concurrent('a list that never ends', () => {
+  const ids = Array.from({ length: 40 }, (_, i) => `p${1000 + i}`);
+  /** A server that is asked more often than any of these should be stops, or the disk would tell. */
+  const most = 1_500;
+
+  it.each([
+    ['pages', (page: number) => `${page}`],
+    ['pages under cursors that never come again', (page: number, asked: number) => `${page} ${asked}`],
+  ])('by cursor, where %s go round behind the first: the run says so', async (_, cursorOf) => {
+    const { name, baseUrl, state } = await plainScim(world, ids, { paging: 'cursor', pageSize: 10 });
+    let requests = 0;
+    state.list = (list, asked, rows) => {
+      if (list === 'Groups') return { Resources: rows };
+      const page = Number(asked.get('cursor')?.split(' ')[0]);
+      const next = page === 3 ? 1 : page + 1;
+      requests += 1;
+      const nextCursor = requests < most ? cursorOf(next, requests) : undefined;
+      return { Resources: rows.slice(page * 10, page * 10 + 10), nextCursor };
+    };
+    const { type, message } = await world.fail(name);
+    expect(type).toBe('BadAnswer');
+    expect(message).toMatch(
+      cursorOf(1, 1) === '1'
+        ? /: the cursor does not advance after \d+ users$/
+        : /\/Users repeats a page after \d+ of unknown users: the server ignores the cursor\. Try the option paging: "index"$/,
+    );
+    expect(message).toContain(`${baseUrl}/Users`);
+    expect(requests).toBeLessThan(20);
+    expect(await livingIds(world.pool, name, 'users')).toEqual([]);
+  });
+
+  it('by cursor, where the pages have no rows: a thousand of them are enough', async () => {
+    const { baseUrl, state } = await plainScim(world, ids);
+    let requests = 0;
+    state.list = (_, asked, rows) => {
+      requests += 1;
+      const Resources = asked.get('cursor') === '' ? rows.slice(0, 10) : [];
+      return { Resources, ...(requests < most && { nextCursor: `c${requests}` }) };
+    };
+    const source = scimSource(baseUrl, null, v.parse(scimOptions, { paging: 'cursor' }));
+    expect(await failure(pagesOf(source, 'users'))).toBe(
+      `BadAnswer: ${baseUrl}/Users shows 10 users, then 1000 pages without any, and goes on. Try the option paging: "index"`,
+    );
+  });
+
+  it('by index, where the server shuffles the one page it has: taken for the whole list', async () => {
+    const { name, state } = await plainScim(world, ids, { pageSize: 100 });
+    let requests = 0;
+    state.list = (list, _, rows) => {
+      if (list === 'Groups') return undefined;
+      requests += 1;
+      if (requests > most) return { Resources: [] };
+      return { totalResults: rows.length, Resources: [...rows.slice(requests), ...rows.slice(0, requests)] };
+    };
+    expect(await world.run(name)).toMatchObject({ users: { staged: 40, added: 40 }, notes: [] });
+    expect(requests).toBe(2);
+  });
+
+  it('by index, where no two pages are alike: the run says so after ten times the total and 10,000 rows', async () => {
+    const { name, baseUrl, state } = await plainScim(world, ids, { pageSize: 20 });
+    let requests = 0;
+    state.list = (list, _, rows) => {
+      if (list === 'Groups') return undefined;
+      requests += 1;
+      if (requests > most) return { Resources: [] };
+      // The bits of its number choose a page among a million.
+      const bits = requests * 997;
+      return { totalResults: 40, Resources: rows.slice(0, 20).map((row, i) => ((bits >> i) & 1 ? rows[i + 20] : row)) };
+    };
+    expect(await world.fail(name)).toEqual({
+      type: 'BadAnswer',
+      message: `stageUsers: ${baseUrl}/Users shows 10420 users of a total of 40 and goes on: the server ignores startIndex, or its totalResults is no total. Try the option paging: "cursor"`,
+    });
+    expect(await livingIds(world.pool, name, 'users')).toEqual([]);
   });
 });
 

@@ -1,22 +1,26 @@
-import { createHash } from 'node:crypto';
 import type { ScimOptions } from '../../connectors/scim.ts';
 import type { ReadEnd } from '../../db/org/stage.ts';
 import type { Stream } from '../../db/org/stageRows.ts';
 import { SyncError } from '../errors.ts';
+import { emptyMost, isPast } from '../http/paging/endless.ts';
+import { short } from '../http/paging/keys.ts';
+import { cameBefore, goOn, noTrail, type Trail } from '../http/paging/trail.ts';
 
-/** Where the reader stands. Digests tell a page that repeats from one that moved. */
+/** Where the reader stands. Its trails find a list that goes round, be it by pages that repeat or by cursors. */
 export interface Cursor {
   /** Next startIndex (1-based), or the next cursor of RFC 9865. */
   at: number | string;
   seen: number;
   pages: number;
+  /** The last answers that had no rows, in a row. */
+  empty: number;
   count: number;
   firstTotal: number | null;
   lastTotal: number | null;
   /** A total that fell while reading means rows moved to pages already read (facts: 297 of 300 came, 3 living people missing). */
   shrank: boolean;
-  firstDigest: string;
-  lastDigest: string;
+  shown: Trail;
+  cursors: Trail;
 }
 
 export interface List {
@@ -31,12 +35,13 @@ export function start(options: ScimOptions): Cursor {
     at,
     seen: 0,
     pages: 0,
+    empty: 0,
     count: options.pageSize,
     firstTotal: null,
     lastTotal: null,
     shrank: false,
-    firstDigest: '',
-    lastDigest: '',
+    shown: noTrail,
+    cursors: noTrail,
   };
 }
 
@@ -64,33 +69,64 @@ export function advance(cursor: Cursor, list: List, stream: Stream, place: strin
     cursor.lastTotal = list.total;
   }
   const byIndex = typeof cursor.at === 'number';
+  const { ignored, instead } = wordsFor(cursor);
   if (cursor.pages === 0 && rows === 0 && (list.total ?? 0) > 0) {
     throw new SyncError(
       'BadAnswer',
       `${place} names ${list.total} ${stream} and shows none: the credential has no permission to see them`,
     );
   }
-  if (rows > 0 && cursor.pages > 0 && (digest === cursor.firstDigest || digest === cursor.lastDigest)) {
-    if (byIndex && digest === cursor.firstDigest && cursor.lastTotal !== null && cursor.seen >= cursor.lastTotal)
+  if (cameBefore(cursor.shown, digest)) {
+    if (byIndex && digest === cursor.shown.first && cursor.lastTotal !== null && cursor.seen >= cursor.lastTotal)
       return end(cursor, 'wrapped');
     throw new SyncError(
       'BadAnswer',
-      `${place} repeats a page after ${cursor.seen} of ${cursor.lastTotal ?? 'unknown'} ${stream}: the server ignores ${byIndex ? 'startIndex' : 'the cursor'}. Try the option paging: ${byIndex ? '"cursor"' : '"index"'}`,
+      `${place} repeats a page after ${cursor.seen} of ${cursor.lastTotal ?? 'unknown'} ${stream}: the server ignores ${ignored}. ${instead}`,
     );
   }
   cursor.pages += 1;
   cursor.seen += rows;
-  cursor.firstDigest ||= digest;
-  cursor.lastDigest = digest;
+  cursor.empty = rows === 0 ? cursor.empty + 1 : 0;
+  cursor.shown = goOn(cursor.shown, digest);
   if (byIndex) {
     cursor.at = (cursor.at as number) + rows;
-    return rows === 0 ? end(cursor, 'empty page') : null;
+    if (rows === 0) return end(cursor, 'empty page');
+  } else {
+    if (list.next === undefined) return end(cursor, 'no nextCursor');
+    const link = short(list.next);
+    if (cameBefore(cursor.cursors, link))
+      throw new SyncError('BadAnswer', `${place}: the cursor does not advance after ${cursor.seen} ${stream}`);
+    cursor.cursors = goOn(cursor.cursors, link);
+    cursor.at = list.next;
   }
-  if (list.next !== undefined && list.next === cursor.at)
-    throw new SyncError('BadAnswer', `${place}: the cursor does not advance after ${cursor.seen} ${stream}`);
-  if (list.next === undefined) return end(cursor, 'no nextCursor');
-  cursor.at = list.next;
+  requireBounds(cursor, stream, place);
   return null;
+}
+
+/** Ends a list that goes on without repeating itself, before the stage fills the disk. @throws SyncError BadAnswer */
+function requireBounds(cursor: Cursor, stream: Stream, place: string): void {
+  const { firstTotal, lastTotal, seen, empty } = cursor;
+  const { ignored, instead } = wordsFor(cursor);
+  const most = Math.max(firstTotal ?? 0, lastTotal ?? 0);
+  if (lastTotal !== null && isPast(seen, most))
+    throw new SyncError(
+      'BadAnswer',
+      `${place} shows ${seen} ${stream} of a total of ${most} and goes on: the server ignores ${ignored}, or its totalResults is no total. ${instead}`,
+    );
+  if (empty >= emptyMost)
+    throw new SyncError(
+      'BadAnswer',
+      `${place} shows ${seen} ${stream}, then ${empty} pages without any, and goes on. ${instead}`,
+    );
+}
+
+/** What a server that goes round does not heed, and what to try. */
+function wordsFor({ at }: Cursor) {
+  const byIndex = typeof at === 'number';
+  return {
+    ignored: byIndex ? 'startIndex' : 'the cursor',
+    instead: `Try the option paging: ${byIndex ? '"cursor"' : '"index"'}`,
+  };
 }
 
 function end(cursor: Cursor, sign: string): ReadEnd {
@@ -102,7 +138,8 @@ function end(cursor: Cursor, sign: string): ReadEnd {
   return { sign, firstTotal, lastTotal, doubt };
 }
 
+/** In whatever order they come: a server that reads one page for ever may shuffle it. */
 function digestOf(resources: unknown[]): string {
-  const ids = resources.map((r) => (r as { id?: unknown } | null)?.id).join('\n');
-  return createHash('sha1').update(ids).digest('base64').slice(0, 12);
+  const ids = resources.map((r) => (r as { id?: unknown } | null)?.id);
+  return short(ids.sort().join('\n'));
 }

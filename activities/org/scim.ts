@@ -95,7 +95,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
     _staged: StagedGroups,
     most = Number.POSITIVE_INFINITY,
   ): AsyncIterable<SourcePage> {
-    const cursor = (from ?? start(options)) as Cursor;
+    const cursor: Cursor = { ...start(options), ...(from as Cursor | null) };
     const until = cursor.seen + most;
     const askAt = (at: number | string) => {
       const asked = ask(stream, { at, count: cursor.count }, signal);

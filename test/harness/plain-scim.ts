@@ -13,6 +13,8 @@ export interface PlainScim {
   hidden: Set<string>;
   /** Answers a direct read instead of the record, or cuts the connection; undefined leaves it alone. */
   direct: (list: 'Users' | 'Groups', id: string) => { status: number; body?: string } | 'cut' | undefined;
+  /** Answers a list instead of the page of its rows; undefined leaves it alone. */
+  list: (list: 'Users' | 'Groups', asked: URLSearchParams, rows: object[]) => object | undefined;
   /** Ids asked for directly, in order. */
   asked: string[];
 }
@@ -26,6 +28,7 @@ export async function plainScim(world: World, ids: (string | number)[], options:
     Groups: [{ id: 'g0', displayName: 'All', members: ids.map((id) => ({ value: String(id), type: 'User' })) }],
     hidden: new Set(),
     direct: () => undefined,
+    list: () => undefined,
     asked: [],
   };
   const rowsOf = (list: 'Users' | 'Groups') => {
@@ -48,7 +51,8 @@ export async function plainScim(world: World, ids: (string | number)[], options:
     }
     const at = Number(url.searchParams.get('startIndex')) - 1;
     const shown = rowsOf(list).filter((row) => !state.hidden.has(String(row.id)));
-    return send(200, JSON.stringify({ Resources: shown.slice(at, at + Number(url.searchParams.get('count'))) }));
+    const page = { Resources: shown.slice(at, at + Number(url.searchParams.get('count'))) };
+    return send(200, JSON.stringify(state.list(list, url.searchParams, shown) ?? page));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   world.onClose(async () => {

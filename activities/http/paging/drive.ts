@@ -3,6 +3,7 @@ import { SyncError } from '../../errors.ts';
 import type { Answer, CallRequest, PlatformClient } from '../client.ts';
 import type { Cursor, End, Page, ReadAt } from '../paginate.ts';
 import { Refused } from '../refused.ts';
+import { emptyMost, isPast, timesMost } from './endless.ts';
 import { type Ask, requireFamily, rowsOf, type Strategy, totalOf } from './strategy.ts';
 import { Counter, type Tally } from './tally.ts';
 
@@ -117,20 +118,11 @@ function answerOf<S>(name: string, strategy: Strategy<S>, state: S, settled: Set
   throw new SyncError('ChainBroken', `${name}: the cursor is no longer valid (${error.code})`, { cause: error });
 }
 
-/** A filter behind pages of 100 may leave out 100,000 rows at a stretch; what shows none for longer goes on for ever. */
-const emptyMost = 1_000;
-/**
- * Rows that change come again: so often a list may come over, and a short one so many rows more. Beyond that it begins
- * again and again, or what it tells is not its total.
- */
-const timesMost = 10;
-const rowsBesides = 10_000;
-
 /** Ends a list that does not end by itself, whatever its family. @throws BadAnswer for one that shows nothing any more */
 function endless(name: string, { empty = 0, rows, total }: Tally): End | null {
   if (empty >= emptyMost)
     throw new SyncError('BadAnswer', `${name}: ${empty} answers in a row had no rows, and none was the last one`);
-  if (total === null || rows <= total.most * timesMost + rowsBesides) return null;
+  if (total === null || !isPast(rows, total.most)) return null;
   const doubt = `${rows} rows came of a list that tells a total of ${total.most}, and it goes on`;
   return { sign: `${timesMost} times the total`, doubt, again: false, owed: null };
 }
