@@ -48,6 +48,24 @@ describe.concurrent('parents that groups name by an attribute', () => {
     expect(await parentOf(name, moved)).toBeNull();
   });
 
+  it('empty for the roots means that they have none, as null does', async () => {
+    const { name, source } = await tree();
+    const d = source.directory;
+    const before = await snapshot(world.pool, name);
+    const parents = parentsIn(d);
+    const roots = d.groupIds().filter((id) => !parents.has(id));
+    expect(roots.length).toBeGreaterThan(0);
+    for (const id of roots) d.editGroup(id, { externalId: '' });
+    const moved = d.groupIds().find((id) => parents.has(id))!;
+    d.editGroup(moved, { externalId: '' });
+    expect(await world.run(name)).toMatchObject({ groups: { changed: 1, rejected: 0 }, notes: [] });
+    expect(await parentOf(name, moved)).toBeNull();
+    d.editGroup(moved, { externalId: parents.get(moved)! });
+    await world.run(name);
+    expect((await snapshot(world.pool, name)).memberships).toEqual(before.memberships);
+    expect(await rejectLines(world.pool, name)).toEqual([]);
+  });
+
   it('null everywhere is an answer: more than half of the groups change, so the run asks', async () => {
     const { name, source } = await tree();
     const before = await snapshot(world.pool, name);

@@ -71,7 +71,8 @@ export function addGroup(page: StagePage, group: DirectoryGroup, record: unknown
   page.groups.push({
     id,
     name: name instanceof Refusal ? null : name,
-    parentId: parentId instanceof Refusal ? undefined : parentId,
+    // Servers write the parent of a root as an empty text, too.
+    parentId: parentId instanceof Refusal ? undefined : parentId === '' ? null : parentId,
     membersRead: group.members !== undefined,
     fault: bad,
   });
