@@ -1,18 +1,10 @@
-import { writeUnderClaim } from '../../db/claims.ts';
 import { applyChunk, flushCommits, releaseNames } from '../../db/org/apply.ts';
 import { type Seats, seatEarly } from '../../db/org/effective.ts';
 import { markGroups } from '../../db/org/groups.ts';
 import { judgePlan } from '../../db/org/limits.ts';
+import { planOnce } from '../../db/org/marks.ts';
 import { confirmNames } from '../../db/org/names.ts';
-import {
-  type ApplyStep,
-  applySteps,
-  closePlan,
-  knowDirectory,
-  type Plan,
-  type Range,
-  type Verdict,
-} from '../../db/org/plan.ts';
+import { type ApplyStep, applySteps, closePlan, type Plan, type Range, type Verdict } from '../../db/org/plan.ts';
 import type { Stream } from '../../db/org/stageRows.ts';
 import { markUsers } from '../../db/org/users.ts';
 import { untouched } from '../../db/org/written.ts';
@@ -65,8 +57,7 @@ export function orgActivities(deps: Deps) {
     markGroups: step('markGroups', async ({ plan, skipped }: MarkInput) => {
       const options = directoryOptionsOf(await connectionOf(deps, plan));
       const parentsNamed = 'parentAttribute' in options && options.parentAttribute !== undefined;
-      await knowDirectory(pool, plan);
-      return writeUnderClaim(pool, plan.claim, { name: 'markGroups', heavy: true }, async (client) => {
+      return planOnce(pool, plan, 'markGroups', async (client) => {
         const { maxDepth, allowEmpty: mayBeFlat } = options;
         const namesMayRepeat = 'baseDn' in options && options.groupNameAttribute === undefined;
         const marks = await markGroups(client, plan, { maxDepth, parentsNamed, mayBeFlat, namesMayRepeat });
@@ -86,10 +77,7 @@ export function orgActivities(deps: Deps) {
         groupsStay: skipped.includes('addGroups'),
         seats,
       };
-      await knowDirectory(pool, plan);
-      return writeUnderClaim(pool, plan.claim, { name: 'markUsers', heavy: true }, (client) =>
-        markUsers(client, plan, rules),
-      );
+      return planOnce(pool, plan, 'markUsers', (client) => markUsers(client, plan, rules));
     }),
     checkLimits: step('checkLimits', async ({ plan, skipped, scopeChanged, dryRun }: JudgeInput) => {
       const { userLimit, guards } = directoryOptionsOf(await deps.connection(plan.claim.connection));
@@ -108,12 +96,9 @@ export function orgActivities(deps: Deps) {
       }
       return judgement;
     }),
-    confirmNames: step('confirmNames', async ({ plan, skipped }: MarkInput) => {
-      await knowDirectory(pool, plan);
-      return writeUnderClaim(pool, plan.claim, { name: 'confirmNames', heavy: true }, (client) =>
-        confirmNames(client, plan, skipped),
-      );
-    }),
+    confirmNames: step('confirmNames', ({ plan, skipped }: MarkInput) =>
+      planOnce(pool, plan, 'confirmNames', (client) => confirmNames(client, plan, skipped)),
+    ),
     ...(Object.fromEntries(applySteps.map((name) => [name, apply(name)])) as Record<
       ApplyStep,
       ReturnType<typeof apply>

@@ -110,7 +110,7 @@ export class ChangeWriter {
     this.ranges = ranges;
   }
 
-  /** Removes what an earlier attempt of the same activity wrote, then goes on behind what stays. */
+  /** Removes what an attempt of an older version wrote, which left no marks (db/org/marks.ts); goes on behind what stays. */
   static async open(client: Client, plan: Plan, kinds: readonly string[]): Promise<ChangeWriter> {
     await client.query('DELETE FROM org.change_rows WHERE plan_id = $1 AND kind = ANY($2)', [plan.id, kinds]);
     const { rows } = await client.query(

@@ -109,6 +109,8 @@ export const plans = org.table(
     verdict: text('verdict').notNull().default('planned'),
     /** Per step: {from, to, count}, the numbers its changes stand between and how many they are. */
     steps: jsonb('steps').notNull().default(sql`'{}'::jsonb`),
+    /** Results of the planning steps by name, committed with their rows: each is done once a plan (db/org/marks.ts). */
+    marks: jsonb('marks').notNull().default(sql`'{}'::jsonb`),
     /** Net people added by the plan, reserved against the tenant's limit until it is applied. */
     seats: integer('seats').notNull().default(0),
     /** What the source did not tell or prove, as sentences by list: {groups: […], users: […]}, and what of a change of scope is unsettled (db/org/scope.ts); no values of records. */
@@ -151,8 +153,7 @@ export const stages = org.table(
 
 /**
  * One row a change of a group, user or membership: the plan before it is written, the history afterwards. People read the
- * view `org.changes`. Values stand as text arrays in a fixed order: building jsonb for 300,000 rows cost 1.7 s, arrays
- * cost 0.15 s.
+ * view `org.changes`. Values stand as text arrays in a fixed order: jsonb of 300,000 rows cost 1.7 s, arrays 0.15 s.
  */
 export const changeRows = org.table(
   'change_rows',

@@ -1,0 +1,1 @@
+ALTER TABLE "org"."plans" ADD COLUMN "marks" jsonb DEFAULT '{}'::jsonb NOT NULL;
