@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { readStanding } from '../db/org/report.ts';
+import { countChanges, readStanding } from '../db/org/report.ts';
 import type { Directory, Fault } from '../sandbox/scim.ts';
+import { approve, progress } from '../workflows/org.gate.ts';
 import { expectSameAsSource } from './harness/compare.ts';
 import { livingIds, personOf } from './harness/ours.ts';
 import { recordOf } from './harness/spoil.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -119,6 +121,29 @@ describe.concurrent('a group that goes', () => {
     expect(rows).toEqual([]);
     await world.run(name);
     await expectSameAsSource(world.pool, name, d);
+  });
+
+  it('is judged and told by what it takes along, whichever other step is switched off', async () => {
+    const { name, source } = await world.scim({ users: 100, groups: 4, depth: 1, membershipsPerUser: 2 });
+    const d = source.directory;
+    await world.run(name);
+    const group = d.groupIds()[0]!;
+    const members = d.userIds().filter((id) => homesOf(d, id).includes(group));
+    const removed = members.length;
+    expect(removed).toBeGreaterThan(40);
+    const others = homesOf(d, members[0]!).length - 1;
+    d.removeUser(members[0]!);
+    d.removeGroup(group);
+    const handle = await world.start(name, { steps: { moveUsers: false, deleteUsers: false } });
+    const { digest, breaches } = await until('a parked run', async () => (await handle.query(progress)).parked);
+    expect(breaches).toEqual([{ guard: 'membership removals', planned: removed, of: 200, allowed: 40 }]);
+    await handle.executeUpdate(approve, { args: [{ digest: digest! }] });
+    const { applied, plan, memberships } = await handle.result();
+    expect(applied).toEqual({ deleteGroups: 1 + removed });
+    expect(memberships).toMatchObject({ removed: removed + others });
+    const counts = (await countChanges(world.pool, plan!)).filter(({ action }) => action === 'remove');
+    expect(counts).toContainEqual({ step: 'deleteGroups', kind: 'membership', action: 'remove', count: removed });
+    expect(counts.map(({ step }) => step)).not.toContain('moveUsers');
   });
 });
 

@@ -72,8 +72,7 @@ export function orgActivities(deps: Deps) {
         clearAbsent: plan.mode === 'full' || source.absentMeansNone,
         narrowed: source.narrowed,
         usersWithoutGroup: directoryOptionsOf(connection).usersWithoutGroup,
-        mayRename: !skipped.includes('editUsers'),
-        mayRemove: !skipped.includes('deleteUsers'),
+        skipped,
         groupsStay: skipped.includes('addGroups'),
         seats,
       };

@@ -1,6 +1,6 @@
 import type { Client } from '../client.ts';
 import { anyoneTold, pairsComeOnce } from './effective.ts';
-import type { ChangeWriter, Plan } from './plan.ts';
+import type { ApplyStep, ChangeWriter, Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { analyzeStage, stageTables } from './stage.ts';
 
@@ -77,12 +77,16 @@ interface MembershipMarks {
   movedUsers: number;
 }
 
-/** One change a membership that differs. New people bring theirs along (addUsers), gone people and groups take theirs with them. */
+/**
+ * One change a membership that differs. New people bring theirs along (addUsers), gone people and groups take theirs with
+ * them. A group that goes does so whoever stays in it: a removal whose own step is skipped counts for deleteGroups then.
+ */
 export async function markMemberships(
   client: Client,
   plan: Plan,
   changes: ChangeWriter,
   settled: boolean,
+  skipped: readonly ApplyStep[],
 ): Promise<MembershipMarks> {
   const stage = stageTables(plan.id);
   const { connection } = plan.claim;
@@ -108,31 +112,35 @@ export async function markMemberships(
     `'membership', ${action}, m.user_id, m.group_id, CASE WHEN m.before IS NOT NULL THEN ARRAY[m.before::text] END,
      CASE WHEN m.after IS NOT NULL THEN ARRAY[m.after::text] END, NULL::text[]`;
   const gone = (kind: string) =>
-    `EXISTS (SELECT 1 FROM org.change_rows c WHERE c.plan_id = $1 AND c.kind = '${kind}' AND c.action = 'delete' AND c.source_id = m.${kind}_id)`;
+    `EXISTS (SELECT 1 FROM org.change_rows c WHERE c.plan_id = ${plan.id} AND c.kind = '${kind}' AND c.action = 'delete' AND c.source_id = m.${kind}_id)`;
   const stays = `JOIN ${stage.users} u ON u.id = m.user_id AND u.reason IS NULL`;
+  const left = (step: ApplyStep) => skipped.includes(step) && !skipped.includes('deleteGroups');
+  const leftTo = (step: ApplyStep) => (left(step) ? `m.after IS NULL AND ${gone('group')}` : 'false');
   const moved = await changes.add(
     'moveUsers',
     `SELECT ${row(`CASE WHEN m.before IS NULL THEN 'add' WHEN m.after IS NULL THEN 'remove' ELSE 'edit' END`)}
-     FROM moves m ${stays} ORDER BY m.user_id, m.group_id`,
+     FROM moves m ${stays} WHERE NOT (${leftTo('moveUsers')}) ORDER BY m.user_id, m.group_id`,
     [],
   );
   const withUsers = await changes.add(
     'deleteUsers',
-    `SELECT ${row(`'remove'`)} FROM moves m WHERE m.after IS NULL AND ${gone('user')} ORDER BY m.user_id, m.group_id`,
-    [plan.id],
+    `SELECT ${row(`'remove'`)} FROM moves m
+     WHERE m.after IS NULL AND ${gone('user')} AND NOT (${leftTo('deleteUsers')}) ORDER BY m.user_id, m.group_id`,
+    [],
   );
   // Whoever was handed back keeps his groups, but not one that goes.
   const withGroups = await changes.add(
     'deleteGroups',
     `SELECT ${row(`'remove'`)} FROM moves m LEFT ${stays}
-     WHERE m.after IS NULL AND u.id IS NULL AND ${gone('group')} AND NOT ${gone('user')} ORDER BY m.user_id, m.group_id`,
-    [plan.id],
+     WHERE m.after IS NULL AND ${gone('group')} ${left('moveUsers') ? '' : 'AND u.id IS NULL'}
+       ${left('deleteUsers') ? '' : `AND NOT ${gone('user')}`} ORDER BY m.user_id, m.group_id`,
+    [],
   );
   const { rows } = await client.query(
     `SELECT (SELECT coalesce(sum(cardinality(groups)), 0) FROM org.change_rows
              WHERE plan_id = $1 AND kind = 'user' AND action = 'add')::int AS brought,
             count(DISTINCT m.user_id)::int AS users, count(*) FILTER (WHERE m.before IS NULL)::int AS added,
-            count(*) FILTER (WHERE m.after IS NULL)::int AS removed
+            count(*) FILTER (WHERE m.after IS NULL AND NOT (${leftTo('moveUsers')}))::int AS removed
      FROM moves m ${stays}`,
     [plan.id],
   );

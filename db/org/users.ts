@@ -3,7 +3,7 @@ import { changeFields } from '../schema/org.ts';
 import { type PlacingRules, placePeople } from './effective.ts';
 import { describeDoubt, doubtOf, unkeyedOf } from './living.ts';
 import { countDangling, describeKept, markMemberships } from './memberships.ts';
-import { ChangeWriter, keepDoubts, type Plan } from './plan.ts';
+import { type ApplyStep, ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { analyzeStage, proveStage, stageTables } from './stage.ts';
 import { userFields } from './stageRows.ts';
@@ -14,10 +14,8 @@ export interface UserRules extends PlacingRules {
   clearAbsent: boolean;
   /** True: members that are nobody of this pass are expected, for a filter leaves people out. */
   narrowed: boolean;
-  /** False when the step editUsers is switched off: nobody gives a name back in this plan. */
-  mayRename: boolean;
-  /** False when the step deleteUsers is switched off: who is gone keeps the name. */
-  mayRemove: boolean;
+  /** Steps that will not run. Without editUsers nobody gives a name back; without deleteUsers who is gone keeps it. */
+  skipped: readonly ApplyStep[];
 }
 
 export interface UserMarks {
@@ -48,7 +46,8 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   await rejectDoubleNames(client, plan);
   const settled = await placePeople(client, plan, rules, missing);
   // Last: whoever is handed back for another reason gives no name back either.
-  const conflicts = await findConflicts(client, plan, mayDelete && rules.mayRemove, rules.mayRename);
+  const runs = (step: ApplyStep) => !rules.skipped.includes(step);
+  const conflicts = await findConflicts(client, plan, mayDelete && runs('deleteUsers'), runs('editUsers'));
   const rejected = await keepRejects(
     client,
     plan,
@@ -66,7 +65,7 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   const edited = await changes.add('editUsers', deltaChanges(plan, clear, 'edit'), [plan.claim.connection]);
   const back = rejected + conflicts > 0;
   const suspended = back ? await changes.add('editUsers', suspensions(plan), [plan.claim.connection]) : 0;
-  const memberships = await markMemberships(client, plan, changes, settled);
+  const memberships = await markMemberships(client, plan, changes, settled, rules.skipped);
   await changes.close();
   const notes = [
     ...describeDoubt('users', missing - deleted, doubt),
