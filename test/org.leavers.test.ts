@@ -145,6 +145,26 @@ describe.concurrent('a group that goes', () => {
     expect(counts).toContainEqual({ step: 'deleteGroups', kind: 'membership', action: 'remove', count: removed });
     expect(counts.map(({ step }) => step)).not.toContain('moveUsers');
   });
+
+  it('waits for the one below that moves away, where moves are switched off', async () => {
+    const { name, source } = await world.scim(size);
+    const d = source.directory;
+    const top = d.addGroup({ displayName: 'Top' });
+    const middle = d.addGroup({ displayName: 'Middle', parent: top });
+    const moved = d.addGroup({ displayName: 'Moved', parent: middle });
+    const empty = d.addGroup({ displayName: 'Empty' });
+    await world.run(name);
+    d.moveGroup(moved, null);
+    for (const group of [middle, top, empty]) d.removeGroup(group);
+    const result = await world.run(name, { steps: { addGroups: false } });
+    expect(result).toMatchObject({ groups: { changed: 1, deleted: 1, withheld: 2 }, applied: { deleteGroups: 1 } });
+    expect(result.notes).toContain(
+      '2 groups are missing at the source and stay: a group that is parked, or whose move is switched off, hangs below them',
+    );
+    expect(await livingIds(world.pool, name, 'groups')).toEqual([...d.groupIds(), middle, top].sort());
+    expect(await world.run(name)).toMatchObject({ groups: { changed: 1, deleted: 2, withheld: 0 } });
+    await expectSameAsSource(world.pool, name, d);
+  });
 });
 
 /** Groups a person is in. */

@@ -60,8 +60,9 @@ export function orgActivities(deps: Deps) {
       return planOnce(pool, plan, 'markGroups', async (client) => {
         const { maxDepth, allowEmpty: mayBeFlat } = options;
         const namesMayRepeat = 'baseDn' in options && options.groupNameAttribute === undefined;
-        const marks = await markGroups(client, plan, { maxDepth, parentsNamed, mayBeFlat, namesMayRepeat });
-        return marks && { ...marks, seats: await seatEarly(client, plan, skipped.includes('addGroups')) };
+        const groupsStay = skipped.includes('addGroups');
+        const marks = await markGroups(client, plan, { maxDepth, parentsNamed, mayBeFlat, namesMayRepeat, groupsStay });
+        return marks && { ...marks, seats: await seatEarly(client, plan, groupsStay) };
       });
     }),
     markUsers: step('markUsers', async ({ plan, skipped, seats = 'later' }: PeopleInput, call) => {

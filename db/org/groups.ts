@@ -10,6 +10,8 @@ export interface GroupRules extends NestingRules {
   maxDepth: number;
   /** True: the source keeps siblings apart by more than the name we show (LDAP: ou=Sales and cn=Sales are two groups). */
   namesMayRepeat: boolean;
+  /** True when the step addGroups is switched off: no group moves, also not out of one that the source deleted. */
+  groupsStay: boolean;
 }
 
 export interface GroupMarks {
@@ -72,9 +74,12 @@ export async function markGroups(client: Client, plan: Plan, rules: GroupRules):
   const doubt = await doubtOf(client, plan.id, 'groups', staged);
   const missing = await countMissing(client, plan);
   const deleted =
-    missing > 0 && doubt === null ? await changes.add('deleteGroups', missingGroups(plan, row), [connection]) : 0;
+    missing > 0 && doubt === null
+      ? await changes.add('deleteGroups', missingGroups(plan, rules.groupsStay, row), [connection])
+      : 0;
   await changes.close();
-  const why = missing > deleted ? (doubt ?? 'a parked group hangs below them') : doubt;
+  const below = rules.groupsStay ? 'a group that is parked, or whose move is switched off,' : 'a parked group';
+  const why = missing > deleted ? (doubt ?? `${below} hangs below them`) : doubt;
   const notes = [
     ...describeDoubt('groups', missing - deleted, why),
     ...(parentsUntold ? await describeKeptParents(client, plan, rules) : []),
@@ -178,12 +183,12 @@ async function parkByDepth(client: Client, plan: Plan, maxDepth: number): Promis
   await analyzeStage(client, tree);
 }
 
-/** Living groups the source did not bring, without those that a parked group still hangs below. */
-function missingGroups(plan: Plan, row: (r: string) => string): string {
+/** Living groups the source did not bring, without those that a group which stays where we hold it still hangs below. */
+function missingGroups(plan: Plan, groupsStay: boolean, row: (r: string) => string): string {
   const stage = stageTables(plan.id);
   return `
     WITH RECURSIVE held AS (
-      SELECT o.parent_id AS id FROM org.groups o JOIN ${stage.tree} t ON t.id = o.id AND t.reason IS NOT NULL
+      SELECT o.parent_id AS id FROM org.groups o JOIN ${stage.tree} t ON t.id = o.id ${groupsStay ? '' : 'AND t.reason IS NOT NULL'}
       WHERE o.connection_id = $1 AND o.deleted_at IS NULL
       UNION
       SELECT o.parent_id FROM held h JOIN org.groups o ON o.connection_id = $1 AND o.id = h.id WHERE o.parent_id IS NOT NULL)
