@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { approve, progress } from '../workflows/org.gate.ts';
 import { breakOnce } from './harness/break-once.ts';
 import { openCli } from './harness/cli.ts';
-import { livingIds, personOf } from './harness/ours.ts';
+import { livingIds, pendingFailure, personOf } from './harness/ours.ts';
 import { until } from './harness/until.ts';
 import { failureOf, type Handle } from './harness/world.ts';
 
@@ -63,6 +63,25 @@ describe.concurrent('a run that starts over after it wrote', () => {
   });
 });
 
+it('a run that is terminated after it wrote: the next one closes its plan, says what stays and gives names back', async () => {
+  const { name, renamed, handle, first } = await begun({}, { code: '57P01', times: 1_000 });
+  await handle.executeUpdate(approve, { args: [{ digest: first }] });
+  await pendingFailure(handle);
+  expect((await personOf(world.pool, name, renamed)).user_name_key, 'freed for the edit that does not come').toBeNull();
+  await handle.terminate('somebody lost patience');
+  const { plan, written } = await onlyOpen(name);
+  expect(written, 'told by nobody so far').toEqual({});
+  await world.run(name, { dryRun: true });
+  const person = await personOf(world.pool, name, renamed);
+  expect(person.user_name_key).toBe(String(person.user_name).toLowerCase());
+  const { rows } = await world.pool.query('SELECT verdict, seats, written FROM org.plans WHERE id = $1', [plan]);
+  expect(rows).toEqual([{ verdict: 'cancelled', seats: 0, written: { deleteUsers: expect.any(Number) } }]);
+  expect((await cli(`changes ${name}`)).out).toContain(
+    `plan ${plan}: incremental, cancelled, written in part (deleteUsers ${rows[0].written.deleteUsers})`,
+  );
+  expect(await livingIds(world.pool, name, 'users')).toHaveLength(107);
+});
+
 it('a failure of the second attempt does not say that nothing was changed', async () => {
   const { handle, source, first } = await begun();
   source.setFaults([{ type: 'emptyList', path: '/Users' }]);
@@ -118,7 +137,7 @@ describe.concurrent('a name that another connection takes while a plan waits', (
 });
 
 /** A run that asks about 61 edits; approved, it deletes 3 people, fails at the new one and starts over. */
-async function begun(options: Record<string, unknown> = {}) {
+async function begun(options: Record<string, unknown> = {}, how = { code: '23505', times: 3 }) {
   const { name, source } = await world.scim({ users: 110, groups: 5 }, options);
   const d = source.directory;
   await world.run(name);
@@ -129,11 +148,18 @@ async function begun(options: Record<string, unknown> = {}) {
   const added = d.addUser({}, [d.groupIds()[0]!]);
   const handle = await world.start(name);
   const first = await parked(handle);
-  await breakOnce(world.pool, 'org.users', 'INSERT', `NEW.connection_id = '${name}' AND NEW.id = '${added}'`, {
-    code: '23505',
-    times: 3,
-  });
+  await breakOnce(world.pool, 'org.users', 'INSERT', `NEW.connection_id = '${name}' AND NEW.id = '${added}'`, how);
   return { name, renamed, handle, source, first };
+}
+
+/** The plan of a run that was ended before it could close it. */
+async function onlyOpen(connection: string): Promise<{ plan: number; written: object }> {
+  const { rows } = await world.pool.query(
+    `SELECT id::int AS plan, written FROM org.plans WHERE connection_id = $1 AND verdict = 'planned'`,
+    [connection],
+  );
+  expect(rows).toHaveLength(1);
+  return rows[0];
 }
 
 /** One that asks about the same edits for the second time. */

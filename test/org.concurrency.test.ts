@@ -123,7 +123,7 @@ describe('a terminated run', () => {
       [name],
     );
     expect(rows).toEqual([
-      { verdict: 'planned', pages: null },
+      { verdict: 'cancelled', pages: null },
       { verdict: 'applied', pages: null },
     ]);
   });

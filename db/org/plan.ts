@@ -35,6 +35,9 @@ export interface Plan {
   reads?: string;
 }
 
+/** A plan with the claim of whoever asks about it or closes it. */
+export type PlanOfClaim = Pick<Plan, 'id' | 'claim'>;
+
 export interface PlanRequest extends Execution {
   claim: Claim;
   tenant: string;
@@ -47,10 +50,16 @@ export interface PlanRequest extends Execution {
   changesDays: number;
 }
 
-/** Opens a plan with an empty stage; drops stages that ended runs of the connection left, and history past its days. */
+/**
+ * Opens a plan with an empty stage; closes plans that ended runs of the connection left open, drops their stages, and
+ * history past its days.
+ */
 export async function openPlan(pool: Pool, request: PlanRequest): Promise<Plan & { scopeChanged: boolean }> {
   const { claim, only } = request;
+  const left = await leftOpen(pool, request);
+  for (const plan of left) await knowDirectory(pool, plan);
   return writeUnderClaim(pool, claim, { name: 'prepare' }, async (client) => {
+    for (const plan of left) await endPlan(client, plan, 'cancelled');
     const last = await lastApplied(client, claim.connection);
     const scopeChanged = last !== null && last.scope !== request.scope;
     const mode = last === null || scopeChanged ? 'full' : (request.mode ?? 'incremental');
@@ -86,6 +95,19 @@ export async function openPlan(pool: Pool, request: PlanRequest): Promise<Plan &
     await createStage(client, claim.connection, id);
     return { id, claim, tenant: request.tenant, mode, only, attempt: request.attempt, scopeChanged };
   });
+}
+
+/**
+ * Plans that nobody closes any more: their run was terminated. Those of this attempt are left out: an attempt of `prepare`
+ * that stood still may come when its successor's plan is at work. A dry run's plan is open while it has a stage.
+ */
+async function leftOpen(pool: Pool, { claim, attempt }: PlanRequest): Promise<PlanOfClaim[]> {
+  const { rows } = await pool.query(
+    `SELECT id::int FROM org.plans p WHERE connection_id = $1 AND verdict = 'planned' AND (epoch, attempt) < ($2, $3)
+       AND (NOT dry_run OR EXISTS (SELECT 1 FROM org.stages s WHERE s.plan_id = p.id))`,
+    [claim.connection, claim.epoch, attempt],
+  );
+  return rows.map(({ id }) => ({ id, claim }));
 }
 
 async function lastApplied(client: Client, connection: string): Promise<{ id: number; scope: string } | null> {
@@ -165,11 +187,14 @@ export async function keepDoubts(client: Client, plan: Plan, list: string, doubt
   ]);
 }
 
-/** How a plan ended; `planned` is one that is open, or a dry run's. A failed or cancelled one may be written in part. */
+/**
+ * How a plan ended; `planned` is one that is open, or a dry run's. A failed or cancelled one may be written in part; one
+ * whose run was terminated is cancelled when the next run of the connection begins.
+ */
 export type Verdict = 'planned' | 'applied' | 'declined' | 'failed' | 'cancelled';
 
 /** Before steps that compare a directory with ours as a whole, or write many changes: see `knowRows`. */
-export async function knowDirectory(pool: Pool, plan: Plan): Promise<void> {
+export async function knowDirectory(pool: Pool, plan: PlanOfClaim): Promise<void> {
   for (const table of ['org.groups', 'org.users', 'org.memberships'])
     await knowRows(pool, table, { connection_id: plan.claim.connection });
   await knowRows(pool, 'org.change_rows', { plan_id: plan.id });
@@ -185,20 +210,26 @@ const manyChanges = 500;
 export async function closePlan(pool: Pool, plan: Plan, verdict: Verdict): Promise<Written> {
   if (verdict === 'failed' || verdict === 'cancelled') await knowDirectory(pool, plan);
   return writeUnderClaim(pool, plan.claim, { name: 'finish' }, async (client) => {
-    const broken = verdict === 'failed' || verdict === 'cancelled';
-    const written = broken ? await countWritten(client, plan) : {};
-    if (broken) await returnNames(client, plan);
     const whole = verdict === 'applied' && plan.only === null;
     if (whole) await keepUnsettled(client, plan);
-    await client.query(
-      `UPDATE org.plans SET verdict = $2, seats = 0, applied_at = CASE WHEN $2 = 'applied' THEN now() END, written = $3 WHERE id = $1`,
-      [plan.id, verdict, JSON.stringify(written)],
-    );
+    const written = await endPlan(client, plan, verdict);
     await dropStages(client, plan.claim.connection);
     if (whole) await settleHandedBack(client, plan);
     if (verdict === 'applied') await refreshStatistics(client, plan);
     return written;
   });
+}
+
+/** @returns what a failed or cancelled plan has written */
+async function endPlan(client: Client, plan: PlanOfClaim, verdict: Verdict): Promise<Written> {
+  const broken = verdict === 'failed' || verdict === 'cancelled';
+  const written = broken ? await countWritten(client, plan) : {};
+  if (broken) await returnNames(client, plan);
+  await client.query(
+    `UPDATE org.plans SET verdict = $2, seats = 0, applied_at = CASE WHEN $2 = 'applied' THEN now() END, written = $3 WHERE id = $1`,
+    [plan.id, verdict, JSON.stringify(written)],
+  );
+  return written;
 }
 
 /**

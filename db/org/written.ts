@@ -1,5 +1,5 @@
 import type { Client, Pool } from '../client.ts';
-import type { ApplyStep, Plan } from './plan.ts';
+import type { ApplyStep, Plan, PlanOfClaim } from './plan.ts';
 
 /** Changes that stand in the tables, by step. */
 export type Written = Partial<Record<ApplyStep, number>>;
@@ -8,7 +8,7 @@ export type Written = Partial<Record<ApplyStep, number>>;
  * Counts what of a plan stands in the tables: rows that carry its number, and memberships it was to remove that are
  * gone. Asked when a plan ends before its last step: its slices may have committed more than they could tell.
  */
-export async function countWritten(client: Client, plan: Plan): Promise<Written> {
+export async function countWritten(client: Client, plan: PlanOfClaim): Promise<Written> {
   const { rows } = await client.query<{ step: ApplyStep; n: number }>(
     `SELECT c.step, count(*)::int AS n FROM org.change_rows c
      LEFT JOIN org.users u ON c.kind = 'user' AND u.connection_id = $2 AND u.id = c.source_id AND u.generation = $1
@@ -36,7 +36,7 @@ export async function untouched(pool: Pool, plan: Plan, done: 'changed' | 'writt
  * Gives people the names back that `releaseNames` took from them for edits that no longer come, unless somebody holds
  * them meanwhile.
  */
-export async function returnNames(client: Client, plan: Plan): Promise<void> {
+export async function returnNames(client: Client, plan: PlanOfClaim): Promise<void> {
   await client.query(
     `UPDATE org.users u SET user_name_key = lower(u.user_name)
      FROM (SELECT DISTINCT ON (lower(user_name)) id FROM org.users
