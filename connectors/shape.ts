@@ -65,7 +65,9 @@ export type Value =
 
 /**
  * How a platform writes moments. `ms` and `s` count from 1970; `iso` is RFC 3339; `local` is `yyyy-MM-dd HH:mm:ss` in
- * Beijing time (GMT+8) without a zone; `day` is `yyyy-MM-dd` in Beijing time.
+ * Beijing time (GMT+8) without a zone; `day` is `yyyy-MM-dd` in Beijing time. The empty dates of .NET and MySQL
+ * (`0001-01-01`, `0000-00-00`, with 00:00:00 behind them or without) are none, like empty text; any other moment outside
+ * of the years 1 to 9999 does not fit, and its record stands aside.
  */
 export type TimeFormat = 'ms' | 's' | 'iso' | 'local' | 'day';
 

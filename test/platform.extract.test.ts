@@ -63,6 +63,8 @@ describe('extract', () => {
     ['a number beyond bigint', { count: '9223372036854775808' }, 'wrong_type', 'count'],
     ['a word in a boolean', { paid: 'maybe' }, 'wrong_type', 'paid'],
     ['a time that is none', { updated: 'yesterday' }, 'wrong_type', 'updated'],
+    ['a time before the year 1', { updated: '0001-01-01 07:59:59' }, 'wrong_type', 'updated'],
+    ['microseconds where milliseconds belong', { created: 1_700_000_000_000_000 }, 'wrong_type', 'created'],
     ['NUL in text', { title: 'a\u0000b' }, 'control_character', 'data'],
     ['half a surrogate pair in a key', { ['\ud800']: 1 }, 'control_character', 'data'],
     ['no id', { id: '' }, 'missing_field', 'id'],
@@ -143,6 +145,7 @@ describe('extract', () => {
 
   test('values of a new column come from the record; one that does not fit stays empty', () => {
     expect(columnValues(stream, ['amount', 'count'], { ...good, count: 'x' })).toEqual(['12.50', null]);
+    expect(columnValues(stream, ['created', 'amount'], { ...good, created: 1.7e15 })).toEqual([null, '12.50']);
   });
 });
 

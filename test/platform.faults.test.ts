@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { kuaishou } from '../sandbox/kuaishou.ts';
 import type { Fault } from '../sandbox/platform.ts';
+import { taobao } from '../sandbox/taobao.ts';
 import { failureOfRun, openShop, reasonOf, resultOf, type Shop } from './harness/platforms.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -44,6 +45,32 @@ describe('bad records', () => {
     expect(resultOf(await shop.sync({ streams: ['orders'] }), 'orders')).toMatchObject({ rejected: 0, written: 2 });
     expect((await rejects(shop)).map((one) => one.open)).toEqual([false, false]);
     await shop.expectSame('orders');
+  });
+
+  test('moments that Postgres would not take set their records aside; empty dates are none; the rest of the batch lands', async () => {
+    const shop = await openShop(world, taobao, { rows: 200 });
+    const { trades } = shop.source.lists;
+    const [dotnet, mysql, day, early, clock] = (trades?.ids() ?? []) as [string, string, string, string, string];
+    trades?.update(dotnet, { pay_time: '0001-01-01 00:00:00' }, lately());
+    trades?.update(mysql, { pay_time: '0000-00-00 00:00:00' }, lately());
+    trades?.update(day, { pay_time: '0000-00-00', modified: '0001-01-01T00:00:00' }, lately());
+    trades?.update(early, { pay_time: '0001-01-01 05:00:00' }, lately());
+    trades?.update(clock, { modified: '0000-06-15 12:00:00' }, lately());
+    expect(resultOf(await shop.sync({ streams: ['trades'] }), 'trades')).toMatchObject({
+      outcome: 'whole',
+      rejected: 2,
+      written: 198,
+    });
+    expect(await rejects(shop)).toMatchObject([
+      { source_id: early, reason: 'wrong_type', field: 'paid' },
+      { source_id: clock, reason: 'wrong_type', field: 'modified' },
+    ]);
+    const { rows } = await world.pool.query(
+      'SELECT id, paid, source_time FROM taobao.trades WHERE connection_id = $1 AND (paid IS NULL OR source_time IS NULL) ORDER BY id',
+      [shop.name],
+    );
+    expect(rows.map(({ id, paid }) => [id, paid])).toEqual([dotnet, mysql, day].map((id) => [id, null]));
+    expect(rows.map(({ source_time }) => source_time === null)).toEqual([false, false, true]);
   });
 
   test('records that stand aside are tried again without a call to the source', async () => {

@@ -106,18 +106,29 @@ const isoTime = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)
 const localTime = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?$/;
 const day = /^\d{4}-\d\d-\d\d$/;
 
+/** How .NET and MySQL write that there is no date. */
+const emptyDate = /^(0001-01-01|0000-00-00)([T ]00:00:00(\.0+)?(Z|[+-]\d\d:?\d\d)?)?$/i;
+
+/** Whether the platform wrote that there is no moment. */
+export function isNoTime(value: unknown): boolean {
+  if (value === undefined || value === null) return true;
+  return typeof value === 'string' && (value.trim() === '' || emptyDate.test(value.trim()));
+}
+
 /**
  * Milliseconds since 1970 of what the platform wrote; null for what is no moment in that format: another type, '', the
- * 31st of February, an `iso` text without its zone (it would depend on where the worker stands).
+ * 31st of February, an `iso` text without its zone (it would depend on where the worker stands), a year before 1 or after
+ * 9999, which Postgres does not take as we write it (and which seconds read as milliseconds, or the other way, bring).
  */
 export function parseTime(value: unknown, format: TimeFormat): number | null {
+  if (isNoTime(value)) return null;
   if (format === 'ms' || format === 's') return fromNumber(value, format === 's' ? 1000 : 1);
   if (typeof value !== 'string') return null;
   const text = value.trim();
   if (format === 'iso') return isoTime.test(text) && isDay(text.slice(0, 10)) ? orNull(Date.parse(iso(text))) : null;
   const date = text.slice(0, 10);
   if (!isDay(date)) return null;
-  if (format === 'day') return day.test(text) ? Date.parse(`${text}T00:00:00+08:00`) : null;
+  if (format === 'day') return day.test(text) ? orNull(Date.parse(`${text}T00:00:00+08:00`)) : null;
   const parts = localTime.exec(text);
   return parts ? orNull(Date.parse(`${date}T${parts[2]}${(parts[3] ?? '').slice(0, 4)}+08:00`)) : null;
 }
@@ -139,6 +150,9 @@ function isDay(text: string): boolean {
   return day.test(text) && !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
 }
 
+const earliestMs = Date.parse('0001-01-01T00:00:00Z');
+const latestMs = Date.parse('9999-12-31T23:59:59.999Z');
+
 function orNull(ms: number): number | null {
-  return Number.isNaN(ms) ? null : ms;
+  return ms >= earliestMs && ms <= latestMs ? ms : null;
 }

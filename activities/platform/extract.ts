@@ -1,7 +1,7 @@
 import type { Column, Stream } from '../../connectors/shape.ts';
 import type { LandRow } from '../../db/land.ts';
 import { parseJson } from '../http/json.ts';
-import { parseTime, valueAt } from '../http/values.ts';
+import { isNoTime, parseTime, valueAt } from '../http/values.ts';
 import { joinKey } from './key.ts';
 
 /** A record that cannot be written, and why. The page goes on. */
@@ -77,9 +77,8 @@ export function extract(stream: Stream, record: unknown, origin: Origin): Extrac
   let timeMs: number | null = null;
   if (stream.time) {
     const told = valueAt(opened, stream.time.path);
-    timeMs = told === undefined || told === null || told === '' ? null : parseTime(told, stream.time.format);
-    if (timeMs === null && told !== undefined && told !== null && told !== '')
-      return bad('wrong_type', stream.time.path);
+    timeMs = parseTime(told, stream.time.format);
+    if (timeMs === null && !isNoTime(told)) return bad('wrong_type', stream.time.path);
   }
   // A clock that is a day ahead is not believed: the row would resist every correction until that day.
   if (timeMs !== null && timeMs > origin.readMs + dayMs) timeMs = null;
@@ -137,7 +136,7 @@ const flags: Record<string, boolean> = { true: true, false: false, '1': true, '0
 const largest = 2n ** 63n;
 const isBigint = (value: bigint) => value < largest && value >= -largest;
 
-/** The value as Postgres takes it; null where there is none; undefined where it does not fit. Empty text is none, but in text columns. */
+/** The value as Postgres takes it; null where there is none; undefined where it does not fit. Empty text is none, but in text columns, and so is an empty date in those of moments. */
 export function typed(column: Pick<Column, 'type' | 'format'>, value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (column.type === 'jsonb') return value;
@@ -154,6 +153,7 @@ export function typed(column: Pick<Column, 'type' | 'format'>, value: unknown): 
     case 'boolean':
       return flags[text.toLowerCase()];
     case 'timestamptz': {
+      if (isNoTime(value)) return null;
       const ms = parseTime(value, column.format ?? 'iso');
       return ms === null ? undefined : new Date(ms).toISOString();
     }
