@@ -5,6 +5,7 @@ import type { Deps } from '../deps.ts';
 import { openClient, type PlatformClient, Refused } from '../http/client.ts';
 import { paginate } from '../http/paginate.ts';
 import type { Call } from '../step.ts';
+import { readAnew } from './anew.ts';
 import { keyIn } from './extract.ts';
 import { type OpenStream, streamOf, tableOf } from './open.ts';
 import { type ReadEnd, report, type SliceWriter } from './writer.ts';
@@ -62,13 +63,18 @@ async function readBatch(
 ): Promise<void> {
   const atMs = Date.now();
   try {
-    const came = await readPages(
-      client,
-      writer,
-      over,
-      ids.map(({ id }) => id),
-      call,
+    const asked = ids.map(({ id }) => id);
+    const end = await readAnew(
+      () => readPages(client, writer, over, asked, call),
+      () => writer.move({ requests: writer.state.requests + 1 }),
     );
+    if ('doubt' in end) {
+      writer.move({ doubt: end.doubt });
+      // Without the version that it had, each is due again.
+      writer.visit({ visited: asked.map((id) => ({ id, atMs })) });
+      return;
+    }
+    const came = end.read;
     const isDue = ({ id }: Asked) => came !== null && !came.has(id);
     for (const one of ids) {
       if (isDue(one)) leftOut(writer, over, one.id, atMs);

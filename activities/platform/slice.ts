@@ -6,6 +6,7 @@ import { RetryLater, SyncError } from '../errors.ts';
 import { openClient, Refused } from '../http/client.ts';
 import { type Cursor, paginate } from '../http/paginate.ts';
 import type { Call } from '../step.ts';
+import { rereadsMost } from './anew.ts';
 import { countsItself, countWindow } from './count.ts';
 import { denser, partsOf } from './dense.ts';
 import { readIds } from './each.ts';
@@ -38,9 +39,6 @@ export interface SliceResult {
   waitFor?: string | null;
   doubt: string | null;
 }
-
-/** A list that does not agree with its own total is read so many times more before the shortfall is shown. */
-const rereadsMost = 2;
 
 /** Reads a slice until it ends, the call's time is up, the source asks to wait, or its window turns out too big. */
 export async function readSlice(deps: Deps, { pass, no }: SliceInput, call: Call): Promise<SliceResult> {
@@ -133,13 +131,18 @@ async function settle(writer: SliceWriter, end: Extract<ReadEnd, { kind: 'done' 
   await writer.flush(false);
   const { rereads, seen } = writer.state;
   // Ids of an earlier reading, of which some may have left since, say nothing of this one.
-  const alone = writer.opened.stream.window === undefined && writer.pass.keepsSeen;
+  const alone = isAlone(writer) && writer.pass.keepsSeen;
   const lifted = writer.pass.keepsSeen && typeof end.owed === 'number' && seen >= end.owed && (alone || rereads === 0);
   const doubt = lifted ? null : end.doubt;
   if (doubt !== null && end.again !== false && rereads < rereadsMost) {
     writer.move({ cursor: null, rereads: rereads + 1 });
     if (alone) writer.forget();
   } else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt, version: end.version ?? null });
+}
+
+/** Whether the slice reads the one list of its pass: what others brought is not read again with it. */
+function isAlone({ opened: { stream }, state }: SliceWriter): boolean {
+  return stream.window === undefined && stream.over === undefined && !isInstead(state.cursor);
 }
 
 /** In the place of a list's cursor: it goes on as the tree that stands in place of it. */

@@ -5,6 +5,7 @@ import { openClient, type PlatformClient, Refused } from '../http/client.ts';
 import { paginate } from '../http/paginate.ts';
 import { resolveValue } from '../http/values.ts';
 import type { Call } from '../step.ts';
+import { readAnew } from './anew.ts';
 import { extract } from './extract.ts';
 import type { OpenStream } from './open.ts';
 import { type ReadEnd, report, type SliceWriter } from './writer.ts';
@@ -60,11 +61,13 @@ interface NodeRead {
   node: string;
   atMs: number;
   pages: { rows: unknown[]; readMs: number; requests: number }[];
+  /** Requests besides those of its pages. */
+  besides: number;
   /** It left the tree after its parent showed it. */
   gone: boolean;
 }
 
-/** A node counts as read when all its pages have come. */
+/** A node counts as read when all its pages have come, or its list broke off again and again, which leaves the pass in doubt. */
 async function readNode(
   client: PlatformClient,
   writer: SliceWriter,
@@ -73,23 +76,31 @@ async function readNode(
   call: Call,
 ): Promise<NodeRead> {
   const { name } = writer.opened;
-  const read: NodeRead = { node, atMs: Date.now(), pages: [], gone: false };
+  const read: NodeRead = { node, atMs: Date.now(), pages: [], besides: 0, gone: false };
   const params = { [over.param]: /^\d{1,15}$/.test(node) ? Number(node) : node };
-  try {
+  const readOnce = async () => {
+    for (const { requests } of read.pages.splice(0)) read.besides += requests;
     for await (const page of paginate(client, name, stream, { params, cursor: null, signal: call.signal })) {
       read.pages.push({ rows: page.rows, readMs: page.requestedAt, requests: page.requests });
       if (page.ended?.doubt) writer.move({ doubt: page.ended.doubt });
     }
+  };
+  try {
+    const end = await readAnew(readOnce, () => {
+      read.besides += 1;
+    });
+    if ('doubt' in end) writer.move({ doubt: end.doubt });
   } catch (error) {
     const left = error instanceof Refused && error.verdict === 'gone';
     // A tree without its root is no empty tree: the credential sees another one.
     if (!left || node === rootOf(writer.opened, over)) throw error;
+    read.besides += 1;
     read.gone = true;
   }
   return read;
 }
 
-async function keepNode(writer: SliceWriter, { node, atMs, pages, gone }: NodeRead): Promise<void> {
+async function keepNode(writer: SliceWriter, { node, atMs, pages, besides, gone }: NodeRead): Promise<void> {
   const { stream } = writer.opened;
   for (const page of pages) {
     const { rows, readMs, requests } = page;
@@ -102,6 +113,6 @@ async function keepNode(writer: SliceWriter, { node, atMs, pages, gone }: NodeRe
     });
     await writer.add(page, origin, { requests: writer.state.requests + requests });
   }
-  if (gone) writer.move({ requests: writer.state.requests + 1 });
+  if (besides > 0) writer.move({ requests: writer.state.requests + besides });
   writer.visit({ visited: [{ id: node, atMs }], ...(gone && { gone: [{ id: node, atMs }] }) });
 }
