@@ -1,5 +1,6 @@
+import { sweepsTwice } from './deletes.ts';
 import { usualMs } from './history.ts';
-import type { Connector, Deletes, Paging, Rate, Stream, Window } from './shape.ts';
+import type { Connector, Paging, Rate, Stream, Window } from './shape.ts';
 
 /** A platform in words, for the command line and docs/connectors.md. */
 export interface PlatformView {
@@ -56,7 +57,7 @@ export function describeConnector(connector: Connector): PlatformView {
       paging: pagingOf(stream.paging),
       window: stream.window ? windowOf(stream.window, stream.sql?.count) : '',
       limits: [...ratesOf(stream.appLimits, shared), ...ratesOf(stream.limits, stream.appLimits ? 'a connection' : '')],
-      deletions: deletionsOf(stream.deletes),
+      deletions: deletionsOf(stream),
     })),
     unconfirmed: unconfirmed.map(({ at, what }) => ({ at, what })),
   };
@@ -125,8 +126,12 @@ function windowOf({ capMs, floorMs, beginning, lagMs, overlapMs, count }: Window
     .join(', ');
 }
 
-function deletionsOf(deletes: Deletes): string {
-  if (deletes.kind === 'sweep') return 'missing from a full pass proven complete';
+function deletionsOf(stream: Stream): string {
+  const { deletes } = stream;
+  if (deletes.kind === 'sweep')
+    return sweepsTwice(stream)
+      ? 'missing from two full passes running, proven complete'
+      : 'missing from a full pass proven complete';
   if (deletes.kind === 'status') return `${deletes.path} is ${deletes.is.join(' or ')}`;
   if (deletes.kind === 'listed') return `listed by ${deletes.by}`;
   return `not seen: ${deletes.why}`;

@@ -157,7 +157,10 @@ export type Over =
   | { kind: 'tree'; root: Value; param: string };
 
 export type Deletes =
-  /** Missing from a full pass that is proven complete, under the guard. Not of a list that is read window by window. */
+  /**
+   * Missing from a full pass that is proven complete, under the guard; from two running of a list that is read part by
+   * part, or by numbers in no fixed order (deletes.ts). Not of a list that is read window by window.
+   */
   | { kind: 'sweep' }
   /** A status of the row. */
   | { kind: 'status'; path: Path; is: readonly (string | number | boolean)[] }

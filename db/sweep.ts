@@ -13,8 +13,8 @@ export interface SweepGuard {
 
 export interface SweepRules {
   /**
-   * Rows missing from a whole full pass are marked deleted. `twice`: only those that the whole full pass before missed too.
-   * A list that is read part by part shows nobody who moved to a part that was read already, or to one that came meanwhile.
+   * Rows missing from a whole full pass are marked deleted. `twice`: only those that the whole full pass before missed too
+   * (see connectors/deletes.ts for the lists that need it).
    */
   sweep: boolean | 'twice';
   guard: SweepGuard;

@@ -1,12 +1,30 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
+import { addConnectors, connectors } from '../connectors/index.ts';
+import type { Connector, Stream } from '../connectors/shape.ts';
 import { kuaishou } from '../sandbox/kuaishou.ts';
+import type { Api } from '../sandbox/platform/fixture.ts';
+import type { List } from '../sandbox/platform/list.ts';
 import { youzan } from '../sandbox/youzan.ts';
+import { plain } from './harness/plain-platform.ts';
 import { openShop, resultOf, type Shop } from './harness/platforms.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
 const lately = () => Date.now() - 90_000;
+/** A platform whose rows may enter anywhere; each test gives it its list. */
+const slipping: Omit<Connector, 'streams'> = {
+  platform: 'slipping',
+  title: 'Plain platform whose rows slip past',
+  baseUrl: 'https://slipping.example',
+  settings: {},
+  auth: { kind: 'none' },
+  gateway: { path: '/{api}', method: 'GET', system: { in: 'query', params: {} }, business: { in: 'query' } },
+  envelope: { shapes: [{ ok: { absent: 'refused' }, data: '' }], rules: [] },
+  limits: {},
+  unconfirmed: [],
+};
+afterEach(() => void delete connectors.slipping);
 const quick = { rows: 2_000, limits: 'none' } as const;
 
 async function readOf({ name }: Shop): Promise<number> {
@@ -73,3 +91,60 @@ test('a list that is read again by hand is proven like any other', async () => {
   });
   expect(await setsLeft()).toBe(0);
 });
+
+type Slip = (things: List, seen: readonly string[]) => void;
+/** Read last page first: what was on the last page leaves, and what enters in front pushes a row of the first page behind. */
+const behind: Slip = (things, seen) => {
+  things.remove(seen.at(-1) as string);
+  things.create();
+};
+/** Read first page first: a row of the last page goes to the front, and another one takes its place. */
+const infront: Slip = (things, seen) => {
+  things.remove(seen[1] as string);
+  things.update(things.ids().find((id) => !seen.includes(id)) as string);
+  things.create({}, 1);
+};
+
+test.each([
+  ['page numbers', 'page', { kind: 'page', param: 'page', first: 1 }, 2, behind],
+  ['row offsets', 'offset', { kind: 'offset', param: 'offset', first: 0 }, 0, infront],
+] as const)(
+  'a row that slips past %s where one left and one entered is not taken for gone',
+  async (_, name, paging, at, slip) => {
+    const list: Stream = {
+      title: 'Things',
+      call: { api: name, params: {} },
+      rows: 'rows',
+      key: 'id',
+      paging: { ...paging, size: { param: 'size', rows: 20 }, total: 'total', order: 'unknown' },
+      deletes: { kind: 'sweep' },
+      columns: {},
+    };
+    addConnectors({ slipping: { ...slipping, streams: { things: list } } }, 'test/platform.proof.test.ts');
+    let slips = false;
+    const api: Api = {
+      ...(plain.apis[name] as Api),
+      order: 'descending',
+      clock: 'updated',
+      answer: (page, params, { things }) => {
+        if (slips && Number(params[paging.param]) === at) {
+          slips = false;
+          slip(
+            things as List,
+            (page.rows as { id: string }[]).map(({ id }) => id),
+          );
+        }
+        return page;
+      },
+    };
+    const fixture = { ...plain, platform: 'slipping', apis: { ...plain.apis, [name]: api } };
+    const shop = await openShop(world, { ...fixture, streams: { things: { api: name } } }, { rows: 40 });
+    const read = async () => resultOf(await shop.sync(), 'things');
+    expect(await read()).toMatchObject({ outcome: 'whole', written: 40 });
+    slips = true;
+    expect(await read()).toMatchObject({ outcome: 'whole', doubt: null, slices: 2, deleted: 0 });
+    expect(await shop.difference('things'), 'but who left').toMatchObject({ missing: [], extra: [expect.any(String)] });
+    expect(await read()).toMatchObject({ outcome: 'whole', deleted: 1 });
+    await shop.expectSame('things');
+  },
+);

@@ -1,3 +1,4 @@
+import { sweepsTwice } from '../../connectors/deletes.ts';
 import { type Cut, cutOf } from '../../connectors/history.ts';
 import { type Closed, closePass } from '../../db/close.ts';
 import { coveragesByStream } from '../../db/coverage.ts';
@@ -33,7 +34,7 @@ export function platformActivities(deps: Deps) {
       const { stream, connector, options } = opened;
       const closed = await closePass(deps.pool, pass, opened.table, {
         scope: scopeOf(opened),
-        sweep: stream.deletes.kind === 'sweep' && (stream.over || stream.instead ? 'twice' : true),
+        sweep: stream.deletes.kind === 'sweep' && (sweepsTwice(stream) ? 'twice' : true),
         guard: options.guard,
         force,
         listed: stream.deletes.kind === 'listed' ? tableOf(connector, stream.deletes.by) : null,

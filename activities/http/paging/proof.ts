@@ -46,7 +46,8 @@ export function sameAsAtStart(counts: Tally, { closed, dated }: Entering): Proof
   if (closed && total.rose) return doubted(`the total of a window of the past rose to ${total.last} while it was read`);
   if (!closed && dated && fresh > 0)
     return doubted(`${fresh} rows changed while the list was read and may have moved others`);
-  // Without times only stillness speaks: no total that changed, no row that came twice.
+  // Without times only stillness speaks: no total that changed, no row that came twice. One that left and one that entered
+  // between two answers look still: who is missing is taken for gone at a second reading alone (connectors/deletes.ts).
   if (!closed && !dated && (least !== most || repeated > 0))
     return doubted('rows came, left or moved while the list was read');
   if (calls > 1)
