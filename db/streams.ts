@@ -105,34 +105,55 @@ export async function columnsOf(
   return new Map(rows.map((r) => [r.name, r]));
 }
 
-/** Rows behind `after` in the order of (connection, id), for filling columns: key and record. */
+/** A row whose columns are filled: its key and the record, of the version that was read. */
+export interface RowToFill {
+  connection: string;
+  id: string;
+  /** Null where it need not be looked at. */
+  data: unknown;
+  /** `row_version`, which may be beyond what a number holds. */
+  version: string;
+  /** It landed with the version that was asked for, or a later one. */
+  due: boolean;
+}
+
+/** A moment: rows that land from here on have this `row_version` or a later one. */
+export async function nextRowVersion(pool: Pool): Promise<string> {
+  const { rows } = await pool.query('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS version');
+  return rows[0].version;
+}
+
+/** Rows behind `after` in the order of (connection, id), for filling columns; `since`: those of an earlier version are not due. */
 export async function rowsToFill(
   pool: Pool,
   table: StreamTable,
   after: { connection: string; id: string } | null,
   limit: number,
-): Promise<{ connection: string; id: string; data: unknown }[]> {
+  since = '0',
+): Promise<RowToFill[]> {
   const { rows } = await pool.query(
-    `SELECT connection_id AS connection, id, data FROM ${sqlName(table)}
+    `SELECT connection_id AS connection, id, CASE WHEN row_version >= $4 THEN data END AS data, row_version::text AS version,
+            row_version >= $4 AS due FROM ${sqlName(table)}
      WHERE (connection_id, id) > ($1, $2) ORDER BY connection_id, id LIMIT $3`,
-    [after?.connection ?? '', after?.id ?? '', limit],
+    [after?.connection ?? '', after?.id ?? '', limit, since],
   );
   return rows;
 }
 
-/** Writes values of new columns; `values` in the order of `columns`. */
+/** Writes values of new columns, `values` in the order of `columns`, but not over a row that has landed anew since it was read. */
 export async function fillRows(
   pool: Pool,
   table: StreamTable,
   columns: readonly string[],
-  rows: readonly { connection: string; id: string; values: readonly unknown[] }[],
+  rows: readonly (Pick<RowToFill, 'connection' | 'id' | 'version'> & { values: readonly unknown[] })[],
 ): Promise<void> {
+  if (rows.length === 0) return;
   const types = new Map(table.columns.map((c) => [c.name, c.type]));
   const set = columns.map((name, i) => `${pg.escapeIdentifier(name)} = ${castOf(`r->'c'`, i, types.get(name))}`);
   await pool.query(
     `UPDATE ${sqlName(table)} t SET ${set.join(', ')} FROM jsonb_array_elements($1::jsonb) r
-     WHERE t.connection_id = r->>'k' AND t.id = r->>'i'`,
-    [JSON.stringify(rows.map((r) => ({ k: r.connection, i: r.id, c: r.values })))],
+     WHERE t.connection_id = r->>'k' AND t.id = r->>'i' AND t.row_version = (r->>'v')::bigint`,
+    [JSON.stringify(rows.map((r) => ({ k: r.connection, i: r.id, v: r.version, c: r.values })))],
   );
 }
 

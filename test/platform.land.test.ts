@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { fillColumns } from '../activities/platform/fill.ts';
 import { transaction } from '../db/client.ts';
 import { type LandOptions, type LandRow, land } from '../db/land.ts';
 import { ensureTable, fillRows, markFilled, rowsToFill, type StreamTable } from '../db/streams.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld({ worker: false });
@@ -129,6 +131,33 @@ describe('tables of streams', () => {
     expect(await ensureTable(world.pool, wider)).toEqual([]);
     const { rows: filled } = await world.pool.query(`SELECT value_text FROM acme.orders WHERE id = 'i'`);
     expect(filled[0].value_text).toBe('seven');
+  });
+
+  test('a row that lands while a column fills keeps what it landed with; one by a worker without the column fills too', async () => {
+    const wider: StreamTable = { ...table, columns: [...table.columns, { name: 'value_now', type: 'text' }] };
+    await write(['j', 'k'].map((id) => row(id, { value: 'old' })));
+    expect(await ensureTable(world.pool, wider)).toEqual(['value_now']);
+    const filling = await transaction(world.pool, { name: 'test' }, async (client) => {
+      const newer = { value: 'new', timeMs: noon + 1 };
+      await land(client, wider, 'shop', 2, [row('j', { ...newer, columns: ['1.50', null, 'new'] })]);
+      await land(client, table, 'shop', 2, [row('k', newer), row('a new one, in front of all', newer)]);
+      const call = { report: () => undefined, shouldEnd: () => false };
+      const told = (data: unknown) => [String((data as { value: unknown }).value)];
+      const filled = fillColumns(world.pool, wider, ['value_now'], told, call);
+      await until('columns that wait for the landing', async () => {
+        const { rows } = await world.pool.query(
+          `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE "acme"."orders"%'`,
+        );
+        return rows.length > 0;
+      });
+      return { filled };
+    });
+    await filling.filled;
+    const { rows } = await world.pool.query(
+      `SELECT id, data->>'value' AS value, value_now FROM acme.orders WHERE value_now IS DISTINCT FROM data->>'value'`,
+    );
+    expect(rows).toEqual([]);
+    expect(await ensureTable(world.pool, wider)).toEqual([]);
   });
 
   test('another type for a known column is refused with the command that frees it', async () => {

@@ -1,5 +1,5 @@
 import type { Pool } from '../../db/client.ts';
-import { fillRows, markFilled, rowsToFill, type StreamTable } from '../../db/streams.ts';
+import { fillRows, markFilled, nextRowVersion, rowsToFill, type StreamTable } from '../../db/streams.ts';
 import type { Call } from '../step.ts';
 
 const rowsAtOnce = 2_000;
@@ -17,22 +17,28 @@ export async function fillColumns(
   call: Pick<Call, 'report' | 'shouldEnd'>,
 ): Promise<void> {
   if (columns.length === 0) return;
-  let after: { connection: string; id: string } | null = null;
   let filled = 0;
-  for (;;) {
-    const rows = await rowsToFill(pool, table, after, rowsAtOnce);
-    const last = rows.at(-1);
-    if (last === undefined) break;
-    await fillRows(
-      pool,
-      table,
-      columns,
-      rows.map(({ connection, id, data }) => ({ connection, id, values: valuesOf(data) })),
-    );
-    after = { connection: last.connection, id: last.id };
-    filled += rows.length;
-    call.report({ filled });
-    call.shouldEnd();
-  }
+  const fillSince = async (since: string): Promise<void> => {
+    let after: { connection: string; id: string } | null = null;
+    for (;;) {
+      const rows = await rowsToFill(pool, table, after, rowsAtOnce, since);
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      await fillRows(
+        pool,
+        table,
+        columns,
+        rows.flatMap(({ due, data, ...row }) => (due ? { ...row, values: valuesOf(data) } : [])),
+      );
+      after = { connection: last.connection, id: last.id };
+      filled += rows.length;
+      call.report({ filled });
+      call.shouldEnd();
+    }
+  };
+  const begun = await nextRowVersion(pool);
+  await fillSince('0');
+  // A worker of an earlier version does not know the column: what it landed meanwhile is looked at once more.
+  await fillSince(begun);
   await markFilled(pool, table, columns);
 }
