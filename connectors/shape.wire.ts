@@ -178,6 +178,11 @@ export interface VerdictRule {
   waitMs?: number;
   /** Header that holds seconds to wait, besides `retry-after`. */
   waitHeader?: string;
+  /**
+   * Where only the failure's text tells how long: a regular expression over it, case-insensitive, whose one group holds the
+   * seconds to wait, e.g. `for (\\d+) more seconds`. Bounded as those of a header: 100 ms to a day.
+   */
+  waitText?: string;
   /** For `quota`: when it is full again. `midnight`: next 00:00 Beijing time. */
   until?: 'midnight';
   /** Level that the wait is for. Default `connection`. */

@@ -1,6 +1,9 @@
 import type { Connector } from './shape.ts';
 import { streams } from './taobao/streams.ts';
 
+/** The answer tells in words alone how long the app, or one API of it, is refused: seconds, or the rest of a day. */
+const banned = { waitMs: 2000, waitText: 'ban will last for (\\d+) more second' } as const;
+
 /** Taobao and Tmall through TOP (/router/rest), and through the push database that TOP fills inside Jushita. */
 export const taobao: Connector = {
   platform: 'taobao',
@@ -70,9 +73,16 @@ export const taobao: Connector = {
     ],
     rules: [
       {
-        code: [7, 8, 'accesscontrol.limited-by-api-access-count', 'accesscontrol.limited-by-app-access-count'],
+        code: ['accesscontrol.limited-by-api-access-count'],
         verdict: 'retry-after',
-        waitMs: 2000,
+        ...banned,
+        level: 'api',
+        hint: 'The app calls this API more than it was granted, in a second or a day: ask for more in the console, or lower requestsPerSecond.',
+      },
+      {
+        code: [7, 8, 'accesscontrol.limited-by-app-access-count'],
+        verdict: 'retry-after',
+        ...banned,
         level: 'platform',
         hint: 'The app calls more than it was granted: ask for more in the console, or lower requestsPerSecond.',
       },
@@ -100,9 +110,9 @@ export const taobao: Connector = {
   unconfirmed: [
     { at: 'auth', what: 'How long a session key lives; it depends on the kind of app and the subscription.' },
     { at: 'limits.platform', what: 'Requests a second of an app; the number is ours.' },
-    { at: 'envelope.rules.0.code', what: 'The sub_codes of code 7, and how long to wait.' },
-    { at: 'envelope.rules.3.text', what: 'Words for a window that is too wide.' },
-    { at: 'envelope.rules.4.code', what: 'The sub_code of a trade that does not exist.' },
+    { at: 'envelope.rules.0.code', what: 'The sub_codes of code 7, and the words for how long to wait.' },
+    { at: 'envelope.rules.4.text', what: 'Words for a window that is too wide.' },
+    { at: 'envelope.rules.5.code', what: 'The sub_code of a trade that does not exist.' },
     { at: 'streams.trades.call.params.type', what: 'All kinds of trades there are; what is not named is missing.' },
     { at: 'streams.trades.window.end', what: 'Whether a trade changed exactly at end_modified is in the answer.' },
     { at: 'streams.trades.window.lagMs', what: 'How late a change shows in the list.' },

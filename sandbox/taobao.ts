@@ -51,7 +51,7 @@ function read(request: Incoming, tokens: TokenDesk): Call {
 const missingCodes: Record<string, number> = { method: 21, sign: 24, app_key: 28, timestamp: 30, v: 32 };
 const invalidCodes: Record<string, number> = { format: 23, app_key: 29, v: 33 };
 
-function refuse({ kind, about, waitMs }: Refusal, call: Call | undefined): Reply {
+function refuse({ kind, about, waitMs, level }: Refusal, call: Call | undefined): Reply {
   switch (kind) {
     case 'signature':
       return failure(25, 'Invalid signature', 'isv.invalid-signature');
@@ -79,7 +79,9 @@ function refuse({ kind, about, waitMs }: Refusal, call: Call | undefined): Reply
       return failure(
         7,
         'App Call Limited',
-        'accesscontrol.limited-by-api-access-count',
+        level === 'platform'
+          ? 'accesscontrol.limited-by-app-access-count'
+          : 'accesscontrol.limited-by-api-access-count',
         `This ban will last for ${Math.max(1, Math.ceil(waitMs / 1000))} more seconds`,
       );
     case 'busy':

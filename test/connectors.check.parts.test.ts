@@ -131,13 +131,19 @@ const parts: WrongPart[] = [
     'a quota that nobody knows the end of',
     'envelope.rules.0',
     { code: [8], verdict: 'quota' },
-    '~envelope.rules.0.until: got nothing, accepted midnight, unless waitMs or waitHeader says when a used-up quota is full again',
+    '~envelope.rules.0.until: got nothing, accepted midnight, unless waitMs, waitHeader or waitText says when a used-up quota is full again',
   ],
   [
     'a wait for no wait',
     'envelope.rules.0.verdict',
     'gone',
     '~envelope.rules.0.waitMs: got 1000, accepted nothing, since verdict is gone',
+  ],
+  [
+    'seconds that no group of the text holds',
+    'envelope.rules.0.waitText',
+    'for \\d+ more seconds',
+    '~envelope.rules.0.waitText: got "for \\\\d+ more seconds", accepted a regular expression with one group, which holds the seconds',
   ],
   [
     'a doubt about nothing',

@@ -146,6 +146,15 @@ describe('how long to wait', () => {
     expect(limited({ 'x-reset': '999999999' }, { waitHeader: 'x-reset' })).toBe(86_400_000);
     expect(limited({ 'x-reset': '0' }, { waitHeader: 'x-reset' })).toBe(100);
   });
+  it("takes the seconds in a failure's text, bounded like a header's", () => {
+    const rules: VerdictRule[] = [{ code: [1], verdict: 'retry-after', waitText: 'for (\\d+) more', waitMs: 900 }];
+    const wait = (msg: string, headers = {}) => judged({ status: 200, headers, body: { code: 1, msg } }, rules).waitMs;
+    expect(wait('This ban will last FOR 37 more seconds', { 'retry-after': '7' })).toBe(37_000);
+    expect(wait('for 0 more seconds')).toBe(100);
+    expect(wait('for 99999999 more seconds')).toBe(86_400_000);
+    expect(wait('for ever')).toBe(900);
+    expect(wait('for 999999999999 more seconds')).toBe(900);
+  });
   it('waits until the next midnight in Beijing', () => {
     const { waitMs } = judged({ body: { code: 1 } }, [{ code: [1], verdict: 'quota', until: 'midnight' }]);
     expect(formatTime(Date.now() + waitMs + 500, 'local')).toMatch(/ 00:00:00$/);

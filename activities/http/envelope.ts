@@ -63,12 +63,12 @@ function failed(answer: HttpAnswer, place: string, envelope: Envelope, failure: 
     return {
       ...told,
       verdict: rule.verdict,
-      waitMs: waitOf(answer, rule),
+      waitMs: waitOf(answer, failure.text, rule),
       level: rule.level ?? 'connection',
       hint: rule.hint,
     };
   const verdict = byStatus(answer, place, code, broken);
-  return { ...told, verdict, waitMs: waitOf(answer), level: 'connection' };
+  return { ...told, verdict, waitMs: waitOf(answer, failure.text), level: 'connection' };
 }
 
 /** The most exact code is tried against all rules first; rules without codes are judged in the same round. */
@@ -159,12 +159,18 @@ function isCode(code: string): boolean {
 }
 
 /** The answer's own word first, then the rule's; between 100 ms and a day. */
-function waitOf(answer: HttpAnswer, rule?: VerdictRule): number {
+function waitOf(answer: HttpAnswer, text: string, rule?: VerdictRule): number {
   if (rule?.until === 'midnight') return dayMs - ((Date.now() + beijingMs) % dayMs);
-  const own = rule?.waitHeader && secondsOf(answer.headers[rule.waitHeader.toLowerCase()]);
+  const header = rule?.waitHeader && secondsOf(answer.headers[rule.waitHeader.toLowerCase()]);
+  const own = typeof header === 'number' ? header : rule?.waitText && secondsIn(text, rule.waitText);
   if (typeof own === 'number') return Math.min(Math.max(Math.ceil(own * 1000), 100), longestWaitMs);
   if (answer.headers['retry-after'] !== undefined) return retryAfterMs(answer);
   return rule?.waitMs ?? defaultWaitMs;
+}
+
+function secondsIn(text: string, pattern: string): number | undefined {
+  const told = patternOf(pattern).exec(text)?.[1] ?? '';
+  return /^\d{1,11}(\.\d+)?$/.test(told) ? Number(told) : undefined;
 }
 
 function secondsOf(header: string | string[] | undefined): number | undefined {

@@ -128,6 +128,7 @@ export const envelope = object({
       verdict,
       waitMs: v.optional(whole(1, 31 * dayMs)),
       waitHeader: v.optional(text),
+      waitText: v.optional(text),
       header: v.optional(v.strictObject({ name: text, is: v.pipe(v.array(text), v.readonly()) })),
       until: v.optional(word('midnight')),
       level: v.optional(word('platform', 'api', 'connection', 'endpoint')),

@@ -1,4 +1,4 @@
-import type { Connector, Digest, TokenCall } from '../shape.ts';
+import type { Connector, Digest, TokenCall, VerdictRule } from '../shape.ts';
 import { none, quoted, streamProblems } from './rules.streams.ts';
 
 /** What is wrong in a connector whose parts all have their form. */
@@ -195,16 +195,30 @@ function* envelopeProblems({ envelope: { shapes, rules } }: Connector): Generato
       yield { at: `${at}.text`, got: quoted(rule.text.slice(0, 60)), accepted: 'a regular expression' };
     if (rule.until && rule.verdict !== 'quota')
       yield { at: `${at}.until`, got: quoted(rule.until), accepted: `nothing, since verdict is ${rule.verdict}` };
-    if (rule.verdict === 'quota' && !rule.until && rule.waitMs === undefined && rule.waitHeader === undefined)
-      yield {
-        at: `${at}.until`,
-        got: none,
-        accepted: 'midnight, unless waitMs or waitHeader says when a used-up quota is full again',
-      };
-    if (rule.waitMs && !['retry-after', 'busy', 'quota'].includes(rule.verdict))
-      yield { at: `${at}.waitMs`, got: String(rule.waitMs), accepted: `nothing, since verdict is ${rule.verdict}` };
+    yield* waitProblems(at, rule);
   }
 }
+
+function* waitProblems(at: string, rule: VerdictRule): Generator<Problem> {
+  const { verdict, until, waitMs, waitHeader, waitText } = rule;
+  if (verdict === 'quota' && !until && waitMs === undefined && waitHeader === undefined && waitText === undefined)
+    yield {
+      at: `${at}.until`,
+      got: none,
+      accepted: 'midnight, unless waitMs, waitHeader or waitText says when a used-up quota is full again',
+    };
+  const waits = ['retry-after', 'busy', 'quota'].includes(verdict);
+  if (waitMs && !waits)
+    yield { at: `${at}.waitMs`, got: String(waitMs), accepted: `nothing, since verdict is ${verdict}` };
+  if (waitText === undefined) return;
+  const got = quoted(waitText.slice(0, 60));
+  if (!waits) yield { at: `${at}.waitText`, got, accepted: `nothing, since verdict is ${verdict}` };
+  if (!isPattern(waitText) || groupsOf(waitText) !== 1)
+    yield { at: `${at}.waitText`, got, accepted: 'a regular expression with one group, which holds the seconds' };
+}
+
+/** With an alternative that fits everything it tells of each group, also of those that took no part. */
+const groupsOf = (pattern: string) => (new RegExp(`${pattern}|`).exec('')?.length ?? 1) - 1;
 
 function isPattern(text: string): boolean {
   try {
