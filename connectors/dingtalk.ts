@@ -58,7 +58,7 @@ export const dingtalk: Connector = {
         hint: 'DingTalk banned the address of this worker for 5 minutes: more than 10,000 calls in 20 s came from it.',
       },
       { code: [40014, 42001], verdict: 'token' },
-      { code: [40089], verdict: 'consent', hint: 'The option appKey or the secret is wrong.' },
+      { code: [40089], verdict: 'app', hint: 'The option appKey or the secret is wrong.' },
       { code: [50002, 50004], verdict: 'permission', hint: "It is outside of the app's contact scope." },
       {
         code: [60011],

@@ -54,7 +54,7 @@ export const feishu: Connector = {
     shapes: [{ ok: { path: 'code', is: [0] }, code: ['code'], text: ['msg'], data: 'data' }],
     rules: [
       { code: [99991663, 99991661], verdict: 'token' },
-      { code: [10003, 10014], verdict: 'consent', hint: 'The option appId or the secret is wrong.' },
+      { code: [10003, 10014], verdict: 'app', hint: 'The option appId or the secret is wrong.' },
       {
         code: [99991400],
         verdict: 'retry-after',

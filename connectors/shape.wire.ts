@@ -109,7 +109,7 @@ export interface SignedCall {
  * - `busy`: the platform is; try again soon
  * - `token`: replace the token and try again
  * - `consent`: a person must consent again; the connection stops
- * - `app`: the app, its secret, signature or clock is refused, whatever a call asks for; the connection stops
+ * - `app`: the app, its secret, signature, clock or address is refused, whatever a call asks for; the connection stops
  * - `permission`: this stream is not allowed; others go on
  * - `too-big`: the window holds too much or is too long; split it
  * - `too-deep`: pages beyond the platform's depth; split the window

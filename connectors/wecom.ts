@@ -55,11 +55,11 @@ export const wecom: Connector = {
     shapes: [{ ok: { path: 'errcode', is: [0] }, code: ['errcode'], text: ['errmsg'], data: '' }],
     rules: [
       { code: [40014, 42001, 41001], verdict: 'token' },
-      { code: [40001], verdict: 'consent', hint: 'The secret is wrong, or belongs to another company.' },
-      { code: [40013], verdict: 'consent', hint: 'The option corpid is wrong.' },
+      { code: [40001], verdict: 'app', hint: 'The secret is wrong, or belongs to another company.' },
+      { code: [40013], verdict: 'app', hint: 'The option corpid is wrong.' },
       {
         code: [60020],
-        verdict: 'consent',
+        verdict: 'app',
         hint: "The address of this worker is not among the app's trusted IPs: add it in the admin console.",
       },
       {

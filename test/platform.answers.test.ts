@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { taobao } from '../sandbox/taobao.ts';
-import { openShop } from './harness/platforms.ts';
+import { wecom } from '../sandbox/wecom.ts';
+import { failureOfRun, openShop } from './harness/platforms.ts';
 import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -26,4 +27,14 @@ test('Taobao: the used-up count of one API holds that API alone back, as long as
   expect(shop.source.requests.byApi[api]?.total, 'asked once').toBe(1);
   await run.cancel();
   await run.result().catch(() => undefined);
+});
+
+test('WeCom: an address that is not let in is told as what it is, and asks nobody for consent', async () => {
+  const shop = await openShop(world, wecom, { rows: 20 });
+  const body = JSON.stringify({ errcode: 60020, errmsg: 'not allow to access from your ip' });
+  shop.source.setFaults([{ type: 'status', status: 200, body, contentType: 'application/json' }]);
+  const { message } = await failureOfRun(shop.sync({ streams: ['departments'] }));
+  expect(message).toContain('/cgi-bin/department/list refuses every call of this app (60020).');
+  expect(message).toContain("not among the app's trusted IPs: add it in the admin console.");
+  expect(message).not.toContain('consent');
 });

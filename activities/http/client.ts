@@ -171,7 +171,8 @@ function requireGood({ judgement, place }: Reply, stream: string, hasTokens: boo
     case 'app':
       throw new SyncError(
         'Unauthorized',
-        `${place} refuses every call of this app (${code}).${hint} Correct it: ${connect}`,
+        // It need not be the credential: an address that is not let in, or a clock, is mended elsewhere.
+        `${place} refuses every call of this app (${code}).${hint} A wrong option or credential is corrected with: ${connect}`,
       );
     case 'permission':
       throw new SyncError(
