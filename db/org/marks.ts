@@ -19,10 +19,10 @@ export async function planOnce<T>(
 ): Promise<T> {
   await knowDirectory(pool, plan);
   return writeUnderClaim(pool, plan.claim, { name: step, heavy: true }, async (client) => {
-    const { rows } = await client.query('SELECT verdict, marks -> $2 AS done FROM org.plans WHERE id = $1 FOR UPDATE', [
-      plan.id,
-      step,
-    ]);
+    const { rows } = await client.query(
+      'SELECT verdict, marks -> $2 AS done FROM org.plans WHERE id = $1 FOR NO KEY UPDATE',
+      [plan.id, step],
+    );
     const { verdict, done } = rows[0];
     if (done !== null) return done;
     if (verdict !== 'planned') throw new StageLost(plan.id, 'the plan is closed');
