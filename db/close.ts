@@ -145,7 +145,10 @@ async function dropListed(client: Client, pass: Pass, table: StreamTable, listed
   return rowCount ?? 0;
 }
 
-/** The watermark never passes a doubtful range: the next run reads it again, and the lag shows it. A replay moves nothing. */
+/**
+ * The watermark never passes a doubtful range: the next run reads it again, and the lag shows it. A replay moves nothing.
+ * The beginning of a pass may have moved while it was read (db/slices.ts); behind the watermark, it leaves a hole.
+ */
 async function keepCoverage(
   client: Client,
   pass: Pass,
@@ -157,18 +160,17 @@ async function keepCoverage(
   const reached = pass.toMs === null ? (whole ? pass.startedMs : null) : whole ? pass.toMs : at.doubtFrom;
   await client.query(
     `INSERT INTO syncline.streams AS s (connection_id, stream, watermark, covered_from, full_at, full_pass, scope, doubt, withheld, version)
-     VALUES ($1, $2, to_timestamp($3::float8 / 1000), to_timestamp($4::float8 / 1000), CASE WHEN $5 AND $6 THEN now() END,
-       CASE WHEN $5 AND $6 THEN $10::bigint END, $7, $8, $9, $11)
+     VALUES ($1, $2, to_timestamp($3::float8 / 1000), (SELECT from_time FROM syncline.passes WHERE id = $9), CASE WHEN $4 AND $5 THEN now() END,
+       CASE WHEN $4 AND $5 THEN $9::bigint END, $6, $7, $8, $10)
      ON CONFLICT (connection_id, stream) DO UPDATE SET
-       watermark = CASE WHEN $5 THEN excluded.watermark ELSE greatest(s.watermark, excluded.watermark) END,
-       covered_from = CASE WHEN $5 THEN excluded.covered_from ELSE coalesce(s.covered_from, excluded.covered_from) END,
+       watermark = CASE WHEN $4 THEN excluded.watermark ELSE greatest(s.watermark, excluded.watermark) END,
+       covered_from = CASE WHEN $4 OR s.watermark < excluded.covered_from THEN excluded.covered_from ELSE coalesce(s.covered_from, excluded.covered_from) END,
        full_at = coalesce(excluded.full_at, s.full_at), full_pass = coalesce(excluded.full_pass, s.full_pass), scope = excluded.scope, doubt = excluded.doubt, version = excluded.version,
-       withheld = CASE WHEN $5 THEN excluded.withheld ELSE s.withheld END`,
+       withheld = CASE WHEN $4 THEN excluded.withheld ELSE s.withheld END`,
     [
       pass.claim.connection,
       pass.stream,
       reached,
-      pass.fromMs,
       pass.kind === 'full',
       whole,
       scope,

@@ -111,6 +111,32 @@ export async function saveSlice(client: Client, passId: number, s: SliceState, b
 }
 
 /**
+ * The slice begins later, since what lies before is served no more; one that ends before is done. Its place was one of the
+ * longer window: it is read anew, and what an earlier call still holds of that is not stored any more. What the pass makes
+ * complete begins there at the earliest.
+ */
+export async function shortenSlice(
+  pool: Pool,
+  pass: Pass,
+  { no, pages }: Pick<SliceState, 'no' | 'pages'>,
+  fromMs: number,
+): Promise<void> {
+  await writeUnderClaim(pool, pass.claim, { name: 'shorten' }, async (client) => {
+    const { rowCount } = await client.query(
+      `UPDATE syncline.slices SET from_ms = least($3, to_ms), done = $3 >= to_ms, cursor = NULL, total = NULL,
+         pages = pages + (pages > 0)::int, rereads = rereads + (pages > 0)::int
+       WHERE pass_id = $1 AND no = $2 AND pages = $4 AND NOT done`,
+      [pass.id, no, fromMs, pages],
+    );
+    if (rowCount === 0) return;
+    await client.query(
+      'UPDATE syncline.passes SET from_time = least(greatest(from_time, to_timestamp($2::float8 / 1000)), to_time) WHERE id = $1',
+      [pass.id, fromMs],
+    );
+  });
+}
+
+/**
  * The slice becomes parts of its window that are read in its place; what it landed stays, and is met again unchanged.
  * @returns numbers of the parts: `count` from `first` on
  */

@@ -142,7 +142,7 @@ test('one that cannot come to its end keeps no plain run from reading what chang
   await until('a page of the full pass', async () => ((await passesOf(shop.name)).at(-1)?.pages ?? 0) >= 1);
   await run.terminate('somebody lost patience');
   await world.pool.query(
-    `UPDATE syncline.passes SET started_at = started_at - interval '31 minutes' WHERE connection_id = $1 AND ended_at IS NULL`,
+    `UPDATE syncline.passes SET started_at = started_at - interval '25 hours' WHERE connection_id = $1 AND ended_at IS NULL`,
     [shop.name],
   );
   expect(resultOf(await shop.sync({ streams }), 'orders')).toMatchObject({ outcome: 'whole', kind: 'incremental' });

@@ -67,7 +67,7 @@ export async function beginPass(deps: Deps, input: BeginInput, call: Call): Prom
   await fillColumns(deps.pool, table, columns, (data) => columnValues(stream, columns, data), call);
   await ensureNeighbours(deps, opened);
   const scope = passScopeOf(opened, input.replay);
-  const span = await planSpan(deps, opened, { ...input, mode: await modeOf(deps, opened, input, scope) });
+  const span = await planSpan(deps, opened, { ...input, mode: await modeOf(deps, input, scope) });
   if (span.kind === 'full' && opened.options.snapshot) await checkSnapshots(deps.pool, table);
   const keepsSeen = needsSeen(opened, span.kind);
   const request = { claim, stream: input.stream, scope, keepsSeen, ...span };
@@ -114,19 +114,12 @@ function paceOf(opened: OpenStream): Pick<Begun, 'requestsPerSecond' | 'pageRows
 
 /** One that cannot come to its end must not keep plain runs from reading what changed. */
 const leftMinutes = 24 * 60;
-/** The oldest windows of a history that moves along are soon served no more; connectors leave an hour for that. */
-const leftMinutesOfHistory = 30;
 
 /** Whoever asked for a full pass that was cut off still waits for the deletions it looks for: a run that names no mode goes on with it. */
-async function modeOf(
-  deps: Deps,
-  { stream }: OpenStream,
-  input: BeginInput,
-  scope: string,
-): Promise<BeginInput['mode']> {
+async function modeOf(deps: Deps, input: BeginInput, scope: string): Promise<BeginInput['mode']> {
   if (input.mode !== null || input.replay !== null) return input.mode;
-  const minutes = stream.window?.floorMs === undefined ? leftMinutes : leftMinutesOfHistory;
-  return (await isLeftFull(deps.pool, input.connection, input.stream, { scope, minutes })) ? 'full' : null;
+  const left = { scope, minutes: leftMinutes };
+  return (await isLeftFull(deps.pool, input.connection, input.stream, left)) ? 'full' : null;
 }
 
 interface Span {

@@ -11,6 +11,7 @@ import { countsItself, countWindow } from './count.ts';
 import { denser, partsOf } from './dense.ts';
 import { readIds } from './each.ts';
 import { openStream } from './open.ts';
+import { stillServed } from './served.ts';
 import { readRows } from './sql.ts';
 import { readTree, rootOf, treeInstead } from './tree.ts';
 import { windowParams } from './windows.ts';
@@ -42,9 +43,11 @@ export interface SliceResult {
 
 /** Reads a slice until it ends, the call's time is up, the source asks to wait, or its window turns out too big. */
 export async function readSlice(deps: Deps, { pass, no }: SliceInput, call: Call): Promise<SliceResult> {
-  const state = await readSliceState(deps.pool, pass.id, no);
-  if (state === null || state.done) return told(state ?? { ...nothing, no }, 0);
+  const stored = await readSliceState(deps.pool, pass.id, no);
+  if (stored === null || stored.done) return told(stored ?? { ...nothing, no }, 0);
   const opened = await openStream(deps, pass.claim.connection, pass.stream);
+  const state = await stillServed(deps, opened, pass, stored);
+  if (state.done) return told(state, lengthOf(stored));
   const writer = await SliceWriter.open(deps, opened, pass, state);
   try {
     const end = await readKind(deps, writer, call);
@@ -121,10 +124,11 @@ async function conclude(deps: Deps, writer: SliceWriter, end: ReadEnd): Promise<
   }
   if (end.kind === 'done') await settle(writer, end);
   await writer.flush(writer.state.done);
-  const { fromMs, toMs, done } = writer.state;
-  const covered = done && typeof fromMs === 'number' && typeof toMs === 'number' ? toMs - fromMs : 0;
-  return told(writer.state, covered);
+  return told(writer.state, writer.state.done ? lengthOf(writer.state) : 0);
 }
+
+const lengthOf = ({ fromMs, toMs }: SliceState) =>
+  typeof fromMs === 'number' && typeof toMs === 'number' ? toMs - fromMs : 0;
 
 /** A list that disagrees with its own total is read again, until it agrees or the shortfall is shown. */
 async function settle(writer: SliceWriter, end: Extract<ReadEnd, { kind: 'done' }>): Promise<void> {

@@ -33,14 +33,20 @@ export function spanOf(
 ): Span {
   const step = stepMs(window);
   const { fromMs: oldest, by } = historyOf(window, since, nowMs);
+  const first = servedFrom(window, since, nowMs);
   const toMs = floorTo(nowMs - window.lagMs, step);
   const from = known.watermarkMs === null ? null : known.watermarkMs - window.overlapMs;
   const tooOld = window.floorMs !== undefined && known.watermarkMs !== null && known.watermarkMs < oldest;
   // It was read when the beginning was not known to lie so far back.
-  const tooShort = by === 'beginning' && known.coveredFromMs !== null && known.coveredFromMs > ceilTo(oldest, step);
+  const tooShort = by === 'beginning' && known.coveredFromMs !== null && known.coveredFromMs > first;
   if (mode === 'full' || from === null || known.scopeChanged || tooOld || tooShort)
-    return { kind: 'full', fromMs: Math.min(ceilTo(oldest, step), toMs), toMs };
+    return { kind: 'full', fromMs: Math.min(first, toMs), toMs };
   return { kind: 'incremental', fromMs: Math.min(ceilTo(Math.max(from, oldest), step), toMs), toMs };
+}
+
+/** Where the first whole step of the history begins, ms. */
+export function servedFrom(window: Window, since: number | null, nowMs: number): number {
+  return ceilTo(historyOf(window, since, nowMs).fromMs, stepMs(window));
 }
 
 /** Windows of at most the platform's cap, oldest first. */

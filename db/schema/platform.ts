@@ -109,7 +109,7 @@ export const slices = syncline.table(
     written: integer('written').notNull().default(0),
     rejected: integer('rejected').notNull().default(0),
     requests: integer('requests').notNull().default(0),
-    /** Times the slice was read again because rows moved. */
+    /** Times the slice was read again because rows moved, or because its window was shortened. */
     rereads: integer('rereads').notNull().default(0),
     /** Rows the source says there are; null where it does not say. */
     total: integer('total'),
