@@ -42,7 +42,7 @@ export async function isLeftFull(
   // Of several the newest: openPass drops the others.
   const { rows } = await pool.query(
     `SELECT kind = 'full' AND scope = $3 AND started_at > now() - make_interval(mins => $4) AS yes FROM syncline.passes
-     WHERE connection_id = $1 AND stream = $2 AND ended_at IS NULL ORDER BY id DESC LIMIT 1`,
+     WHERE connection_id = $1 AND stream = $2 AND ended_at IS NULL AND kind <> 'replay' ORDER BY id DESC LIMIT 1`,
     [connection, stream, scope, minutes],
   );
   return rows[0]?.yes ?? false;
@@ -50,7 +50,8 @@ export async function isLeftFull(
 
 /**
  * Goes on with the pass that a terminated run left open, when it is of the same kind, scope and start; drops it otherwise.
- * A resumed incremental pass keeps its old end: the next one reads on from there.
+ * A resumed incremental pass keeps its old end: the next one reads on from there. A replay lets a full pass stand, for the
+ * next run that goes on with it.
  * @param cut gives the parts of a new pass, or adds them itself
  */
 export async function openPass(
@@ -66,16 +67,18 @@ export async function openPass(
        FROM syncline.passes WHERE connection_id = $1 AND stream = $2 AND ended_at IS NULL ORDER BY id DESC`,
       [claim.connection, stream],
     );
-    const last = open[0];
-    const same = last?.kind === kind && last.scope === scope && (kind !== 'replay' || rangeIs(last, request));
-    for (const old of same ? open.slice(1) : open) await dropPass(client, old);
+    const same = open.find(
+      (one) => one.kind === kind && one.scope === scope && (kind !== 'replay' || rangeIs(one, request)),
+    );
+    for (const old of open)
+      if (old !== same && !(kind === 'replay' && old.kind === 'full')) await dropPass(client, old);
     await forgetPasses(client, claim.connection, stream);
     if (same)
       return {
-        pass: passOf(last.id, request, Number(last.started), {
-          fromMs: msOf(last.from_ms),
-          toMs: msOf(last.to_ms),
-          fromVersion: last.from_version,
+        pass: passOf(same.id, request, Number(same.started), {
+          fromMs: msOf(same.from_ms),
+          toMs: msOf(same.to_ms),
+          fromVersion: same.from_version,
         }),
         resumed: true,
       };

@@ -10,6 +10,7 @@ import { openListener } from '../db/listen.ts';
 import type { Pass } from '../db/passes.ts';
 import { kuaishou } from '../sandbox/kuaishou.ts';
 import { memberId, memberRows, segmentMapping, segmentTables } from '../sandbox/segments.ts';
+import { replayWindow } from '../workflows/index.ts';
 import type { PlatformSyncResult } from '../workflows/platform.ts';
 import { openShop, resultOf } from './harness/platforms.ts';
 import { until } from './harness/until.ts';
@@ -59,6 +60,37 @@ test('a full pass that was terminated is gone on with by a plain run, to its own
     written: 1,
     doubt: null,
   });
+  await shop.expectSame('orders');
+});
+
+test('one that was cut off stands while ranges are read again, also by a run that is terminated, and is gone on with', async () => {
+  const streams = ['orders'];
+  const shop = await openShop(world, kuaishou, { rows: 500, latencyMs: 50 }, { parallel: 1 });
+  await shop.sync({ streams });
+  const run = await shop.start({ streams, mode: 'full' });
+  await until('pages of the full pass', async () => ((await passesOf(shop.name)).at(-1)?.pages ?? 0) >= 2);
+  await run.terminate('somebody lost patience');
+  const [day, to] = [86_400_000, new Date().toISOString()];
+  const range = { stream: 'orders', from: new Date(Date.now() - day).toISOString(), to };
+  expect(await shop.replay(range)).toMatchObject({ outcome: 'whole', kind: 'replay' });
+  expect(await shop.replay({ stream: 'orders', rejects: true })).toMatchObject({ tried: 0 });
+  shop.source.setFaults([{ type: 'hang' }]);
+  const asked = shop.source.requests.total;
+  const args: [unknown] = [{ connection: shop.name, ...range }];
+  const { taskQueue } = world.config;
+  const left = await world.client.workflow.start(replayWindow, { args, taskQueue, workflowId: `left-${taskQueue}` });
+  await until('a request that hangs', async () => shop.source.requests.total > asked);
+  await left.terminate();
+  shop.source.setFaults([]);
+
+  expect(resultOf(await shop.sync({ streams }), 'orders')).toMatchObject({ outcome: 'whole', kind: 'full' });
+  expect((await passesOf(shop.name)).map(({ kind, verdict }) => `${kind} ${verdict}`)).toEqual([
+    'full whole',
+    'full whole',
+    'replay whole',
+    'replay whole',
+    'replay dropped',
+  ]);
   await shop.expectSame('orders');
 });
 
