@@ -126,6 +126,30 @@ test('a slice that waits is counted once over executions', async () => {
   await shop.expectSame('comments');
 });
 
+test('a full pass that a plain run goes on with stays its own over executions, however old it gets', async () => {
+  const shop = await openShop(world, kuaishou, { rows: 2_000, latencyMs: 30 }, { parallel: 1 });
+  await shop.sync({ streams });
+  const asked = shop.source.requests.total;
+  const full = await shop.start({ streams, mode: 'full' });
+  await until('windows of the full pass', async () => shop.source.requests.total > asked + 3);
+  await full.terminate('somebody lost patience');
+  const { run } = await startContinued(shop);
+  await world.pool.query(
+    `UPDATE syncline.passes SET started_at = started_at - interval '2 days' WHERE connection_id = $1 AND ended_at IS NULL`,
+    [shop.name],
+  );
+  expect(resultOf(await run.result(), 'refunds')).toMatchObject({ outcome: 'whole', kind: 'full', doubt: null });
+  const { rows } = await world.pool.query(
+    'SELECT kind, verdict FROM syncline.passes WHERE connection_id = $1 ORDER BY id',
+    [shop.name],
+  );
+  expect(rows).toEqual([
+    { kind: 'full', verdict: 'whole' },
+    { kind: 'full', verdict: 'whole' },
+  ]);
+  await shop.expectSame('refunds');
+});
+
 test('a parent with open children stays one execution', async () => {
   const shop = await openShop(world, kuaishou, { rows: 200 });
   shop.source.setFaults([{ type: 'hang', api: 'open.comment.list.get', times: 1 }]);

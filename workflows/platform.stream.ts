@@ -45,7 +45,9 @@ export async function streamSync(input: unknown, handed?: Carried): Promise<Stre
   const { connection, stream, mode, deletions } = request;
   const carried = workflowInfo().continuedFromExecutionRunId ? handed : undefined;
   const run = new StreamRun(connection, stream, carried);
-  const begun = await run.begin({ connection, stream, mode: mode ?? null, replay: null });
+  // What is under way goes on, whatever a run that begins would read by then.
+  const kind = carried?.kind === 'replay' ? undefined : carried?.kind;
+  const begun = await run.begin({ connection, stream, mode: kind ?? mode ?? null, replay: null });
   if ('skipped' in begun) return skippedResult(stream);
   const counts = await run.readPass(begun.pass, deletions === 'accept');
   if (counts) return run.result(counts);

@@ -2,6 +2,7 @@ import type { Begun } from '../activities/platform/begin.ts';
 import type { SliceResult } from '../activities/platform/slice.ts';
 import { type Cut, cutWords } from '../connectors/history.ts';
 import type { PassCounts } from '../db/close.ts';
+import type { PassKind } from '../db/passes.ts';
 import { coveredOf, paceOf, type Standing, type Start } from './platform.estimate.ts';
 import { type Bar, drawShare, showDetails } from './progress.ts';
 
@@ -29,6 +30,8 @@ export interface StreamProgress {
 /** Counters that outlive an execution whose history got long. */
 export interface Carried {
   started: number;
+  /** Of the pass that is read, which may be too old by then for a run that names no mode; absent in earlier versions. */
+  kind?: PassKind;
   /** What an earlier run had read of the pass when this one went on with it. */
   before: Start['before'];
   /** Totals of slices that ended in executions before this one. */
@@ -60,7 +63,7 @@ const nothingDone: Begun['before'] = { done: 0, rows: 0, written: 0, rejected: 0
 export class StreamView {
   private readonly connection: string;
   private readonly stream: string;
-  private readonly sums: Omit<Carried, 'slices' | 'open'>;
+  private readonly sums: Omit<Carried, 'kind' | 'slices' | 'open'>;
   private readonly open: Map<number, SliceResult>;
   private begun: Begun | null = null;
   private readonly slices: { done: number; all: number };
@@ -71,7 +74,7 @@ export class StreamView {
   constructor(connection: string, stream: string, carried: Carried) {
     this.connection = connection;
     this.stream = stream;
-    const { slices, open, ...sums } = carried;
+    const { kind: _kind, slices, open, ...sums } = carried;
     // A run of an earlier version carried no `before`.
     this.sums = { ...sums, before: sums.before ?? { rows: 0, covered: 0 } };
     this.slices = { done: slices, all: slices };
@@ -80,7 +83,8 @@ export class StreamView {
   }
 
   carry(): Carried {
-    return { ...this.sums, slices: this.slices.done, open: [...this.open] };
+    const { begun, sums, slices, open } = this;
+    return { ...sums, ...(begun && { kind: begun.pass.kind }), slices: slices.done, open: [...open] };
   }
 
   begin(begun: Begun): void {
