@@ -5,7 +5,7 @@ import type { Pass } from './passes.ts';
 import { rejectPipeline } from './rejects.ts';
 import { dropSeen, seenOf } from './seen.ts';
 import { undone } from './slices.ts';
-import { takeSnapshot } from './snapshots.ts';
+import { ensureSnapshots, takeSnapshot } from './snapshots.ts';
 import { knowRows } from './statistics.ts';
 import { type StreamTable, sqlName } from './streams.ts';
 import { type SweepRules, sweep } from './sweep.ts';
@@ -52,6 +52,8 @@ export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rule
   const joined = [...(rules.listed ? [rules.listed] : []), ...(rules.items ?? [])];
   for (const one of joined.length > 0 ? [table, ...joined] : [])
     await knowRows(pool, sqlName(one), { connection_id: pass.claim.connection });
+  const snapshots = pass.kind === 'full' ? rules.snapshots : 0;
+  if (snapshots > 0) await ensureSnapshots(pool, table);
   return writeUnderClaim(pool, pass.claim, { name: 'closePass', heavy: true }, async (client) => {
     const ended = await client.query('SELECT counts FROM syncline.passes WHERE id = $1 AND counts IS NOT NULL', [
       pass.id,
@@ -70,7 +72,7 @@ export async function closePass(pool: Pool, pass: Pass, table: StreamTable, rule
       withheld: swept.withheld,
       version: versionAfter(pass, sums, doubt),
     });
-    if (pass.kind === 'full' && rules.snapshots > 0) await takeSnapshot(client, pass, table, rules.snapshots);
+    if (snapshots > 0) await takeSnapshot(client, pass, table, snapshots);
     if (pass.kind === 'full' && doubt === null) await resolveRejects(client, pass);
     const { seen: _seen, doubtFrom: _from, version: _version, ...sum } = sums;
     const counts: PassCounts = {

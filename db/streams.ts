@@ -45,9 +45,11 @@ export class ColumnConflict extends Error {
 export async function ensureTable(pool: Pool, table: StreamTable): Promise<string[]> {
   const where = sqlName(table);
   return transaction(pool, { name: `tables ${table.schema}` }, async (client) => {
-    await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline tables', 0))`);
+    await lockTable(client, table);
     const known = await columnsOf(client, table);
     if (known.size === 0) {
+      // Two that make one schema at once would meet in the catalog.
+      await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('syncline tables', 0))`);
       await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(table.schema)}`);
       await client.query(`CREATE TABLE ${where} (
         connection_id text NOT NULL, id text COLLATE "C" NOT NULL, data jsonb NOT NULL, source_time timestamptz,
@@ -64,6 +66,11 @@ export async function ensureTable(pool: Pool, table: StreamTable): Promise<strin
     const marked = await columnsOf(client, table);
     return table.columns.flatMap((c) => (marked.get(c.name)?.comment === unfilled ? [c.name] : []));
   });
+}
+
+/** Who makes a table or its columns waits for others that do, of this table alone: a column may wait for a long reading of it. */
+export async function lockTable(client: Client, table: Pick<StreamTable, 'schema' | 'name'>): Promise<void> {
+  await client.query(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, [`syncline tables ${sqlName(table)}`]);
 }
 
 async function ensureColumn(

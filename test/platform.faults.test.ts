@@ -1,8 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { kuaishou } from '../sandbox/kuaishou.ts';
 import type { Fault } from '../sandbox/platform.ts';
 import { taobao } from '../sandbox/taobao.ts';
 import { failureOfRun, openShop, reasonOf, resultOf, type Shop } from './harness/platforms.ts';
+import { until } from './harness/until.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -240,6 +241,29 @@ describe('windows again', () => {
     );
     expect(resultOf(await shop.sync({ streams }), 'comments')).toMatchObject({ outcome: 'whole', doubt: null });
     expect((await generations(shop.name)).map(({ n }) => n)).toEqual([100]);
+  });
+
+  test('the copy of a snapshot keeps neither another copy nor other tables waiting', async () => {
+    const streams = ['comments'];
+    const shop = await openShop(world, kuaishou, { rows: 200 }, { snapshot: true });
+    await shop.sync({ streams });
+    const other = await openShop(world, kuaishou, { rows: 200 });
+    const holder = await world.pool.connect();
+    onTestFinished(() => holder.release(true));
+    // As a copy of another connection holds it.
+    await holder.query('BEGIN; LOCK TABLE kuaishou.comments_snapshots IN ROW EXCLUSIVE MODE');
+    expect(resultOf(await shop.sync({ streams }), 'comments').outcome).toBe('whole');
+    await holder.query('LOCK TABLE kuaishou.comments_snapshots IN SHARE ROW EXCLUSIVE MODE');
+    const run = await shop.start({ streams });
+    await until('a copy that waits', async () => {
+      const { rows } = await world.pool.query(
+        `SELECT 1 FROM pg_locks WHERE relation = 'kuaishou.comments_snapshots'::regclass AND NOT granted`,
+      );
+      return rows.length > 0;
+    });
+    expect(resultOf(await other.sync({ streams: ['coupons'] }), 'coupons').outcome).toBe('whole');
+    await holder.query('COMMIT');
+    expect((await run.result()).outcome).toBe('whole');
   });
 
   test('a column of another type in the snapshots is told before anything is read, with what mends it', async () => {
