@@ -10,7 +10,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { BeginWait, HubspotPlan } from '../activities/hubspot/begin.ts';
-import type { SliceResult } from '../activities/hubspot/slice.ts';
+import type { SliceResult } from '../activities/hubspot/result.ts';
 import type { Activities } from '../activities/index.ts';
 import { type Counts, noCounts } from '../connectors/hubspot/counts.ts';
 import { pause, resume } from './control.ts';

@@ -1,5 +1,5 @@
 import type { HubspotPlan } from '../activities/hubspot/begin.ts';
-import type { SliceResult } from '../activities/hubspot/slice.ts';
+import type { SliceResult } from '../activities/hubspot/result.ts';
 import { addCounts, type Counts, noCounts } from '../connectors/hubspot/counts.ts';
 import { showDetails } from './progress.ts';
 

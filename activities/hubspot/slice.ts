@@ -1,13 +1,11 @@
 import { setMaxListeners } from 'node:events';
 import type { Catalog } from '../../connectors/hubspot/catalog.ts';
-import type { Counts } from '../../connectors/hubspot/counts.ts';
 import { batchRows } from '../../connectors/hubspot.ts';
 import { MappingRefused, probeMapping } from '../../db/capture.ts';
 import type { Pool } from '../../db/client.ts';
 import { logOf } from '../../db/hubspot/drain.ts';
 import { countLeaving } from '../../db/hubspot/leaving.ts';
 import { MappedReader } from '../../db/hubspot/mapped.ts';
-import { parkedContacts } from '../../db/hubspot/report.ts';
 import { breakerHolds, dirtyState, nextDirty, readSync, setTripped, type Tripped } from '../../db/hubspot/syncs.ts';
 import { takeTurn } from '../../db/hubspot/turns.ts';
 import { otherUsers } from '../../db/hubspot/users.ts';
@@ -24,7 +22,8 @@ import { markAll } from './marking.ts';
 import { requireKey } from './one.ts';
 import { judgedDigest, type OpenHubspot, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
-import { type Spent, type Stop, Tally } from './tally.ts';
+import { type SliceResult, sliceResult } from './result.ts';
+import { type Spent, Tally } from './tally.ts';
 import { Unexplained } from './unexplained.ts';
 import { walk } from './walk.ts';
 
@@ -38,23 +37,6 @@ export interface SliceInput {
   acceptArchives?: boolean;
   /** Only this user, by key; sent whether anything changed or not. */
   only: string | null;
-}
-
-export interface SliceResult {
-  counts: Counts;
-  /** Nothing is dirty and the log is empty, or only so few changed meanwhile that they are the next run's. */
-  done: boolean;
-  /** Users that are still dirty, and how many of them wait for a call that may still land. */
-  dirty: number;
-  held: number;
-  /** Users that are set aside, by this run and by runs before it. */
-  parked: number;
-  waitMs: number;
-  /** Why the wait: a limit of the account, or calls that may still land. */
-  waitFor: 'burst' | 'daily' | 'landing' | null;
-  /** Options or catalog changed since the plan was made. */
-  replan: boolean;
-  stop: Extract<Stop, { kind: 'rejects' | 'isolation' | 'archives' }> | null;
 }
 
 /** A call leaves within this after it was opened, or is opened anew. */
@@ -93,11 +75,11 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
   const state = await readSync(deps.pool, id);
   const catalog = (state?.catalog ?? {}) as Catalog;
   const tally = new Tally(given.spent, options.isolationCalls, call.before);
-  if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
-    return result(deps, given, tally, { replan: true });
-  if (given.only === null && (await holds(deps.pool, given, state.tripped, tally, options.rejectPercent)))
-    return result(deps, given, tally, {});
   const { pool } = deps;
+  if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
+    return sliceResult(pool, given, tally, { replan: true });
+  if (given.only === null && (await holds(pool, given, state.tripped, tally, options.rejectPercent)))
+    return sliceResult(pool, given, tally, {});
   const probe = await probeMapping(pool, mapping);
   const only = given.only === null ? null : await requireKey(pool, mapping, probe, given.only);
   const input = { ...given, only };
@@ -210,7 +192,7 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
     await setTripped(pool, id, { judged: plan.judged, bad: tally.stop.bad, of: tally.stop.of });
   }
   if (tally.stop?.kind === 'failure') throw tally.stop.error;
-  return result(deps, input, tally, { done: done || fewLeft, fewLeft });
+  return sliceResult(pool, input, tally, { done: done || fewLeft, fewLeft });
 }
 
 /** True while a breaker that tripped holds: each start parked another 800 rows of a mapping that was wrong. */
@@ -226,24 +208,4 @@ async function holds(
   else if (breakerHolds(tripped, plan.judged, rejectPercent))
     tally.end({ kind: 'rejects', bad: tripped.bad, of: tripped.of });
   return tally.stop !== null;
-}
-
-async function result(
-  deps: Deps,
-  { plan, only }: SliceInput,
-  { counts, stop }: Tally,
-  { done = false, fewLeft = false, replan = false }: { done?: boolean; fewLeft?: boolean; replan?: boolean },
-): Promise<SliceResult> {
-  const { connection } = plan.claim;
-  const left = await dirtyState(deps.pool, connection, only ?? undefined);
-  const parked = await parkedContacts(deps.pool, connection);
-  const told = { counts, dirty: left.dirty, held: left.held, parked, replan, waitMs: 0, waitFor: null, stop: null };
-  if (stop?.kind === 'wait') return { ...told, done: false, waitMs: stop.ms, waitFor: stop.daily ? 'daily' : 'burst' };
-  if (stop?.kind === 'rejects' || stop?.kind === 'isolation' || stop?.kind === 'archives')
-    return { ...told, done: false, stop };
-  // Only rows that wait are left: nothing can be done before the first of them is free.
-  const waits = left.held > 0 && (done || left.held === left.dirty);
-  if (waits && !replan) return { ...told, done: false, waitMs: Math.ceil(left.freeMs) + 50, waitFor: 'landing' };
-  // Whoever was marked or came free since the last pass is met by the next slice.
-  return { ...told, done: done && (fewLeft || left.dirty === 0) };
 }
