@@ -36,6 +36,11 @@ const usualPartMs = 10_000;
 const tooSlow = '57014';
 /** Each part that is too slow takes the whole time, so that halving would take 100 s to come to one row. */
 const slowSteps = 8;
+/**
+ * Users who are compared with one that fails may take as long as so many parts: 150 of 10 s each held the step for 25
+ * minutes, and Temporal began another attempt beside it.
+ */
+const provingParts = 4;
 /** By connection, how many rows could be read in that time: the next pass begins with twice as many, not with all. */
 const slow = new Map<string, number>();
 const mostSlow = 1_000;
@@ -58,37 +63,35 @@ export class DueRows {
 
   /**
    * Rows behind the last key; null when nobody is. One whose expressions fail is set aside alone: the part that holds it is
-   * halved until it is found.
+   * halved until it is found, and none come of a part that failed, so that whoever asks may end between any two.
    */
   async next(): Promise<MappedRow[] | null> {
     const { reader, connection, judged, only, partMs = usualPartMs } = this.options;
     if (this.ended) return null;
     if (only !== undefined) return this.readOnly(only);
-    for (;;) {
-      try {
-        const { after, limit } = this;
-        const rows = await reader.read({ connection, after, limit, bytes: readBytes, judged, timeoutMs: partMs });
-        this.after = rows.at(-1)?.key ?? after;
-        this.sound = rows.findLast(({ scope }) => scope !== 'gone')?.key ?? this.sound;
-        this.reads(limit);
-        this.limit = Math.min(this.most, limit * 2);
-        // Fewer than asked for may be all that fit; the end is where none comes.
-        this.ended = rows.length === 0;
-        return this.ended ? null : rows;
-      } catch (error) {
-        const fault = rowFault(error);
-        if (fault === null) throw error;
-        const slowly = fault.code === tooSlow;
-        if (this.limit > 1) {
-          this.limit = Math.ceil(this.limit / (slowly ? slowSteps : 2));
-          if (slowly) this.readsAtMost(this.limit);
-        } else {
-          const row = await this.alone(error, partMs);
-          // Who was slow is set aside: those behind him need not be read one by one.
-          if (slowly) this.readsAsUsual();
-          if (row !== null) return [row];
-        }
+    try {
+      const { after, limit } = this;
+      const rows = await reader.read({ connection, after, limit, bytes: readBytes, judged, timeoutMs: partMs });
+      this.after = rows.at(-1)?.key ?? after;
+      this.sound = rows.findLast(({ scope }) => scope !== 'gone')?.key ?? this.sound;
+      this.reads(limit);
+      this.limit = Math.min(this.most, limit * 2);
+      // Fewer than asked for may be all that fit; the end is where none comes.
+      this.ended = rows.length === 0;
+      return this.ended ? null : rows;
+    } catch (error) {
+      const fault = rowFault(error);
+      if (fault === null) throw error;
+      const slowly = fault.code === tooSlow;
+      if (this.limit > 1) {
+        this.limit = Math.ceil(this.limit / (slowly ? slowSteps : 2));
+        if (slowly) this.readsAtMost(this.limit);
+        return [];
       }
+      const row = await this.alone(error, partMs);
+      // Who was slow is set aside: those behind him need not be read one by one.
+      if (slowly) this.readsAsUsual();
+      return row === null ? [] : [row];
     }
   }
 
@@ -145,7 +148,9 @@ export class DueRows {
   /** A dropped table or a right that was taken away must set nobody aside. @throws the failure, where nobody's row is mapped */
   private async requireSound(key: string, failure: unknown, timeoutMs?: number): Promise<void> {
     if (this.sound !== null && (await this.maps(this.sound, timeoutMs))) return;
+    const until = performance.now() + provingParts * (timeoutMs ?? usualPartMs);
     for await (const other of this.options.others(key)) {
+      if (performance.now() > until) break;
       if (!(await this.maps(other, timeoutMs))) continue;
       this.sound = other;
       return;

@@ -28,6 +28,8 @@ export interface FeedOptions extends DueRowsOptions {
   settleMs: number;
   /** Null: a person lets the archiving go on, or asked for one user. */
   archives: ArchiveGuard | null;
+  /** True once nobody more is to be looked at: asked between parts, since many bring no call. @throws where the run was cancelled */
+  ending: () => boolean;
 }
 
 /** From so many unanswered calls on a row goes in ever smaller batches, until it is alone. */
@@ -54,13 +56,12 @@ export class Feed {
     this.low = Math.ceil(lanes / 2);
   }
 
-  /** The next call to make; null when the pass is over. */
+  /** The next call to make; null when the pass is over, or is to end: whom it has not looked at is still marked. */
   async next(): Promise<Batch | null> {
-    while (this.ready.length === 0 && !this.ended) await this.fill();
-    const batch = this.ready.shift() ?? null;
+    while (this.ready.length === 0 && this.goesOn()) await this.fill();
     // A failure is met by the next one who asks.
-    if (this.ready.length < this.low && !this.ended) this.fill().catch(() => undefined);
-    return batch;
+    if (this.ready.length <= this.low && this.goesOn()) this.fill().catch(() => undefined);
+    return this.ready.shift() ?? null;
   }
 
   /** Calls that were opened and will not be made. */
@@ -71,6 +72,10 @@ export class Feed {
     return this.ready.splice(0);
   }
 
+  private goesOn(): boolean {
+    return !this.ended && !this.options.ending();
+  }
+
   private fill(): Promise<void> {
     this.filling ??= this.read().finally(() => {
       this.filling = null;
@@ -79,23 +84,35 @@ export class Feed {
   }
 
   private async read(): Promise<void> {
+    const { tally, ledger, breaker, archives } = this.options;
     const rows = await (this.ahead ?? this.due.next());
+    this.ahead = null;
+    if (tally.stop !== null) return;
     this.ahead = rows && this.due.next();
     // A failure is met where the rows are waited for.
     this.ahead?.catch(() => undefined);
     const settled: Settled[] = [];
     const full: Outgoing[][] = [];
-    for (const row of rows ?? []) this.place(row, settled, full);
+    let bad = tally.bad;
+    for (const row of rows ?? []) {
+      this.place(row, settled, full);
+      // As many as a call may bring: behind a whole part the breaker would come too late.
+      if (settled.length < batchRows || tally.bad - bad < batchRows) continue;
+      bad = tally.bad;
+      ledger.settle(settled.splice(0));
+      await breaker.look();
+      if (tally.stop !== null) return;
+    }
     if (rows === null) {
       this.ended = true;
       full.push(...this.open.values());
       this.open.clear();
     }
-    if (settled.length > 0) this.options.ledger.settle(settled);
-    await this.options.breaker.look();
-    await this.options.archives?.look(full.flat().filter(({ leaves }) => leaves));
+    if (settled.length > 0) ledger.settle(settled);
+    await breaker.look();
+    await archives?.look(full.flat().filter(({ leaves }) => leaves));
     const openedAt = performance.now();
-    const numbers = await this.options.ledger.open(full.map(flyingOf));
+    const numbers = await ledger.open(full.map(flyingOf));
     for (const [i, batch] of full.entries()) this.ready.push({ rows: batch, call: numbers[i]!, openedAt });
   }
 

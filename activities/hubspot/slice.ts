@@ -96,7 +96,9 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
       return ledger.everybody ? null : (await dirtyState(pool, id)).dirty;
     },
   });
+  const ending = () => tally.stop !== null || call.shouldEnd();
   const source: FeedOptions = {
+    ending,
     reader: new MappedReader(pool, mapping, probe),
     decider: new Decider(opened, catalog, only !== null),
     ledger,
@@ -122,7 +124,6 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
     nextKey: (after) => nextDirty(pool, id, after),
     others: (key) => otherUsers(pool, id, mapping, key),
   };
-  const ending = () => tally.stop !== null || call.shouldEnd();
   const unexplained = new Unexplained({ ledger, tally, connection: id, accepted: input.acceptRejects });
   const courier = new Courier({
     client: openClient(deps, connection, { ...options, callsPerWindow: plan.callsPerWindow }),
@@ -169,7 +170,8 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
     if (ledger.everybody) continue;
     const [looked, again, changed] = [tally.counts.looked, tally.counts.again, tally.changed];
     await pass(options.inFlight);
-    const idle = tally.counts.looked === looked && !ledger.draining && !ledger.everybody;
+    // A pass that was cut says nothing of those behind it.
+    const idle = tally.counts.looked === looked && !ledger.draining && !ledger.everybody && !ending();
     done = idle && ledger.drained === 0;
     if (tally.counts.again > again) {
       tally.waiting = (await dirtyState(pool, id)).held > 0;
