@@ -3,6 +3,7 @@ import { takeClaim } from '../db/claims.ts';
 import { storedConnection } from '../db/connections.ts';
 import { type Flying, openCalls } from '../db/hubspot/calls.ts';
 import { takeTurn } from '../db/hubspot/turns.ts';
+import type { HubspotProgress } from '../workflows/hubspot.view.ts';
 import { type Crm, type CrmOptions, openCrm } from './harness/crm.ts';
 import { failureOfRun } from './harness/platforms.ts';
 import { until } from './harness/until.ts';
@@ -79,6 +80,31 @@ test.concurrent('an account that a property was taken from is sent to anew once 
   catalog.set('app_company', property);
   expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 3 });
   await crm.expectSame();
+});
+
+test.concurrent('while a row waits for its call, the changes of others are at HubSpot within seconds', async () => {
+  const crm = await openCrm(world, { users: 2, options: { callsPerWindow: 10_000, settleSeconds: 600 } });
+  await crm.sync();
+  crm.source.setFaults([{ type: 'silent', applied: false, times: 1 }]);
+  await crm.sql(`UPDATE users SET name = 'waits' WHERE id = 1`);
+  const run = await crm.start();
+  const wait = () =>
+    until('the wait', async () => {
+      const seen = await run.query<HubspotProgress>('progress').catch(() => undefined);
+      const told = /^1 rows wait for calls without an answer, until those can no longer land: until (\S+)$/;
+      return seen?.held === 1 && told.exec(seen.notes.join())?.[1];
+    });
+  const name = (user: string) => crm.source.contacts.seen('app_user_id').get(user)?.firstname;
+  const until1 = Date.parse(await wait());
+  for (const change of ['first', 'second']) {
+    await crm.sql('UPDATE users SET name = $1 WHERE id = 2', [change]);
+    await until(`the ${change} change of the other`, async () => name('2') === change);
+    expect(Math.abs(Date.parse(await wait()) - until1), 'it says the same').toBeLessThan(10_000);
+  }
+  expect(until1 - Date.now(), 'long before').toBeGreaterThan(400_000);
+  expect(name('1'), 'is not sent again').toBe('Name 1');
+  await run.cancel();
+  await run.result().catch(() => undefined);
 });
 
 describe.concurrent('a row that no call about it answers', () => {

@@ -117,7 +117,8 @@ class HubspotRun {
       if (result.replan) return 'replan';
       if (result.stop) throw this.stopped(result.stop);
       if (result.done) return 'done';
-      if (result.waitMs > 0) await this.wait(result.waitMs, waitsFor(result, this.request.connection));
+      if (result.waitMs > 0)
+        await this.wait(result.waitMs, waitsFor(result, this.request.connection), result.freeMs);
     }
   }
 
@@ -131,8 +132,9 @@ class HubspotRun {
     return { connection: this.request.connection, outcome, left, parked, ...counts, durationMs: Date.now() - started };
   }
 
-  private async wait(ms: number, why: string): Promise<void> {
-    this.view.note('wait', `${why}: until ${new Date(Date.now() + ms).toISOString()}`);
+  /** @param untilMs when what is waited for is over, where it is looked at before */
+  private async wait(ms: number, why: string, untilMs = ms): Promise<void> {
+    this.view.note('wait', `${why}: until ${new Date(Date.now() + untilMs).toISOString()}`);
     this.waits = true;
     await condition(() => !this.waits, ms);
     this.waits = false;

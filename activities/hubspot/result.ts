@@ -15,12 +15,20 @@ export interface SliceResult {
   /** Users that are set aside, by this run and by runs before it. */
   parked: number;
   waitMs: number;
+  /** Until the first of those held is free; absent where none is waited for. The wait is shorter, for others change meanwhile. */
+  freeMs?: number;
   /** Why the wait: a limit of the account, or calls that may still land. */
   waitFor: 'burst' | 'daily' | 'landing' | null;
   /** Options or catalog changed since the plan was made. */
   replan: boolean;
   stop: Extract<Stop, { kind: 'rejects' | 'isolation' | 'archives' }> | null;
 }
+
+/**
+ * While all that is left waits for calls that may still land, who changed meanwhile is looked for so often, ms: one row
+ * without an answer kept everybody behind it for `settleSeconds`. A look is some 11 events of the run's history.
+ */
+const lookMs = 5_000;
 
 /** What a slice tells the run, as of its end. */
 export async function sliceResult(
@@ -36,9 +44,19 @@ export async function sliceResult(
   if (stop?.kind === 'wait') return { ...told, done: false, waitMs: stop.ms, waitFor: stop.daily ? 'daily' : 'burst' };
   if (stop?.kind === 'rejects' || stop?.kind === 'isolation' || stop?.kind === 'archives')
     return { ...told, done: false, stop };
-  // Only rows that wait are left: nothing can be done before the first of them is free.
+  // Only rows that wait are left.
   const waits = left.held > 0 && (done || left.held === left.dirty);
-  if (waits && !replan) return { ...told, done: false, waitMs: Math.ceil(left.freeMs) + 50, waitFor: 'landing' };
+  if (waits && !replan) {
+    const freeMs = Math.ceil(left.freeMs) + 50;
+    // Nobody else is looked at in a run for one user.
+    return {
+      ...told,
+      done: false,
+      waitMs: only === null ? Math.min(freeMs, lookMs) : freeMs,
+      freeMs,
+      waitFor: 'landing',
+    };
+  }
   // Whoever was marked or came free since the last pass is met by the next slice.
   return { ...told, done: done && (fewLeft || left.dirty === 0) };
 }
