@@ -3,6 +3,7 @@ import { releaseParked } from '../db/hubspot/syncs.ts';
 import { openCli } from './harness/cli.ts';
 import { type Crm, type CrmOptions, openCrm } from './harness/crm.ts';
 import { failureOfRun } from './harness/platforms.ts';
+import { until } from './harness/until.ts';
 
 const { world, cli } = await openCli();
 const open = (given: CrmOptions = {}) =>
@@ -159,6 +160,30 @@ test('a credential of another account is told by check and by connect, which doe
   expect(await crm.sync(), 'as it was').toMatchObject({ outcome: 'whole' });
   expect(await cli(`${url} --no-probe`, { env })).toMatchObject({ code: 0 });
   expect(await cli(`hubspot check --connection ${crm.name}`)).toMatchObject(told);
+});
+
+test('a run under way asks for the account of a credential that was changed, and sends nothing to another one', async () => {
+  const limited = { type: 'rate', policy: 'TEN_SECONDLY_ROLLING', retryAfter: 4, times: 1 } as const;
+  const waits = async () => {
+    const crm = await open({ sandbox: { faults: [limited] } });
+    const run = await crm.start();
+    await until('the wait', async () => crm.source.calls.refused > 0);
+    return { crm, run };
+  };
+  const [same, other] = await Promise.all([waits(), waits()]);
+  const account = await openCrm(world, { capture: false });
+  const env = { CONSENT: JSON.stringify(same.crm.source.consent()), OTHER_TOKEN: account.source.token };
+  const connect = (name: string, rest: string) => cli(`connect ${name} ${rest} --no-probe`, { env });
+  expect(await connect(same.crm.name, '--credential-env CONSENT')).toMatchObject({ code: 0 });
+  const url = `--url ${account.source.url} --credential-env OTHER_TOKEN`;
+  expect(await connect(other.crm.name, url)).toMatchObject({ code: 0 });
+  expect(await failureOfRun(other.run.result())).toMatchObject({
+    type: 'InvalidInput',
+    message: expect.stringMatching(/has sent to account \d+, and its credential is for account \d+/),
+  });
+  expect(account.source.calls.byName.upsert ?? 0).toBe(0);
+  expect(await same.run.result(), 'another credential of the same').toMatchObject({ outcome: 'whole', written: 5 });
+  expect(same.crm.source.calls.byName.account).toBe(2);
 });
 
 test('status says that everybody is to be sent again, while the property that was lost is not there', async () => {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { isDaily } from '../../connectors/hubspot/answers.ts';
 import { type Catalog, compareCatalog, madeAnew } from '../../connectors/hubspot/catalog.ts';
 import { captureState, MappingRefused, missingRights, probeMapping, RightsMissing } from '../../db/capture.ts';
@@ -14,7 +13,7 @@ import { RetryLater, SyncError } from '../errors.ts';
 import type { Call } from '../step.ts';
 import { DailyLimit, readAccount, readDetails } from './account.ts';
 import { openClient } from './client.ts';
-import { judgedDigest, mappingDigest, type OpenHubspot, openHubspot } from './open.ts';
+import { judgedDigest, keyDigest, mappingDigest, type OpenHubspot, openHubspot } from './open.ts';
 
 export interface BeginHubspotInput extends Execution {
   connection: string;
@@ -29,6 +28,8 @@ export interface HubspotPlan {
   claim: Claim;
   /** Digest that rows are judged by; a slice that finds another one asks for a new plan. */
   judged: string;
+  /** Digest of the address and credential whose account was asked for; another one asks for a new plan. Absent in plans of an older worker. */
+  key?: string;
   callsPerWindow: number;
   /** Everybody is to be marked first, for people: null in a first run, though it does. */
   mark: 'all' | 'resend' | null;
@@ -87,7 +88,8 @@ export async function beginHubspot(
       account: details.account && `${details.account} ${key}`,
     };
     const { mark, returned } = await setStandard(deps.pool, claim, standard, { full, only });
-    return { claim, judged, callsPerWindow: opened.options.callsPerWindow ?? account.callsPerWindow, mark, returned };
+    const callsPerWindow = opened.options.callsPerWindow ?? account.callsPerWindow;
+    return { claim, judged, key, callsPerWindow, mark, returned };
   } catch (error) {
     if (!(error instanceof RetryLater)) throw error;
     const { waitMs } = error;
@@ -131,9 +133,6 @@ export async function proveMapping(pool: Pool, { connection, mapping }: OpenHubs
 }
 
 /** Which account a key opens, and its zone, are asked once a key. */
-const keyDigest = ({ baseUrl, credential }: OpenHubspot['connection']) =>
-  createHash('sha256').update(`${baseUrl} ${credential}`).digest('hex').slice(0, 16);
-
 function known(before: SyncState | null, key: string): { timeZone: string; account: string } | null {
   const [account, asked] = before?.account?.split(' ') ?? [];
   if (account === undefined || asked !== key || !before?.timeZone) return null;

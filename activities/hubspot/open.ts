@@ -70,6 +70,10 @@ export function judgedDigest(opened: OpenHubspot, catalog: Catalog): string {
   return digest([mappingDigest(opened), known]);
 }
 
+/** Digest of address and credential: which account they open is asked once for each. Says nothing of either. */
+export const keyDigest = ({ baseUrl, credential }: Pick<Connection, 'baseUrl' | 'credential'>): string =>
+  createHash('sha256').update(`${baseUrl} ${credential}`).digest('hex').slice(0, 16);
+
 const sorted = <T>(record: Readonly<Record<string, T>>) => Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));
 
 const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);

@@ -20,7 +20,7 @@ import { Feed, type FeedOptions } from './feed.ts';
 import { Ledger } from './ledger.ts';
 import { markAll } from './marking.ts';
 import { requireKey } from './one.ts';
-import { judgedDigest, type OpenHubspot, openHubspot } from './open.ts';
+import { judgedDigest, keyDigest, type OpenHubspot, openHubspot } from './open.ts';
 import { Decider } from './outgoing.ts';
 import { type SliceResult, sliceResult } from './result.ts';
 import { type Spent, Tally } from './tally.ts';
@@ -76,7 +76,9 @@ async function sendSlice(deps: Deps, opened: OpenHubspot, given: SliceInput, cal
   const catalog = (state?.catalog ?? {}) as Catalog;
   const tally = new Tally(given.spent, options.isolationCalls, call.before);
   const { pool } = deps;
-  if (state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged)
+  const isOther = state === null || state.judged !== plan.judged || judgedDigest(opened, catalog) !== plan.judged;
+  // Another credential or address may be that of another account, which is found out before anything is sent.
+  if (isOther || (plan.key !== undefined && plan.key !== keyDigest(connection)))
     return sliceResult(pool, given, tally, { replan: true });
   if (given.only === null && (await holds(pool, given, state.tripped, tally, options.rejectPercent)))
     return sliceResult(pool, given, tally, {});
