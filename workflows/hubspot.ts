@@ -45,16 +45,18 @@ export async function hubspotSync(input: unknown, handed?: Carried): Promise<Hub
   const carried = workflowInfo().continuedFromExecutionRunId ? handed : undefined;
   const run = new HubspotRun(request, carried);
   // What a full run forgets it forgets once.
-  let full = request.mode === 'full' && carried === undefined;
+  let full = carried ? carried.full === true : request.mode === 'full';
   for (;;) {
     const plan = await run.begin(full);
     if (plan === null) return run.result('skipped');
-    full = false;
-    const end = await run.send(plan);
-    if (end === 'done') return run.result('done');
-    if (end === 'replan') continue;
+    if (plan !== 'long') {
+      full = false;
+      const end = await run.send(plan);
+      if (end === 'done') return run.result('done');
+      if (end === 'replan') continue;
+    }
     await condition(allHandlersFinished);
-    return continueAsNew<typeof hubspotSync>(input, run.view.carry());
+    return continueAsNew<typeof hubspotSync>(input, run.view.carry(full));
   }
 }
 
@@ -74,8 +76,8 @@ class HubspotRun {
     setHandler(resume, () => this.setPaused(false));
   }
 
-  /** Null: another run is at work, and a clock started this one. */
-  async begin(full: boolean): Promise<HubspotPlan | null> {
+  /** Null: another run is at work, and a clock started this one. `long`: it waited until the history got long. */
+  async begin(full: boolean): Promise<HubspotPlan | 'long' | null> {
     const { workflowId, firstExecutionRunId: runId } = workflowInfo();
     const { connection } = this.request;
     const only = this.request.only !== undefined;
@@ -83,17 +85,22 @@ class HubspotRun {
       const begun = await tried(this.view, 'beginHubspot', () =>
         this.activities.beginHubspot({ connection, workflowId, runId, full, only }),
       );
-      if ('waitMs' in begun) await this.wait(begun.waitMs, waitsFor(begun, connection));
-      else if ('heldBy' in begun) {
+      if ('waitMs' in begun) {
+        await this.wait(begun.waitMs, waitsFor(begun, connection));
+        // Recorded runs went on in the same execution.
+        if (!historyIsLong() || !patched('a long wait of begin continues as new')) continue;
+        await condition(() => !this.paused);
+        return 'long';
+      }
+      if ('heldBy' in begun) {
         if (isScheduled()) return null;
         throw ApplicationFailure.nonRetryable(
           `Another run sends the contacts of this connection: ${begun.heldBy.workflowId}. Wait for it (npx syncline status ${connection}), or cancel it first.`,
           'AlreadyRunning',
         );
-      } else {
-        this.view.begin(begun);
-        return begun;
       }
+      this.view.begin(begun);
+      return begun;
     }
   }
 
@@ -117,8 +124,7 @@ class HubspotRun {
       if (result.replan) return 'replan';
       if (result.stop) throw this.stopped(result.stop);
       if (result.done) return 'done';
-      if (result.waitMs > 0)
-        await this.wait(result.waitMs, waitsFor(result, this.request.connection), result.freeMs);
+      if (result.waitMs > 0) await this.wait(result.waitMs, waitsFor(result, this.request.connection), result.freeMs);
     }
   }
 

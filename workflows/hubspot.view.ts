@@ -23,6 +23,8 @@ export interface HubspotProgress extends Counts {
 export interface Carried {
   started: number;
   counts: Counts;
+  /** A full run that waits for a limit has forgotten nothing yet. */
+  full?: boolean;
 }
 
 const batchRows = 100;
@@ -46,8 +48,8 @@ export class HubspotView {
     this.show();
   }
 
-  carry(): Carried {
-    return { started: this.started, counts: this.counts };
+  carry(full: boolean): Carried {
+    return { started: this.started, counts: this.counts, ...(full && { full }) };
   }
 
   /** As of the last slice. */
