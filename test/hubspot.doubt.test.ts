@@ -231,6 +231,38 @@ describe.concurrent('with the mail address as id', () => {
     expect([...(await crm.parked())]).toEqual(leave === 'archive' ? [] : [['1', 'conflict']]);
   });
 
+  test.each([
+    ['an update that landed', '2', true],
+    ['an update that did not land', '2', false],
+    ['a first call that landed', '8', true],
+    ['a first call that did not land', '8', false],
+  ])('the address of %s goes to another user when its own has left, and he keeps it', async (_, user, applied) => {
+    const crm = await byMail();
+    await crm.sync();
+    const before = idOf(crm, user);
+    crm.source.setFaults([{ type: 'silent', applied, times: 1 }]);
+    await crm.sql(
+      `INSERT INTO users (id, email) VALUES ($1, 'heir@example.org')
+      ON CONFLICT (id) DO UPDATE SET email = excluded.email`,
+      [user],
+    );
+    const calls = () => (crm.source.calls.byName.upsert ?? 0) + (crm.source.calls.byName.update ?? 0);
+    const run = await crm.start();
+    await until('the call without an answer', async () => calls() === 2);
+    await crm.sql('UPDATE users SET hidden = true WHERE id = $1', [user]);
+    expect(await run.result()).toMatchObject({ outcome: 'whole', written: 0, unanswered: 1 });
+    await crm.sql(`INSERT INTO users (id, email) VALUES (9, 'heir@example.org')`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1 });
+    await crm.sql(`UPDATE users SET hidden = false, email = 'back@example.org' WHERE id = $1`, [user]);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1 });
+    await crm.expectSame();
+    expect(idOf(crm, user) === before, 'a contact of his own that nobody took stays his').toBe(
+      before !== null && !applied,
+    );
+    const [users] = await crm.sql('SELECT count(*)::int FROM users');
+    expect(living(crm)).toHaveLength(Number(users!.count));
+  });
+
   test('a contact that a killed call made is archived though its user was deleted since', async () => {
     const crm = await byMail({ options: { mode: 'mirror' } });
     await crm.sync();

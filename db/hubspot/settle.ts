@@ -121,11 +121,20 @@ async function clear(
   if (taken.length > 0) await release(client, connection, taken);
 }
 
-/** A contact that its owner left as it is belongs to the next one with its id: he would take it back by its record id. */
+/**
+ * A contact that its owner left as it is belongs to the next one with its id: he would take it back by its record id, or by
+ * an id that a call without an answer may have brought it. Where HubSpot keeps that id with another record the call did not
+ * land, and he keeps his own.
+ */
 async function release(client: Client, connection: string, taken: readonly unknown[]): Promise<void> {
+  const owners = (id: string, keeps: string) =>
+    `SELECT o.key, ${keeps} AS keeps FROM heirs h JOIN syncline.hubspot_contacts o ON o.connection_id = $1 AND o.${id} = h.id AND o.key <> h.key`;
   await client.query(
-    `UPDATE syncline.hubspot_contacts c SET remote_id = NULL, doubt_id = NULL, hubspot_id = NULL, sent_hash = NULL
-     FROM jsonb_array_elements($2::jsonb) r WHERE c.connection_id = $1 AND c.remote_id = r->>5 AND c.key <> r->>0`,
+    `WITH heirs AS MATERIALIZED (SELECT r->>0 AS key, r->>4 AS hubspot_id, r->>5 AS id FROM jsonb_array_elements($2::jsonb) r),
+       owners AS (${owners('remote_id', 'false')} UNION ALL ${owners('doubt_id', 'coalesce(o.hubspot_id <> h.hubspot_id, false)')})
+     UPDATE syncline.hubspot_contacts c SET doubt_id = NULL, remote_id = CASE WHEN o.keeps THEN c.remote_id END,
+       hubspot_id = CASE WHEN o.keeps THEN c.hubspot_id END, sent_hash = CASE WHEN o.keeps THEN c.sent_hash END
+     FROM (SELECT key, bool_and(keeps) AS keeps FROM owners GROUP BY key) o WHERE c.connection_id = $1 AND c.key = o.key`,
     [connection, JSON.stringify(taken)],
   );
 }
