@@ -19,7 +19,7 @@ export async function hasLog(pool: Pool, { no }: { no: number }): Promise<boolea
  */
 export async function tablesOf(pool: Pool | Client, no: number): Promise<Part[]> {
   const { rows } = await pool.query(
-    `SELECT DISTINCT n.nspname || '.' || c.relname AS name, c.oid::int AS oid, ${quotedIn('n', 'c')} AS sql, c.relkind = 'p' AS partitioned
+    `SELECT DISTINCT n.nspname || '.' || c.relname AS name, c.oid, ${quotedIn('n', 'c')} AS sql, c.relkind = 'p' AS partitioned
      FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $1) AND t.tgparentid = 0 ORDER BY 4, 1`,
     [functionPrefix(no)],
@@ -54,7 +54,7 @@ export interface Installed {
 
 export async function triggersOf(pool: Pool, { no }: { no: number }): Promise<Installed[]> {
   const { rows } = await pool.query(
-    `SELECT t.tgrelid::int AS oid, t.tgname AS name, p.prosrc AS body,
+    `SELECT t.tgrelid AS oid, t.tgname AS name, p.prosrc AS body,
        EXISTS (SELECT 1 FROM pg_trigger k WHERE k.tgfoid = t.tgfoid AND k.tgenabled NOT IN ('O', 'A')) AS off
      FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
      WHERE t.tgparentid = 0 AND p.pronamespace = 'syncline_capture'::regnamespace AND starts_with(p.proname, $1)`,

@@ -20,7 +20,7 @@ export async function wrongLinks(
 ): Promise<string[]> {
   const { rows } = await client.query(
     `SELECT (SELECT ev_action::text FROM pg_rewrite WHERE ev_class = 'pg_temp.syncline_probe'::regclass) AS tree,
-       (SELECT json_agg(json_build_object('oid', attrelid::int, 'name', attname, 'no', attnum))
+       (SELECT json_agg(json_build_object('oid', attrelid::bigint, 'name', attname, 'no', attnum))
         FROM pg_attribute WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped) AS columns`,
     [tables.map(({ oid }) => oid)],
   );

@@ -185,7 +185,7 @@ async function typesOf(client: Client, { properties }: CaptureMapping): Promise<
 
 async function readFunctions(client: Client): Promise<Probe['functions']> {
   const { rows } = await client.query(
-    `SELECT DISTINCT p.oid::int AS oid, format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) AS signature
+    `SELECT DISTINCT p.oid, format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) AS signature
      FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass
      JOIN pg_proc p ON p.oid = d.refobjid JOIN pg_namespace n ON n.oid = p.pronamespace
      WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass ORDER BY 2`,

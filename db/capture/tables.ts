@@ -61,7 +61,7 @@ interface Known extends Column {
 /** Partitions and inheriting tables below one, of all levels. */
 const parts = `(WITH RECURSIVE below AS (SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid
     UNION SELECT i.inhrelid FROM pg_inherits i JOIN below b ON i.inhparent = b.inhrelid)
-  SELECT coalesce(json_agg(json_build_object('name', s.nspname || '.' || p.relname, 'oid', p.oid::int, 'sql', ${quotedIn('s', 'p')},
+  SELECT coalesce(json_agg(json_build_object('name', s.nspname || '.' || p.relname, 'oid', p.oid::bigint, 'sql', ${quotedIn('s', 'p')},
     'kind', p.relkind, 'file', pg_relation_filenode(p.oid)) ORDER BY p.oid), '[]')
   FROM below JOIN pg_class p ON p.oid = inhrelid JOIN pg_namespace s ON s.oid = p.relnamespace)`;
 
@@ -74,9 +74,9 @@ WITH used AS (
   SELECT d.refobjid AS oid, array_remove(array_agg(DISTINCT nullif(d.refobjsubid, 0)), NULL) AS columns
   FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
   WHERE r.ev_class = 'pg_temp.syncline_probe'::regclass AND d.refobjid <> r.ev_class GROUP BY 1)
-SELECT u.oid::int, n.nspname || '.' || c.relname AS name, ${quotedIn('n', 'c')} AS sql, c.relkind AS kind,
+SELECT u.oid, n.nspname || '.' || c.relname AS name, ${quotedIn('n', 'c')} AS sql, c.relkind AS kind,
   pg_relation_filenode(c.oid) AS file, ${parts} AS parts, ${above} AS above,
-  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'no', a.attnum, 'collation', a.attcollation::int, 'used', a.attnum = ANY (u.columns),
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'no', a.attnum, 'collation', a.attcollation::bigint, 'used', a.attnum = ANY (u.columns),
      'virtual', a.attgenerated = 'v', 'from', CASE WHEN a.attgenerated = 'v' THEN ${bases} END,
      'made', (SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND a.attgenerated = 'v')) ORDER BY a.attnum), '[]')
    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
