@@ -263,6 +263,20 @@ describe.concurrent('with the mail address as id', () => {
     expect(living(crm)).toHaveLength(Number(users!.count));
   });
 
+  test('an address that is too long for an index is set aside, and keeps nobody else from being sent', async () => {
+    const crm = await byMail();
+    const [row] = await crm.sql(
+      `UPDATE users SET email = (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 200) i) || '@example.org' WHERE id = 2 RETURNING email`,
+    );
+    expect(await crm.sync()).toMatchObject({ outcome: 'partial', written: 2, refusedHere: 1 });
+    expect(await crm.parked()).toEqual(new Map([['2', 'too_long email']]));
+    // A worker that sent it all the same was killed.
+    await killed(crm, { keys: ['2'], ids: [String(row!.email)] });
+    await crm.sql(`UPDATE users SET email = 'short@example.org' WHERE id = 2`);
+    expect(await crm.sync()).toMatchObject({ outcome: 'whole', written: 1 });
+    await crm.expectSame();
+  });
+
   test('a contact that a killed call made is archived though its user was deleted since', async () => {
     const crm = await byMail({ options: { mode: 'mirror' } });
     await crm.sync();

@@ -5,6 +5,7 @@ import type { BatchKind } from '../../connectors/hubspot.ts';
 import type { Flying } from '../../db/hubspot/calls.ts';
 import type { MappedRow } from '../../db/hubspot/mapped.ts';
 import type { Settled } from '../../db/hubspot/settle.ts';
+import { longestId } from '../../db/hubspot/turns.ts';
 import type { OpenHubspot } from './open.ts';
 
 /** A row on its way. */
@@ -76,10 +77,11 @@ export class Decider {
   private checked(row: MappedRow): Decision {
     if (row.tries > mostTries) return parkedHere(row, 'no_answer', null);
     const { mapping } = this.opened;
-    const { scope, hubspotId, id } = row;
+    const { scope, hubspotId, id, remote } = row;
     const shared = idIsMapped(mapping);
     if (shared && scope === 'gone' && hubspotId === null) return nothing(row);
     if (id === '' && scope !== 'gone') return parkedHere(row, 'missing_id', mapping.idProperty);
+    if (remote !== null && remote.length > longestId) return parkedHere(row, 'too_long', mapping.idProperty);
     // The contact of one who left belongs to another.
     if (row.taken !== null && scope !== 'in') return nothing(row);
     if (row.taken !== null)
