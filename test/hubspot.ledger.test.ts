@@ -16,8 +16,8 @@ import { createPool } from '../db/client.ts';
 import { loadConnection, storedConnection } from '../db/connections.ts';
 import { logOf } from '../db/hubspot/drain.ts';
 import { MappedReader } from '../db/hubspot/mapped.ts';
-import type { Settled } from '../db/hubspot/settle.ts';
-import { nextDirty } from '../db/hubspot/syncs.ts';
+import { type Settled, settleRows } from '../db/hubspot/settle.ts';
+import { nextDirty, releaseParked } from '../db/hubspot/syncs.ts';
 import { takeTurn } from '../db/hubspot/turns.ts';
 import { otherUsers } from '../db/hubspot/users.ts';
 import { openCrm } from './harness/crm.ts';
@@ -152,6 +152,46 @@ test('a row that cannot be mapped is set aside alone, though another one is mark
   expect(marked).toBe(true);
   expect(sent.sort()).toEqual(['1', '10', '3']);
   expect(await crm.parked()).toEqual(new Map([['2', 'mapping_failed 22012']]));
+});
+
+test('parked rows are replayed beside a settlement of theirs, whatever the order in which either meets them', async () => {
+  const { pool } = world;
+  const { name } = await openCrm(world, { users: 0, capture: false });
+  const run = { workflowId: name, runId: name, isOpen: async () => false };
+  const claim = await takeClaim(pool, { connection: name, pipeline: 'hubspot', ...run });
+  if ('heldBy' in claim) throw new Error('held');
+  await pool.query('INSERT INTO syncline.hubspot_syncs (connection_id) VALUES ($1)', [name]);
+  const { turn } = await takeTurn(pool, claim);
+  await pool.query(
+    `INSERT INTO syncline.hubspot_contacts (connection_id, key, parked_hash, parked_under) SELECT $1, key::text, '', '' FROM generate_series(9, 1, -1) key`,
+    [name],
+  );
+  const outcome = { kind: 'confirmed', hubspotId: null, remoteId: null, left: false } as const;
+  const hash = '00'.repeat(16);
+  const rows = Array.from({ length: 9 }, (_, i) => ({ key: `${i + 1}`, version: 1, hash, wasParked: true, outcome }));
+  const waiting = async () =>
+    (
+      await pool.query(
+        `SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      )
+    ).rows[0].count;
+  const lock = await pool.connect();
+  try {
+    await lock.query('BEGIN');
+    await lock.query(`SELECT 1 FROM syncline.hubspot_contacts WHERE connection_id = $1 AND key = '5' FOR UPDATE`, [
+      name,
+    ]);
+    const replayed = releaseParked(pool, name);
+    await until('the replay has the last of them', async () => (await waiting()) === 1);
+    const settled = settleRows(pool, turn, { rows, calls: [], judged: '' });
+    const both = Promise.allSettled([replayed, settled]);
+    await until('the settlement waits too', async () => (await waiting()) === 2);
+    await lock.query('COMMIT');
+    expect(await both).toMatchObject([{ status: 'fulfilled', value: 9 }, { status: 'fulfilled' }]);
+  } finally {
+    await lock.query('ROLLBACK');
+    lock.release();
+  }
 });
 
 test('rows that take too long together are read in parts, and the next pass begins with such', async () => {

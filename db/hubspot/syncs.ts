@@ -1,6 +1,6 @@
 import { type Claim, writeUnderClaim } from '../claims.ts';
-import type { Pool } from '../client.ts';
-import { stands } from '../connections.ts';
+import { type Client, type Pool, transaction } from '../client.ts';
+import { isStanding } from '../connections.ts';
 import { askMark } from './mark.ts';
 
 /** What is known of a connection's contacts as a whole. */
@@ -93,15 +93,26 @@ export async function forgetSent(pool: Pool, claim: Claim): Promise<void> {
 }
 
 /** Lets every run that is judged by the same end at once; null: a person has looked. */
-export async function setTripped(pool: Pool, connection: string, tripped: Tripped | null): Promise<void> {
+export async function setTripped(pool: Pool | Client, connection: string, tripped: Tripped | null): Promise<void> {
   await pool.query('UPDATE syncline.hubspot_syncs SET tripped = $2 WHERE connection_id = $1', [connection, tripped]);
 }
 
-/** Lets parked rows be tried again by the next run, although nothing changed. @returns how many */
+/**
+ * Lets parked rows be tried again by the next run, although nothing changed. A run may be open, whose settlements lock contacts
+ * in an order of their own: each of them shares the row of `hubspot_syncs` that is written here first, so that neither waits
+ * for contacts of the other. @returns how many
+ */
 export async function releaseParked(pool: Pool, connection: string): Promise<number> {
-  await setTripped(pool, connection, null);
-  const { rowCount } = await pool.query(
-    `WITH free AS (UPDATE syncline.hubspot_contacts SET parked_under = '' WHERE connection_id = $1 AND parked_hash IS NOT NULL AND ${stands('$1')} RETURNING key)
+  return transaction(pool, { name: `replay ${connection}` }, async (client) => {
+    if (!(await isStanding(client, connection))) return 0;
+    await setTripped(client, connection, null);
+    return freeParked(client, connection);
+  });
+}
+
+async function freeParked(client: Client, connection: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `WITH free AS (UPDATE syncline.hubspot_contacts SET parked_under = '' WHERE connection_id = $1 AND parked_hash IS NOT NULL RETURNING key)
      INSERT INTO syncline.hubspot_dirty AS d (connection_id, key, version)
      SELECT $1, key, nextval('syncline.hubspot_versions') FROM free ORDER BY key
      ON CONFLICT (connection_id, key) DO UPDATE SET version = excluded.version, tries = 0`,
