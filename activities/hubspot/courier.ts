@@ -1,9 +1,9 @@
-import { type BatchVerdict, type RowOutcome, readBatch, untilMidnight } from '../../connectors/hubspot/answers.ts';
+import { type BatchVerdict, type RowOutcome, readBatch } from '../../connectors/hubspot/answers.ts';
 import { paths } from '../../connectors/hubspot.ts';
 import { RetryLater, SyncError } from '../errors.ts';
 import { type HubspotAnswer, NeverLeft, type Permit, Unanswered } from './client.ts';
 import type { Batch } from './feed.ts';
-import { Finder, type FinderOptions } from './finder.ts';
+import { Finder, type FinderOptions, type Unknown } from './finder.ts';
 import { halves, isolate, isUnexplained, type Refused, toldOf } from './isolation.ts';
 import type { Ledger } from './ledger.ts';
 import { bodyOf, flyingOf, Outgoing, parked, settled } from './outgoing.ts';
@@ -11,6 +11,7 @@ import { Recorder } from './recorder.ts';
 import { waitOf } from './tally.ts';
 import { accountFailure, strangeAnswer } from './troubles.ts';
 import type { Unexplained } from './unexplained.ts';
+import { heedWait } from './waits.ts';
 
 export interface CourierOptions extends FinderOptions {
   ledger: Ledger;
@@ -19,11 +20,9 @@ export interface CourierOptions extends FinderOptions {
   settleMs: number;
   /** A call leaves within this time after it was opened, or is opened anew, ms. */
   leaveMs: number;
-  /** Zone in whose midnight the daily limit ends. */
-  timeZone: string;
-  /** True once nothing more should leave. */
-  shouldEnd: () => boolean;
 }
+
+const isTaken = (one: RowOutcome | Unknown) => typeof one !== 'string' && one.kind === 'bad' && one.code === 'conflict';
 
 /** Makes the call of a batch and follows its answer until every row has an outcome: parts of a refused batch, waits, a new token. */
 export class Courier {
@@ -48,7 +47,7 @@ export class Courier {
       const kind = rows[0]!.kind;
       const verdict = readBatch(kind, this.options.idProperty, rows, answer);
       if (verdict.kind === 'wait') {
-        await this.wait(verdict);
+        await heedWait(verdict, this.options);
         continue;
       }
       if (verdict.kind === 'token' && !renewed && (await this.options.client.renew(permit, this.options.signal))) {
@@ -122,16 +121,18 @@ export class Courier {
   /** Whose value another contact has, which is nobody's, is sent to that one; the others are written down. */
   private async record(batch: Batch, outcomes: readonly RowOutcome[], place: string): Promise<void> {
     const proven = await this.finder.proven(batch.rows, outcomes);
-    const taken = (one: RowOutcome | null | undefined) => one?.kind === 'bad' && one.code === 'conflict';
-    const found = await this.finder.unowned(batch.rows.filter((_, at) => taken(proven[at])));
-    const unsure = batch.rows.filter((_, at) => proven[at] === null);
-    if (unsure.length > 0) this.recorder.hold(batch, unsure);
-    const goes = batch.rows.map((one, at) => proven[at] !== null && !found.has(one));
+    const found = await this.finder.unowned(batch.rows.filter((_, at) => isTaken(proven[at]!)));
+    // While nobody says whose the contact is, its row is no conflict.
+    const ends = typeof found === 'string' ? proven.map((one) => (isTaken(one) ? found : one)) : proven;
+    const adopted: ReadonlyMap<Outgoing, string> = typeof found === 'string' ? new Map() : found;
+    const lost = batch.rows.filter((_, at) => ends[at] === 'lost');
+    if (lost.length > 0) this.recorder.unknown(batch, lost, 'lost');
+    const goes = batch.rows.map((one, at) => typeof ends[at] !== 'string' && !adopted.has(one));
     const rows = batch.rows.filter((_, at) => goes[at]);
-    const told = proven.flatMap((one, at) => (one !== null && goes[at] ? [one] : []));
+    const told = ends.filter((one, at): one is RowOutcome => typeof one !== 'string' && goes[at]!);
     if (rows.length > 0) this.recorder.record({ ...batch, rows }, told, place);
     else this.recorder.giveBack(batch);
-    await this.adopt(found);
+    await this.adopt(adopted);
   }
 
   private async adopt(found: ReadonlyMap<Outgoing, string>): Promise<void> {
@@ -147,6 +148,7 @@ export class Courier {
     if (verdict.code === 'conflict') {
       if (rows[0]!.kind === 'create') return this.passBy(batch, verdict);
       const found = await this.finder.unowned(rows);
+      if (typeof found === 'string') return this.recorder.unknown(batch, rows, found);
       if (found.size > 0) {
         ledger.settle([], [call]);
         await this.adopt(found);
@@ -175,7 +177,7 @@ export class Courier {
     const told = toldOf(verdict);
     if (!tally.isolate(1, told)) return void this.recorder.giveBack(batch);
     const found = await this.finder.find(rows);
-    if (found === null) return this.recorder.hold(batch, rows);
+    if (typeof found === 'string') return this.recorder.unknown(batch, rows, found);
     if (rows.length === 1 && found.size === 0)
       return this.recorder.record(batch, [{ kind: 'bad', code: 'conflict', property: null, contact }], '');
     tally.counts.passed += found.size;
@@ -193,7 +195,7 @@ export class Courier {
     const { ledger } = this.options;
     const unknown = batch.rows.filter(({ byRecord }) => !byRecord);
     const found = await this.finder.find(unknown);
-    if (found === null) return this.recorder.hold(batch, batch.rows);
+    if (typeof found === 'string') return this.recorder.unknown(batch, batch.rows, found);
     if (batch.rows[0]!.kind === 'read')
       return ledger.settle(
         unknown.map((one, at) => this.recorder.located(one, found.get(at) ?? null)),
@@ -230,13 +232,5 @@ export class Courier {
     const openedAt = performance.now();
     const [call] = await this.options.ledger.open([flyingOf(rows)]);
     return { rows, call: call!, openedAt };
-  }
-
-  private async wait({ why, waitMs }: Extract<BatchVerdict, { kind: 'wait' }>): Promise<void> {
-    const { client, tally, timeZone } = this.options;
-    tally.counts.waits += 1;
-    const ms = waitMs ?? untilMidnight(timeZone, Date.now());
-    await client.refused(ms);
-    if (why === 'daily') tally.end({ kind: 'wait', ms, daily: true });
   }
 }

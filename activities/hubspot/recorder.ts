@@ -2,6 +2,7 @@ import type { RowOutcome } from '../../connectors/hubspot/answers.ts';
 import type { Settled } from '../../db/hubspot/settle.ts';
 import { SyncError } from '../errors.ts';
 import type { Batch } from './feed.ts';
+import type { Unknown } from './finder.ts';
 import type { Ledger } from './ledger.ts';
 import { type Outgoing, parked, settled } from './outgoing.ts';
 import type { Tally } from './tally.ts';
@@ -69,10 +70,10 @@ export class Recorder {
     return settled(row, { kind: 'located', hubspotId });
   }
 
-  private unanswered({ kind, row }: Outgoing, holdMs: number, counts: boolean) {
+  private unanswered({ kind, row }: Outgoing, holdMs: number, counts: boolean, wrote = true) {
     this.options.tally.counts.unanswered += 1;
     // A question writes nothing, and an archive gives nobody an id.
-    const doubt = kind === 'read' ? null : { id: kind === 'archive' ? null : row.remote };
+    const doubt = kind === 'read' || !wrote ? null : { id: kind === 'archive' ? null : row.remote };
     return settled(row, { kind: 'held', holdMs, counts, doubt });
   }
 
@@ -82,12 +83,18 @@ export class Recorder {
     return null;
   }
 
-  /** It may still land: its rows wait until it no longer can. */
-  hold(batch: Batch, rows: readonly Outgoing[]): void {
+  /** What was to be known of the rows first was not answered. Nothing of them was written. */
+  unknown(batch: Batch, rows: readonly Outgoing[], why: Unknown): void {
+    if (why === 'lost') this.hold(batch, rows, false);
+    else this.giveBack(batch);
+  }
+
+  /** It may still land: its rows wait until it no longer can. @param wrote false: it was a question, asked again then */
+  hold(batch: Batch, rows: readonly Outgoing[], wrote = true): void {
     const { ledger, tally, settleMs } = this.options;
     const counts = tally.answeredAt > 0 && Date.now() - tally.answeredAt < settleMs;
     ledger.settle(
-      rows.map((one) => this.unanswered(one, settleMs, counts)),
+      rows.map((one) => this.unanswered(one, settleMs, counts, wrote)),
       [batch.call],
     );
   }
