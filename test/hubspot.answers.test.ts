@@ -16,7 +16,7 @@ const read = (
 const outcomes = (verdict: BatchVerdict) =>
   verdict.kind === 'rows'
     ? verdict.outcomes.map((one) => (one.kind === 'bad' ? `${one.code} ${one.property}` : one.kind))
-    : verdict.kind;
+    : [verdict.kind, ...((verdict.kind === 'config' && verdict.outcomes) || []).map(({ kind }) => kind)].join(' ');
 const ok = (at: number, id = String(at + 1)) => ({ id: `90${id}`, objectWriteTraceId: String(at), properties: {} });
 const failed = (name: string, error: string, message = '') =>
   `Property values were not valid: [${JSON.stringify({ isValid: false, message, error, name })}]`;
@@ -108,7 +108,16 @@ describe('the outcome matrix', () => {
         results: [],
         errors: [{ category: 'VALIDATION_ERROR', message: failed('x', 'PROPERTY_DOESNT_EXIST') }],
       }),
-      'config',
+      'config unaccounted unaccounted unaccounted',
+    ],
+    [
+      'the same, beside a row that is written',
+      read(207, {
+        results: [ok(1)],
+        numErrors: 2,
+        errors: [{ category: 'VALIDATION_ERROR', message: failed('x', 'PROPERTY_DOESNT_EXIST') }],
+      }),
+      'config bad ok bad',
     ],
     [
       'a trace id that nobody sent',

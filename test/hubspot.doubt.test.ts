@@ -45,6 +45,34 @@ test.concurrent('values that go back behind the call of a killed worker are sent
   await crm.expectSame();
 });
 
+test.concurrent('what an answer confirms stands, though its other rows end the run for the mapping', async () => {
+  const crm = await open();
+  await crm.sync();
+  await crm.sql(`UPDATE users SET name = 'passing'`);
+  const written = crm.source.contacts.upsert({
+    idProperty: 'app_user_id',
+    id: '1',
+    properties: { firstname: 'passing' },
+  });
+  const { id } = (written as { contact: { id: string } }).contact;
+  const failed = [{ isValid: false, message: 'x', error: 'PROPERTY_DOESNT_EXIST', name: 'app_plan' }];
+  const error = {
+    category: 'VALIDATION_ERROR',
+    message: `Property values were not valid: ${JSON.stringify(failed)}`,
+    context: { objectWriteTraceId: ['1', '2'] },
+  };
+  const body = { results: [{ id, objectWriteTraceId: '0', properties: {} }], numErrors: 2, errors: [error] };
+  crm.source.setFaults([{ type: 'status', status: 207, body, on: 'upsert', times: 1 }]);
+  expect(await failureOfRun(crm.sync())).toMatchObject({
+    type: 'InvalidInput',
+    message: expect.stringContaining('refused the mapping "app_plan" (property_doesnt_exist)'),
+  });
+  expect(await crm.parked()).toEqual(new Map());
+  await crm.sql(`UPDATE users SET name = 'Name ' || id`);
+  expect(await crm.sync(), 'the others were as they are').toMatchObject({ written: 1, unchanged: 2 });
+  await crm.expectSame();
+});
+
 test.concurrent('one who is sent by hand and not answered is marked, though nothing of him had changed', async () => {
   const crm = await open();
   await crm.sync();

@@ -113,7 +113,7 @@ export class Courier {
         return status < 300 ? tally.strangeness(error) : tally.end({ kind: 'failure', error });
       }
       default:
-        this.recorder.giveBack(batch);
+        this.recorder.salvage(batch, (verdict.kind === 'config' && verdict.outcomes) || [], place);
         tally.end({ kind: 'failure', error: accountFailure(verdict, place, connection) });
     }
   }

@@ -54,6 +54,18 @@ export class Recorder {
     ledger.settle(settles, [call]);
   }
 
+  /**
+   * Of an answer that ends the run: whom it confirms has what was sent, of whom it leaves out nobody knows, and the others go
+   * back as they were. Given back as well, one whose values went back was skipped as sent, and HubSpot kept what was written.
+   */
+  salvage(batch: Batch, outcomes: readonly RowOutcome[], place: string): void {
+    const counts = outcomes.some(({ kind }) => kind === 'ok') ? ['ok', 'unaccounted'] : [];
+    const rows = batch.rows.filter((_, at) => counts.includes(outcomes[at]?.kind ?? ''));
+    if (rows.length === 0) return void this.giveBack(batch);
+    const told = outcomes.filter(({ kind }) => counts.includes(kind));
+    this.record({ ...batch, rows }, told, place);
+  }
+
   /** Of a contact that mode `update` did not find, or `insert` found there, HubSpot has confirmed no value. */
   confirmed(one: Outgoing, outcome: Extract<RowOutcome, { kind: 'ok' | 'absent' | 'present' }>): Settled {
     if (one.kind === 'archive') return settled(one.row, { kind: 'archived' });

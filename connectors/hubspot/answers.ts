@@ -1,6 +1,6 @@
 import type { BatchKind } from '../hubspot.ts';
 import { isObject, type Json, listOf, textsOf } from './json.ts';
-import { nameRows, refusalOf } from './refusals.ts';
+import { nameRows, type Refusal, refusalOf } from './refusals.ts';
 
 /** One input of a batch call, as the answer is joined back to it. */
 export interface SentRow {
@@ -39,8 +39,8 @@ export type BatchVerdict =
       named: Map<number, { code: string; property: string | null }>;
       suspects: number[];
     }
-  /** The mapping does not fit the account: every row would be refused. */
-  | { kind: 'config'; code: string; property: string | null }
+  /** The mapping does not fit the account: every row would be refused. `outcomes`: of a 207, which may have written some of them. */
+  | { kind: 'config'; code: string; property: string | null; outcomes?: RowOutcome[] }
   | { kind: 'token' }
   /** `scopes`: what the token lacks, as HubSpot names them. */
   | { kind: 'forbidden'; scopes: string[] }
@@ -117,9 +117,10 @@ function readRows(kind: BatchKind, idProperty: string, sent: readonly SentRow[],
     if (at !== undefined) outcomes[at] = { kind: 'ok', hubspotId: typeof result.id === 'string' ? result.id : null };
   }
   const nameless: RowOutcome[] = [];
+  let config: Refusal | undefined;
   for (const error of listOf(body.errors)) {
     const refusal = refusalOf(error);
-    if (refusal.config) return { kind: 'config', code: refusal.code, property: refusal.property };
+    if (refusal.config) config ??= refusal;
     const outcome = outcomeOf(kind, refusal, error);
     const context = isObject(error.context) ? error.context : {};
     const traces = textsOf(context.objectWriteTraceId);
@@ -131,6 +132,7 @@ function readRows(kind: BatchKind, idProperty: string, sent: readonly SentRow[],
     for (const at of known) outcomes[at] = outcome;
   }
   bySubtraction(outcomes, nameless, Number(body.numErrors));
+  if (config) return { kind: 'config', code: config.code, property: config.property, outcomes };
   return { kind: 'rows', outcomes };
 }
 
