@@ -5,6 +5,9 @@ import type { Pass } from './passes.ts';
  * The ids that a pass has seen: for a sweep, or to prove a list whose rows move. Unlogged: empty after a crash of the server,
  * which the pass finds out by its size. A full pass has a table of its own, since it may hold millions and is dropped whole;
  * the small sets of other passes share one, so that a run every minute does not make a table every minute.
+ *
+ * Each window of a list has its own ids, told apart by the slice's number before them: those that another one brought prove
+ * nothing about it, and those of its first reading nothing about the next.
  */
 
 type Owner = Pick<Pass, 'id' | 'kind'>;
@@ -32,9 +35,13 @@ async function makeShared(client: Client): Promise<void> {
   );
 }
 
-/** Takes ids in; returns how many were new. */
-export async function keepSeen(client: Client, pass: Pass, ids: readonly string[]): Promise<number> {
-  if (!pass.keepsSeen || ids.length === 0) return 0;
+/** What stands before the ids of a window. */
+export const windowSeen = (no: number) => `${no}/`;
+
+/** Takes ids in; returns how many were new. @param before what stands before each, nothing without windows */
+export async function keepSeen(client: Client, pass: Pass, came: readonly string[], before = ''): Promise<number> {
+  if (!pass.keepsSeen || came.length === 0) return 0;
+  const ids = before === '' ? came : came.map((id) => before + id);
   const found = 'SELECT DISTINCT id FROM unnest($1::text[]) AS id ORDER BY 1';
   const { rowCount } =
     pass.kind === 'full'
@@ -46,10 +53,12 @@ export async function keepSeen(client: Client, pass: Pass, ids: readonly string[
   return rowCount ?? 0;
 }
 
-/** Empties the set: the only list of its pass is read anew. */
-export async function clearSeen(client: Client, { id, kind }: Owner): Promise<void> {
-  if (kind === 'full') await client.query(`DELETE FROM ${ownTable(id)}`);
-  else await client.query(`DELETE FROM ${sharedTable} WHERE pass_id = $1`, [id]);
+/** Empties the set, or what a window has in it: its list is read anew. */
+export async function clearSeen(client: Client, { id, kind }: Owner, before = ''): Promise<void> {
+  // Numbers and slashes alone: nothing in it that LIKE would take for any other character.
+  const these = `id LIKE '${before}%'`;
+  if (kind === 'full') await client.query(`DELETE FROM ${ownTable(id)} WHERE ${these}`);
+  else await client.query(`DELETE FROM ${sharedTable} WHERE pass_id = $1 AND ${these}`, [id]);
 }
 
 /** Drops the set of a pass that has ended. */

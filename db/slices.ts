@@ -1,6 +1,7 @@
 import { writeUnderClaim } from './claims.ts';
 import type { Client, Pool } from './client.ts';
 import type { Pass } from './passes.ts';
+import { clearSeen, windowSeen } from './seen.ts';
 
 /** A part to read: a window, a range of ids, or everything. Batches of ids are cut by db/visits.ts. */
 export interface Range {
@@ -115,20 +116,16 @@ export async function saveSlice(client: Client, passId: number, s: SliceState, b
  * longer window: it is read anew, and what an earlier call still holds of that is not stored any more. What the pass makes
  * complete begins there at the earliest.
  */
-export async function shortenSlice(
-  pool: Pool,
-  pass: Pass,
-  { no, pages }: Pick<SliceState, 'no' | 'pages'>,
-  fromMs: number,
-): Promise<void> {
+export async function shortenSlice(pool: Pool, pass: Pass, { no, pages }: SliceState, fromMs: number): Promise<void> {
   await writeUnderClaim(pool, pass.claim, { name: 'shorten' }, async (client) => {
     const { rowCount } = await client.query(
-      `UPDATE syncline.slices SET from_ms = least($3, to_ms), done = $3 >= to_ms, cursor = NULL, total = NULL,
-         pages = pages + (pages > 0)::int, rereads = rereads + (pages > 0)::int
+      `UPDATE syncline.slices SET from_ms = least($3, to_ms), done = $3 >= to_ms, cursor = NULL, total = NULL, seen = 0,
+         pages = pages + (pages > 0)::int
        WHERE pass_id = $1 AND no = $2 AND pages = $4 AND NOT done`,
       [pass.id, no, fromMs, pages],
     );
     if (rowCount === 0) return;
+    if (pass.keepsSeen) await clearSeen(client, pass, windowSeen(no));
     await client.query(
       'UPDATE syncline.passes SET from_time = least(greatest(from_time, to_timestamp($2::float8 / 1000)), to_time) WHERE id = $1',
       [pass.id, fromMs],

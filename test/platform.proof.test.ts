@@ -78,6 +78,39 @@ test('so are changes whose reading was broken off and gone on with', async () =>
   expect(await setsLeft()).toBe(0);
 });
 
+test('a window whose rows left while it was read is proven by another reading, of several calls as well', async () => {
+  const shop = await openShop(world, youzan, quick);
+  const streams = ['trades'];
+  await shop.sync({ streams });
+  const { trades } = shop.source.lists;
+  const changed = trades?.ids().slice(0, 1_500) ?? [];
+  for (const id of changed) trades?.update(id, {}, lately());
+  const api = 'youzan.trades.sold.get/4.0.4';
+  shop.source.setFaults([{ type: 'hang', api, after: 5 }]);
+  const asked = shop.source.requests.total;
+  const run = await shop.start({ streams });
+  await until('a page that hangs', async () => shop.source.requests.total === asked + 6);
+  await run.terminate();
+  await until('the pages before it', async () => (await readOf(shop)) >= 400);
+  const { rows } = await world.pool.query(
+    `SELECT id FROM youzan.trades WHERE connection_id = $1
+       AND generation = (SELECT id FROM syncline.passes WHERE connection_id = $1 AND ended_at IS NULL)`,
+    [shop.name],
+  );
+  const read = new Set(rows.map(({ id }) => id));
+  const unread = changed.filter((id) => !read.has(id));
+  for (const id of unread.slice(0, 5)) trades?.update(id, {});
+  // Each reading takes 15 pages: none ends in the call that began it.
+  shop.source.setFaults(
+    Array.from({ length: 8 }, (_, i) => ({ type: 'refuse', kind: 'rate', api, after: 5 + i * 6, times: 1 }) as const),
+  );
+  const result = resultOf(await shop.sync({ streams }), 'trades');
+  expect(result).toMatchObject({ outcome: 'whole', kind: 'incremental', doubt: null });
+  expect(result.rows, 'read a second time').toBeGreaterThan(2_000);
+  expect(result.rows, 'and no third time').toBeLessThan(3_500);
+  expect(await setsLeft()).toBe(0);
+});
+
 test('a list that is read again by hand is proven like any other', async () => {
   const shop = await openShop(world, kuaishou, { rows: 4_000, limits: 'none' });
   await shop.sync({ streams: ['comments'] });

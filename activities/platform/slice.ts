@@ -134,7 +134,7 @@ const lengthOf = ({ fromMs, toMs }: SliceState) =>
 async function settle(writer: SliceWriter, end: Extract<ReadEnd, { kind: 'done' }>): Promise<void> {
   await writer.flush(false);
   const { rereads, seen } = writer.state;
-  // Ids of an earlier reading, of which some may have left since, say nothing of this one.
+  // Ids of an earlier reading, of which some may have left since, say nothing of this one. A window has its own (db/seen.ts).
   const alone = isAlone(writer) && writer.pass.keepsSeen;
   const lifted = writer.pass.keepsSeen && typeof end.owed === 'number' && seen >= end.owed && (alone || rereads === 0);
   const doubt = lifted ? null : end.doubt;
@@ -144,9 +144,9 @@ async function settle(writer: SliceWriter, end: Extract<ReadEnd, { kind: 'done' 
   } else writer.move({ done: true, cursor: null, doubt: doubt ?? writer.state.doubt, version: end.version ?? null });
 }
 
-/** Whether the slice reads the one list of its pass: what others brought is not read again with it. */
+/** Whether the slice reads one list, of its pass or of a window: of many, what others brought is not read again with it. */
 function isAlone({ opened: { stream }, state }: SliceWriter): boolean {
-  return stream.window === undefined && stream.over === undefined && !isInstead(state.cursor);
+  return stream.over === undefined && !isInstead(state.cursor);
 }
 
 /** In the place of a list's cursor: it goes on as the tree that stands in place of it. */

@@ -3,7 +3,7 @@ import { type LandRow, landBatch } from '../../db/land.ts';
 import { addRows, emptyLanding, type Landing } from '../../db/landing.ts';
 import type { Pass } from '../../db/passes.ts';
 import { type KnownRejects, knownRejects, nameOfNobody, rejectPlace, setAside, settle } from '../../db/rejects.ts';
-import { clearSeen, keepSeen } from '../../db/seen.ts';
+import { clearSeen, keepSeen, windowSeen } from '../../db/seen.ts';
 import { rowsLeft, type SliceState, saveSlice } from '../../db/slices.ts';
 import { keepVisits, type Visits } from '../../db/visits.ts';
 import type { Deps } from '../deps.ts';
@@ -28,7 +28,7 @@ interface Batch {
   landing: Landing;
   faults: Faulty[];
   visits: Visits;
-  /** True: the set of ids that were seen is emptied before. */
+  /** True: the ids that were seen of the list are forgotten before. */
   forgets: boolean;
 }
 
@@ -133,7 +133,7 @@ export class SliceWriter {
     this.mayHaveRejects = true;
   }
 
-  /** The list, which is the only one of its pass, is read anew: what was seen of it proves nothing about that read. */
+  /** The list, of a window or the only one of its pass, is read anew: what was seen of it proves nothing about that read. */
   forget(): void {
     this.batch.forgets = true;
   }
@@ -178,8 +178,9 @@ export class SliceWriter {
       });
       const { ids } = landing;
       const kept = faults.flatMap((fault) => (fault.keyed ? [fault.id] : []));
-      if (forgets) await clearSeen(client, pass);
-      const seen = await keepSeen(client, pass, [...ids, ...kept]);
+      const before = opened.stream.window ? windowSeen(state.no) : '';
+      if (forgets) await clearSeen(client, pass, before);
+      const seen = await keepSeen(client, pass, [...ids, ...kept], before);
       if (this.mayHaveRejects) {
         await settle(client, rejectPlace(pass.claim, pass.stream), ids);
         await setAside(client, claim, pass.stream, faults);

@@ -104,12 +104,12 @@ export const slices = syncline.table(
     pages: integer('pages').notNull().default(0),
     /** Rows that came, repeated ones included. */
     rows: integer('rows').notNull().default(0),
-    /** Ids first seen by this slice in a full pass: their sum is the size of the pass's set, else it was lost. */
+    /** Ids first seen by this slice: their sum is the size of the pass's set, else it was lost. */
     seen: integer('seen').notNull().default(0),
     written: integer('written').notNull().default(0),
     rejected: integer('rejected').notNull().default(0),
     requests: integer('requests').notNull().default(0),
-    /** Times the slice was read again because rows moved, or because its window was shortened. */
+    /** Times the slice was read again because rows moved. */
     rereads: integer('rereads').notNull().default(0),
     /** Rows the source says there are; null where it does not say. */
     total: integer('total'),
