@@ -107,7 +107,8 @@ export const directoryOptions = {
   /**
    * A list without rows where we hold some is planned and judged by the guards, instead of failing the run. Default
    * false. Deleting everybody is still asked for. Groups of which none is a member of another any more become roots,
-   * instead of staying where they hang. Take it back afterwards with --unset allowEmpty.
+   * instead of staying where they hang; people of whom none carries the lock that active is mapped to (LDAP) are active,
+   * instead of staying suspended. Take it back afterwards with --unset allowEmpty.
    */
   allowEmpty: v.optional(v.boolean(), false),
   /** Hours a parked run waits for an answer before it fails. Default 168 (a week). */

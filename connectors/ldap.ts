@@ -104,7 +104,7 @@ export const ldapOptions = v.strictObject({
   /**
    * Other attributes for the fields of a person: a name, or several of which the first with a value counts, e.g.
    * {"title": "description", "userName": ["uid", "cn"]}. `active` also takes userAccountControl, nsAccountLock and
-   * loginDisabled, which say the opposite.
+   * loginDisabled, which say the opposite. Who lacks one of the last two is active; where everybody does, it was not read.
    */
   mapping: v.optional(
     v.partial(

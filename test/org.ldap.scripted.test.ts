@@ -99,29 +99,13 @@ describe('what other servers answer', () => {
   });
 });
 
-describe('a server whose direct reads are refused', () => {
+describe.concurrent('a server whose direct reads are refused', () => {
   it('by whatever code: whoever is missing stays, and the note says so', async () => {
-    let direct: Pick<Scripted, 'code'> = {};
-    let ids = ['a', 'b', 'c', 'd'];
-    const url = await scripted((request) => {
-      const filter = request.filter.toString();
-      if (request.scope === 'base') return { entries: [{ dn: suffix, values: {} }] };
-      if (direct.code && /entryuuid=/i.test(filter)) return { entries: [], ...direct };
-      if (request.sizeLimit === 1) return { entries: [] };
-      if (/organizationalunit/i.test(filter))
-        return {
-          entries: [{ dn: `ou=All,${suffix}`, values: { entryUUID: ['all'], objectClass: ['organizationalUnit'] } }],
-        };
-      const asked = ids.filter((id) => !/entryuuid=/i.test(filter) || filter.includes(`=${id})`));
-      return {
-        entries: asked.map((id) => ({ dn: `uid=${id},ou=All,${suffix}`, values: { entryUUID: [id], uid: [id] } })),
-      };
-    });
-    const name = await world.connect({ platform: 'ldap', baseUrl: url, credential: null, options: { baseDn: suffix } });
+    const { name, url, state } = await company({ a: {}, b: {}, c: {}, d: {} });
     expect(await world.run(name)).toMatchObject({ users: { added: 4 } });
-    ids = ['b', 'c', 'd'];
+    state.people = { b: {}, c: {}, d: {} };
     for (const code of [8, 10, 13, 32, 34]) {
-      direct = { code };
+      state.direct = code;
       const result = await world.run(name);
       expect(result, `code ${code}`).toMatchObject({ outcome: 'applied', users: { deleted: 0, withheld: 1 } });
       expect(result.notes.join()).toContain(
@@ -129,10 +113,82 @@ describe('a server whose direct reads are refused', () => {
       );
     }
     expect(await livingIds(world.pool, name, 'users')).toEqual(['a', 'b', 'c', 'd']);
-    direct = {};
+    state.direct = 0;
     expect(await world.run(name)).toMatchObject({ users: { deleted: 1, withheld: 0 } });
   });
 });
+
+describe.concurrent('an attribute that the bind user may no longer read', () => {
+  it.each(['nsAccountLock', 'loginDisabled'])(
+    '%s: whoever is suspended stays so, and the run says it',
+    async (lock) => {
+      const locked = { [lock]: ['TRUE'] };
+      const { name, state } = await company({ a: locked, b: locked, c: {} }, { mapping: { active: lock } });
+      const suspended = async () => {
+        const { rows } = await world.pool.query(
+          'SELECT id FROM org.users WHERE connection_id = $1 AND NOT active ORDER BY id',
+          [name],
+        );
+        return rows.map(({ id }) => id);
+      };
+      await world.run(name);
+      expect(await suspended()).toEqual(['a', 'b']);
+      state.people = { a: locked, b: {}, c: {} };
+      expect(await world.run(name), 'others are locked').toMatchObject({ users: { edited: 1 }, notes: [] });
+      expect(await suspended()).toEqual(['a']);
+
+      state.people = { a: {}, b: {}, c: {} };
+      const note = 'nobody came with the attribute that locks people: 1 stay suspended';
+      for (const mode of ['incremental', 'full'])
+        expect(await world.run(name, { mode })).toMatchObject({
+          applied: {},
+          notes: [
+            `${note}. If nobody is locked now: npx syncline connect ${name} --option allowEmpty=true, then start again`,
+          ],
+        });
+      expect((await world.run(name, { only: { user: 'a' } })).notes).toContain(
+        `${note}; a run of everybody may tell more: npx syncline start orgSync ${name}`,
+      );
+      expect(await suspended()).toEqual(['a']);
+      await world.pool.query(
+        `UPDATE syncline.connections SET options = options || '{"allowEmpty": true}' WHERE id = $1`,
+        [name],
+      );
+      expect(await world.run(name)).toMatchObject({ users: { edited: 1 }, notes: [] });
+      expect(await suspended()).toEqual([]);
+    },
+  );
+});
+
+type People = Record<string, Record<string, string[]>>;
+
+/** A directory of one unit with these people by id; a direct read is refused with the code `direct`, where it is one. */
+async function company(people: People, options: Record<string, unknown> = {}) {
+  const state = { people, direct: 0 };
+  const unit = { dn: `ou=All,${suffix}`, values: { entryUUID: ['all'], objectClass: ['organizationalUnit'] } };
+  const url = await scripted((request) => {
+    const filter = request.filter.toString();
+    const isDirect = /entryuuid=/i.test(filter);
+    if (request.scope === 'base') return { entries: [{ dn: suffix, values: {} }] };
+    if (isDirect && state.direct > 0) return { entries: [], code: state.direct };
+    if (request.sizeLimit === 1) return { entries: [] };
+    if (/organizationalunit/i.test(filter)) return { entries: [unit] };
+    const asked = Object.entries(state.people).filter(([id]) => !isDirect || filter.includes(`=${id})`));
+    return {
+      entries: asked.map(([id, values]) => ({
+        dn: `uid=${id},ou=All,${suffix}`,
+        values: { ...values, entryUUID: [id], uid: [id] },
+      })),
+    };
+  });
+  const name = await world.connect({
+    platform: 'ldap',
+    baseUrl: url,
+    credential: null,
+    options: { baseDn: suffix, ...options },
+  });
+  return { name, url, state };
+}
 
 interface Scripted {
   entries: { dn: string; values: Record<string, (string | Buffer)[]> }[];

@@ -69,10 +69,13 @@ export function orgActivities(deps: Deps) {
       await confirmPerson(deps, plan, call);
       const connection = await connectionOf(deps, plan);
       const source = openSource(connection, deps);
+      const { usersWithoutGroup, allowEmpty } = directoryOptionsOf(connection);
       const rules = {
         clearAbsent: plan.mode === 'full' || source.absentMeansNone,
+        absentIsActive: source.absentIsActive,
+        mayBeUnlocked: allowEmpty,
         narrowed: source.narrowed,
-        usersWithoutGroup: directoryOptionsOf(connection).usersWithoutGroup,
+        usersWithoutGroup,
         skipped,
         groupsStay: skipped.includes('addGroups'),
         seats,

@@ -35,6 +35,7 @@ export function ldapSource(baseUrl: string, password: string | null, options: Ld
   return {
     resumable: false,
     absentMeansNone: true,
+    absentIsActive: directory.reader.absentIsActive,
     narrowed: options.userFilter !== undefined,
     async *pages(stream, _cursor, signal) {
       const session = await open(signal);

@@ -25,6 +25,7 @@ export function platformSource(map: OrgMap, client: PlatformClient, options: Opt
   return {
     resumable: true,
     absentMeansNone: false,
+    absentIsActive: false,
     // People tell their departments themselves: there are no member lists in which somebody could be missed.
     narrowed: true,
     pages: (stream, cursor, signal, staged) =>

@@ -128,6 +128,7 @@ export function scimSource(baseUrl: string, token: string | null, options: ScimO
   return {
     resumable: true,
     absentMeansNone: false,
+    absentIsActive: false,
     narrowed: options.userFilter !== undefined,
     elsewhere: { platform: 'scim', baseUrl, token, options },
     pages,

@@ -36,6 +36,11 @@ export interface OrgSource {
    * an incremental run leaves ours as it is (SCIM). Either way a field that no record of the pass carries was not read.
    */
   readonly absentMeansNone: boolean;
+  /**
+   * True: whoever lacks the attribute of `active` is active, as long as somebody of the pass carries it (LDAP: a lock that
+   * only the locked have). False: `active` stays as we hold it.
+   */
+  readonly absentIsActive: boolean;
   /** True: the connection's filter leaves people out who still stand in member lists; nobody misses them. */
   readonly narrowed: boolean;
   /**

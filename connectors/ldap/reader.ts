@@ -10,6 +10,9 @@ export interface MemberNames {
   more: { attribute: string; from: number }[];
 }
 
+/** Attributes that lock an account; servers keep them on locked ones alone. */
+const locks: ReadonlySet<string> = new Set(['nsaccountlock', 'logindisabled']);
+
 /** Turns entries into directory rows by the connection's mapping. */
 export function ldapReader(options: LdapOptions) {
   // Servers keyed by objectGUID are Active Directory or Samba.
@@ -19,7 +22,10 @@ export function ldapReader(options: LdapOptions) {
   const extras = Object.entries(options.attributes);
   const members = options.memberAttributes.map((a) => a.toLowerCase());
   const name = options.groupNameAttribute;
+  const [flag = ''] = [options.mapping.active ?? mapping.active].flat();
   return {
+    /** Whether an entry without the attribute of `active` is one of an active account. */
+    absentIsActive: locks.has(flag.toLowerCase()),
     filters: {
       users: options.userFilter ?? ldapFilters[kind].users,
       groups: options.groupFilter ?? ldapFilters[kind].groups,
@@ -58,17 +64,13 @@ function textOf(value: string | Buffer | undefined): string | null {
   return value === undefined ? null : typeof value === 'string' ? value : value.toString('base64');
 }
 
+/** Undefined where the entry lacks the attribute: whether that means an active account, only the whole pass can tell. */
 function activeOf(attribute: string, value: string | Buffer | undefined): unknown {
-  switch (attribute.toLowerCase()) {
-    case 'useraccountcontrol':
-      // Bit 2 is ACCOUNTDISABLE.
-      return value === undefined ? undefined : (Number(value) & 2) === 0;
-    case 'nsaccountlock':
-    case 'logindisabled':
-      return String(value).toLowerCase() !== 'true';
-    default:
-      return value;
-  }
+  const name = attribute.toLowerCase();
+  if (value === undefined) return undefined;
+  // Bit 2 is ACCOUNTDISABLE.
+  if (name === 'useraccountcontrol') return (Number(value) & 2) === 0;
+  return locks.has(name) ? String(value).toLowerCase() !== 'true' : value;
 }
 
 function memberNames(entry: LdapEntry, attributes: readonly string[]): MemberNames {

@@ -1,17 +1,15 @@
 import type { Client } from '../client.ts';
 import { changeFields } from '../schema/org.ts';
+import { type Absent, type AbsentRules, describeKeptLocks, merged, readAbsent } from './absent.ts';
 import { type PlacingRules, placePeople } from './effective.ts';
 import { describeDoubt, doubtOf, unkeyedOf } from './living.ts';
 import { countDangling, describeKept, markMemberships } from './memberships.ts';
 import { type ApplyStep, ChangeWriter, keepDoubts, type Plan } from './plan.ts';
 import { keepRejects } from './rejects.ts';
 import { analyzeStage, proveStage, stageTables } from './stage.ts';
-import { userFields } from './stageRows.ts';
 import { describeWithheld, suspensions } from './withheld.ts';
 
-export interface UserRules extends PlacingRules {
-  /** A field that the source did not send for a person, but for others in this pass, is cleared. Else it stays as it is. */
-  clearAbsent: boolean;
+export interface UserRules extends PlacingRules, AbsentRules {
   /** True: members that are nobody of this pass are expected, for a filter leaves people out. */
   narrowed: boolean;
   /** Steps that will not run. Without editUsers nobody gives a name back; without deleteUsers who is gone keeps it. */
@@ -39,8 +37,8 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   const stage = stageTables(plan.id);
   const staged = await dropRepeats(client, plan);
   const doubt = await doubtOf(client, plan.id, 'users', staged);
-  const clear = await clearMask(client, plan, rules);
-  await findDelta(client, plan, clear);
+  const absent = await readAbsent(client, plan, rules);
+  await findDelta(client, plan, absent);
   const missing = await countMissing(client, plan);
   const mayDelete = doubt === null && missing > 0;
   await rejectDoubleNames(client, plan);
@@ -61,8 +59,8 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   const deleted = mayDelete
     ? await changes.add('deleteUsers', missingUsers(plan), [plan.claim.connection, plan.only])
     : 0;
-  const added = settled ? 0 : await changes.add('addUsers', deltaChanges(plan, clear, 'add'), [plan.claim.connection]);
-  const edited = await changes.add('editUsers', deltaChanges(plan, clear, 'edit'), [plan.claim.connection]);
+  const added = settled ? 0 : await changes.add('addUsers', deltaChanges(plan, absent, 'add'), [plan.claim.connection]);
+  const edited = await changes.add('editUsers', deltaChanges(plan, absent, 'edit'), [plan.claim.connection]);
   const back = rejected + conflicts > 0;
   const suspended = back ? await changes.add('editUsers', suspensions(plan), [plan.claim.connection]) : 0;
   const memberships = await markMemberships(client, plan, changes, settled, rules.skipped);
@@ -70,6 +68,7 @@ export async function markUsers(client: Client, plan: Plan, rules: UserRules): P
   const notes = [
     ...describeDoubt('users', missing - deleted, doubt),
     ...(await describeKept(client, plan, settled)),
+    ...(await describeKeptLocks(client, plan, rules, absent)),
     ...(back ? await describeWithheld(client, plan, suspended) : []),
   ];
   await keepDoubts(client, plan, 'users', notes);
@@ -105,40 +104,10 @@ async function dropRepeats(client: Client, plan: Plan): Promise<number> {
   return rows[0].ids;
 }
 
-/** Bits of the fields that an absent value clears: those that some record of the pass carried. A field absent everywhere was not read. */
-async function clearMask(client: Client, plan: Plan, rules: UserRules): Promise<number> {
-  if (!rules.clearAbsent) return 0;
-  const { rows } = await client.query(
-    `SELECT coalesce(bit_or(told), 0) AS told FROM ${stageTables(plan.id).users} WHERE reason IS NULL`,
-  );
-  return rows[0].told;
-}
-
-/** What the row will be: the source's word where it spoke, ours where it did not. */
-function merged(clear: number): { name: string; sql: string }[] {
-  const pick = (name: string, bit: number) =>
-    `CASE WHEN (u.told | ${clear}) & ${1 << bit} <> 0 THEN u.${name} ELSE o.${name} END`;
-  const fields = userFields.map((name, bit) => ({
-    name,
-    // Only a word of the source lets a suspended person in again.
-    sql: name === 'active' ? 'coalesce(u.active, o.active, true)' : pick(name, bit),
-  }));
-  const bit = 1 << userFields.length;
-  // A key that a record lacks keeps its value too, unless absent means none.
-  const extra = clear & bit ? 'u.attributes' : `coalesce(o.attributes, '{}'::jsonb) || u.attributes`;
-  return [
-    ...fields,
-    {
-      name: 'attributes',
-      sql: `CASE WHEN u.told & ${bit} <> 0 THEN ${extra} WHEN ${clear} & ${bit} <> 0 THEN NULL ELSE o.attributes END`,
-    },
-  ];
-}
-
 /** Ids of valid people that are new or differ from our row. Temporary, and empty when nothing changed. */
-async function findDelta(client: Client, plan: Plan, clear: number): Promise<void> {
+async function findDelta(client: Client, plan: Plan, absent: Absent): Promise<void> {
   const { users } = stageTables(plan.id);
-  const fields = merged(clear);
+  const fields = merged(absent);
   await client.query(
     `CREATE TEMP TABLE delta ON COMMIT DROP AS
      SELECT u.id, CASE WHEN o.id IS NULL OR o.deleted_at IS NOT NULL THEN 'add' ELSE 'edit' END AS action,
@@ -177,11 +146,11 @@ function missingUsers(plan: Plan): string {
 const ours = `ARRAY[${changeFields.user.map((f) => `o.${f}::text`).join(', ')}]`;
 
 /** Ordered by id: the indexes of org.users are then filled from left to right, which halves their cost. */
-function deltaChanges(plan: Plan, clear: number, action: 'add' | 'edit'): string {
+function deltaChanges(plan: Plan, absent: Absent, action: 'add' | 'edit'): string {
   const stage = stageTables(plan.id);
   return `
     SELECT 'user', '${action}', u.id, NULL::text, CASE WHEN o.id IS NOT NULL THEN ${ours} END,
-           ARRAY[${merged(clear)
+           ARRAY[${merged(absent)
              .map((f) => `(${f.sql})::text`)
              .join(', ')}], ${action === 'add' ? 'f.groups' : 'NULL::text[]'}
     FROM delta d JOIN ${stage.users} u ON u.id = d.id LEFT JOIN org.users o ON o.connection_id = $1 AND o.id = d.id
