@@ -205,7 +205,7 @@ describe.concurrent('absent, null and a value are three things', () => {
 
   it('the same for an extra attribute of the connection', async () => {
     const { name, source } = await world.scim(size, {
-      attributes: { department: `${enterprise}:department`, nick: 'nickName' },
+      attributes: { department: `${enterprise}:department`, nick: 'nickName', job: 'title' },
     });
     await world.run(name);
     const [absent, nulled] = source.directory.userIds() as [string, string];
@@ -219,6 +219,19 @@ describe.concurrent('absent, null and a value are three things', () => {
     const cleared = (await personOf(world.pool, name, nulled)) as { attributes: { department?: string } };
     expect(cleared.attributes.department ?? null).toBeNull();
     expect((await personOf(world.pool, name, absent)).attributes).toMatchObject({ department: attributes.department });
+    source.setFaults([{ type: 'attributeAbsent', attribute: `${enterprise}:department` }]);
+    source.directory.editUser(absent, { title: 'Written' });
+    await world.run(name, { mode: 'full' });
+    expect((await personOf(world.pool, name, absent)).attributes, 'absent everywhere, in a full run').toEqual({
+      department: attributes.department,
+      job: 'Written',
+    });
+    source.setFaults([{ type: 'attributeNull', attribute: `${enterprise}:department` }]);
+    await world.run(name, { mode: 'full' });
+    expect((await personOf(world.pool, name, absent)).attributes, 'null everywhere is an answer').toEqual({
+      department: null,
+      job: 'Written',
+    });
   });
 });
 

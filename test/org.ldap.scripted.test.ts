@@ -14,7 +14,7 @@ import {
   stopLater,
   stopServers,
 } from './harness/ldap-read.ts';
-import { livingIds } from './harness/ours.ts';
+import { livingIds, personOf } from './harness/ours.ts';
 import { suffix } from './harness/slapd.ts';
 import { openWorld } from './harness/world.ts';
 
@@ -158,6 +158,38 @@ describe.concurrent('an attribute that the bind user may no longer read', () => 
       expect(await suspended()).toEqual([]);
     },
   );
+
+  it('one of several extra ones: everybody keeps its value, the others are written', async () => {
+    const odd = `o'dd \\ "key"`;
+    const attributes = { [odd]: 'carLicense', room: 'roomNumber' };
+    const { name, state } = await company(
+      { a: { carLicense: ['A 1'], roomNumber: ['1'] }, b: { roomNumber: ['2'] } },
+      { attributes },
+    );
+    const extras = async () => [
+      (await personOf(world.pool, name, 'a')).attributes,
+      (await personOf(world.pool, name, 'b')).attributes,
+    ];
+    await world.run(name);
+    expect(await extras()).toEqual([
+      { [odd]: 'A 1', room: '1' },
+      { [odd]: null, room: '2' },
+    ]);
+    state.people = { a: {}, b: { roomNumber: ['3'] }, c: {} };
+    for (const mode of ['incremental', 'full']) await world.run(name, { mode });
+    expect(await extras()).toEqual([
+      { [odd]: 'A 1', room: null },
+      { [odd]: null, room: '3' },
+    ]);
+    expect((await personOf(world.pool, name, 'c')).attributes).toEqual({ [odd]: null, room: null });
+    state.people = { a: {}, b: { carLicense: ['B 1'], roomNumber: ['3'] }, c: {} };
+    expect(await world.run(name)).toMatchObject({ users: { edited: 2 } });
+    expect(await extras(), 'where others have it, none means none').toEqual([
+      { [odd]: null, room: null },
+      { [odd]: 'B 1', room: '3' },
+    ]);
+    expect(await world.run(name)).toMatchObject({ applied: {} });
+  });
 });
 
 type People = Record<string, Record<string, string[]>>;

@@ -69,9 +69,11 @@ export function orgActivities(deps: Deps) {
       await confirmPerson(deps, plan, call);
       const connection = await connectionOf(deps, plan);
       const source = openSource(connection, deps);
-      const { usersWithoutGroup, allowEmpty } = directoryOptionsOf(connection);
+      const { usersWithoutGroup, attributes, allowEmpty } = directoryOptionsOf(connection);
       const rules = {
         clearAbsent: plan.mode === 'full' || source.absentMeansNone,
+        extras: Object.keys(attributes),
+        nullIsAbsent: source.absentMeansNone,
         absentIsActive: source.absentIsActive,
         mayBeUnlocked: allowEmpty,
         narrowed: source.narrowed,
