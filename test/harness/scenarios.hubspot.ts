@@ -137,6 +137,19 @@ export const hubspotScenarios: Record<string, Scenario> = {
     shortHistories: 20,
     record: async (ground) => ground.client.workflow.getHandle((await long(ground)).workflowId),
   },
+  'hubspotSync.waits-on': {
+    shows: ['beginHubspot', 'timer', 'continued as new'],
+    shortHistories: 20,
+    async record(ground) {
+      const fault = { type: 'rate', policy: 'SECONDLY', on: 'properties', retryAfter: 1, times: 4 } as const;
+      const run = await (await open(ground, { sandbox: { faults: [fault] } })).start({ mode: 'full' });
+      await ended(run);
+      return ground.client.workflow.getHandle(
+        run.workflowId,
+        (run as { firstExecutionRunId?: string }).firstExecutionRunId,
+      );
+    },
+  },
 };
 
 async function faulty(
