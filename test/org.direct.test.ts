@@ -124,6 +124,19 @@ describe.concurrent('a route that is taken away while the missing are asked for'
     await close();
   });
 
+  it('a source that takes one read a wait is asked to the end all the same', async () => {
+    const { name, state } = await plainScim(world, people(8));
+    const { confirm, close, doubt } = await readByHand(name, () => state.Users.splice(0, 3));
+    let reads = 0;
+    state.direct = () => (reads++ % 2 === 1 ? { status: 429 } : undefined);
+    const waits: number[] = [];
+    do waits.push((await confirm({})).waitMs);
+    while (waits.at(-1)! > 0 && waits.length < 20);
+    expect(waits.length, 'each of three, one who lives before each, and behind the last').toBeLessThanOrEqual(8);
+    expect(await doubt()).toBeNull();
+    await close();
+  });
+
   it('behind the last one, where the look at one who lives had to wait', async () => {
     const { name, state } = await plainScim(world, people(20));
     const { confirm, close, doubt } = await readByHand(name, () => state.Users.splice(0, 6));

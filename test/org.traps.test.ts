@@ -63,10 +63,10 @@ describe.concurrent('totals prove nothing', () => {
     source.setFaults([{ type: 'rateLimit', perSecond: 3, path: '/Users', only: 'one' }]);
     const result = await world.run(name);
     expect(result.users).toMatchObject({ deleted: 8 });
-    expect(
-      source.requests.byPath['/Users/:id']! - source.requests.limited,
-      'each is asked for once, and one who lives',
-    ).toBe(9);
+    const { byPath, limited } = source.requests;
+    const asked = byPath['/Users/:id']! - limited;
+    expect(asked, 'each once, and one who lives before and behind them').toBeGreaterThanOrEqual(8 + 2);
+    expect(asked, 'and that one again after each wait').toBeLessThanOrEqual(8 + 2 + limited);
     await expectSameAsSource(world.pool, name, source.directory);
   });
 

@@ -111,19 +111,22 @@ interface Asking extends Staging {
 interface Asked {
   /** In the order of ids: who is really gone stays missing, and must not be asked for again after each wait. */
   askedTo: string;
+  /** One who lives was found and nobody asked for since: a source that takes one read a wait must not hear of him alone. */
+  proven: boolean;
 }
 
 /** One who lives is found before the others are asked for, again after each wait, and once more behind the last of them. */
 async function askEach(asking: Asking, ids: string[], done: Confirmed): Promise<void> {
   const { deps, plan, stream, call } = asking;
   const { cursor } = await readStage(deps.pool, plan.id, stream);
-  const { askedTo = '' } = (cursor ?? {}) as Partial<Asked>;
-  const at: Asked = { askedTo };
+  const { askedTo = '', proven = false } = (cursor ?? {}) as Partial<Asked>;
+  const at: Asked = { askedTo, proven };
   const open = ids.filter((id) => id > askedTo);
   // Whoever was asked for before a wait and is missing still was told gone.
   let gone = ids.length - open.length;
   try {
-    if (open.length > 0 && !(await proves(asking))) return;
+    if (open.length > 0 && !at.proven && !(await proves(asking))) return;
+    at.proven = open.length > 0;
     for (const id of open) {
       if (done.asked > 0 && call.shouldEnd()) {
         await stageOne(asking, emptyPage(), at);
@@ -132,7 +135,7 @@ async function askEach(asking: Asking, ids: string[], done: Confirmed): Promise<
         return;
       }
       const page = await askOne(asking, id);
-      at.askedTo = id;
+      Object.assign(at, { askedTo: id, proven: false });
       done.asked += 1;
       if (page === null) gone += 1;
       else await stageOne(asking, page, at);
