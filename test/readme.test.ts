@@ -205,7 +205,7 @@ describe('the text', () => {
     expect(orgPage).toContain(`kept ${changesDays} days (option \`changesDays\`)`);
     expect([approvalHours, orgPage]).toEqual([7 * 24, expect.stringContaining('a week of silence fails it')]);
     expect(pipelinePages).toContain('read up to two times more');
-    expect(source('activities/platform/slice.ts')).toContain('rereadsMost = 2;');
+    expect(source('activities/platform/anew.ts')).toContain('rereadsMost = 2;');
     expect(pipelinePages).toContain('else 90 days (option `since`)');
     expect(source('connectors/history.ts')).toContain('usualMs = 90 * dayMs;');
   });
