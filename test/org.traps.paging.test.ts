@@ -163,6 +163,22 @@ describe.concurrent('a list that never ends', () => {
     });
     expect(await livingIds(world.pool, name, 'users')).toEqual([]);
   });
+
+  it.each([
+    ['the rows of the page', (rows: number) => rows],
+    ['the rows of a full page', () => 200],
+  ])('one whose total is %s alone is read to its end, however long', async (_, totalOf) => {
+    const many = Array.from({ length: 12_500 }, (_, i) => `p${10_000 + i}`);
+    const { baseUrl, state } = await plainScim(world, many);
+    state.list = (_, asked, rows) => {
+      const from = Number(asked.get('startIndex')) - 1;
+      const Resources = rows.slice(from, from + 200);
+      return { totalResults: totalOf(Resources.length), Resources };
+    };
+    const source = scimSource(baseUrl, null, v.parse(scimOptions, {}));
+    const pages = await pagesOf(source, 'users');
+    expect(pages.reduce((sum, { page }) => sum + page.users.length, 0)).toBe(many.length);
+  });
 });
 
 describe.concurrent('a source that asks to wait', () => {

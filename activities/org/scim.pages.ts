@@ -14,6 +14,8 @@ export interface Cursor {
   pages: number;
   /** The last answers that had no rows, in a row. */
   empty: number;
+  /** Rows of the largest page so far. */
+  largest: number;
   count: number;
   firstTotal: number | null;
   lastTotal: number | null;
@@ -36,6 +38,7 @@ export function start(options: ScimOptions): Cursor {
     seen: 0,
     pages: 0,
     empty: 0,
+    largest: 0,
     count: options.pageSize,
     firstTotal: null,
     lastTotal: null,
@@ -87,6 +90,7 @@ export function advance(cursor: Cursor, list: List, stream: Stream, place: strin
   cursor.pages += 1;
   cursor.seen += rows;
   cursor.empty = rows === 0 ? cursor.empty + 1 : 0;
+  cursor.largest = Math.max(cursor.largest, rows);
   cursor.shown = goOn(cursor.shown, digest);
   if (byIndex) {
     cursor.at = (cursor.at as number) + rows;
@@ -103,12 +107,16 @@ export function advance(cursor: Cursor, list: List, stream: Stream, place: strin
   return null;
 }
 
-/** Ends a list that goes on without repeating itself, before the stage fills the disk. @throws SyncError BadAnswer */
+/**
+ * Ends a list that goes on without repeating itself, before the stage fills the disk. A total that is no more than a page
+ * holds counts the page (facts: 50 of 500 people), and bounds nothing.
+ * @throws SyncError BadAnswer
+ */
 function requireBounds(cursor: Cursor, stream: Stream, place: string): void {
-  const { firstTotal, lastTotal, seen, empty } = cursor;
+  const { firstTotal, lastTotal, seen, empty, largest } = cursor;
   const { ignored, instead } = wordsFor(cursor);
   const most = Math.max(firstTotal ?? 0, lastTotal ?? 0);
-  if (lastTotal !== null && isPast(seen, most))
+  if (lastTotal !== null && most > largest && isPast(seen, most))
     throw new SyncError(
       'BadAnswer',
       `${place} shows ${seen} ${stream} of a total of ${most} and goes on: the server ignores ${ignored}, or its totalResults is no total. ${instead}`,
