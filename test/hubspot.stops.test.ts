@@ -30,7 +30,11 @@ describe('the breaker stops a run that makes no call', () => {
     expect(type).toBe('TooManyRejects');
     const { size } = await crm.parked();
     expect(size, '5 %, and what the calls in flight may bring').toBeLessThanOrEqual(users / 20 + 2 * 100);
-    expect(message).toMatch(new RegExp(`^${size} of ${users} rows were refused`));
+    const [, refused, of] = /^(\d+) of (\d+) rows were refused/.exec(message) ?? [];
+    expect(Number(refused)).toBe(size);
+    // Who is set aside at this very moment may still count as marked.
+    expect(Number(of)).toBeGreaterThanOrEqual(users);
+    expect(Number(of)).toBeLessThanOrEqual(users + 100);
     expect(crm.source.calls.byName.upsert ?? 0).toBeLessThanOrEqual(1);
   });
 });
